@@ -1,0 +1,65 @@
+"""JSON <-> the dataclasses, strictly: what a file leaves out, adds or gets wrong is an error that names the field."""
+
+import math
+import types
+from dataclasses import asdict, dataclass, fields
+from itertools import pairwise
+from typing import Any, TypeVar, get_args, get_origin
+
+from charlm.errors import CheckpointError, UsageError
+from charlm.text.vocab import Vocab
+
+T = TypeVar("T")
+
+
+def from_json(cls: type[T], data: object, where: str) -> T:
+    """An instance of the dataclass (or plain type) `cls` from parsed JSON. Raises `CheckpointError` naming the field."""
+    if cls in (int, str):
+        if type(data) is not cls:
+            raise CheckpointError(f"{where} is {data!r}, and must be {cls.__name__}")
+        return data
+    names = {field.name for field in fields(cls)}  # type: ignore[arg-type]
+    if not isinstance(data, dict) or set(data) != names:
+        found = sorted(data) if isinstance(data, dict) else type(data).__name__
+        raise CheckpointError(f"{where} has {found}, and must have {sorted(names)}")
+    for field in fields(cls):  # type: ignore[arg-type]
+        if not _fits(data[field.name], field.type):
+            raise CheckpointError(f"{where}.{field.name} is {data[field.name]!r}, and must be {field.type}")
+    try:
+        return cls(**data)
+    except UsageError as error:
+        raise CheckpointError(f"{where}: {error.message}") from error
+
+
+def _fits(value: object, kind: object) -> bool:
+    if get_origin(kind) is types.UnionType:
+        return any(_fits(value, option) for option in get_args(kind))
+    if kind is float:
+        return type(value) in (int, float) and math.isfinite(value)  # type: ignore[arg-type]
+    return type(value) is (type(None) if kind is type(None) else kind)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VocabEntry:
+    """A vocabulary in JSON: `symbols` is the string of all its characters, or empty for bytes."""
+
+    kind: str
+    start: int
+    symbols: str
+
+
+def vocab_to_json(vocab: Vocab) -> dict[str, Any]:
+    """A vocabulary as JSON."""
+    symbols = "".join(map(chr, vocab.symbols)) if vocab.kind == "char" else ""
+    return asdict(VocabEntry(kind=vocab.kind, start=vocab.start, symbols=symbols))
+
+
+def vocab_from_json(data: object, where: str) -> Vocab:
+    """The vocabulary that `vocab_to_json` wrote. Raises `CheckpointError` unless it is a bijection on characters."""
+    entry = from_json(VocabEntry, data, where)
+    symbols = range(256) if entry.kind == "byte" and not entry.symbols else [ord(symbol) for symbol in entry.symbols]
+    rising = all(a < b for a, b in pairwise(symbols))
+    lone = any(0xD800 <= symbol < 0xE000 for symbol in symbols)
+    if entry.kind not in ("char", "byte") or not rising or lone or not 0 <= entry.start < len(symbols):
+        raise CheckpointError(f"{where}.symbols is not a rising list of characters, or its start is not in it")
+    return Vocab(kind=entry.kind, symbols=tuple(symbols), start=entry.start)

@@ -1,0 +1,90 @@
+"""A model and all that it says of itself <-> `model.safetensors`. Nothing in the file names a time, a path or a host."""
+
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from charlm.checkpoint.fields import from_json, vocab_from_json, vocab_to_json
+from charlm.checkpoint.format import TensorFile, to_bytes
+from charlm.config import CorpusConfig, ModelConfig, TrainConfig
+from charlm.errors import CheckpointError
+from charlm.files import write_atomically
+from charlm.model.language_model import LanguageModel
+from charlm.text.corpus import Splits
+from charlm.text.vocab import Vocab
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scores:
+    """The validation loss in nats per character, None when unknown; `exact` says how it was taken."""
+
+    validation_nats: float | None
+    exact: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """What the weights were computed with."""
+
+    charlm: str
+    torch: str
+    device: str
+    precision: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelCard:
+    """All that `model.safetensors` says of itself beside its weights."""
+
+    model: ModelConfig
+    training: TrainConfig
+    text: CorpusConfig
+    vocab: Vocab
+    splits: Splits
+    corpus_sha256: str
+    setting: Setting
+    step: int
+    scores: Scores
+
+
+def save_model(path: Path, model: LanguageModel, card: ModelCard) -> None:
+    """Write `model` and its `card` to `path`, atomically. Raises `OSError` when the disk does not take it."""
+    head = {"kind": "model", **asdict(card), "vocab": vocab_to_json(card.vocab)}
+    write_atomically(path, to_bytes(dict(model.named_parameters()), head))
+
+
+def load_card(path: Path) -> ModelCard:
+    """What the model file at `path` says of itself, its hash verified. Raises `CheckpointError`."""
+    return _card(path, TensorFile(path, "model"))
+
+
+def load_model(path: Path, device: torch.device) -> tuple[LanguageModel, ModelCard]:
+    """The model at `path`, float32, on `device`. Raises `CheckpointError` for a file that is not whole and sane."""
+    file = TensorFile(path, "model")
+    card = _card(path, file)
+    with torch.device("meta"):  # shapes only: nothing is allocated before they are known to match
+        expected = dict(LanguageModel(card.model, len(card.vocab)).named_parameters())
+    tensors = file.tensors(expected)
+    model = LanguageModel.empty(card.model, len(card.vocab))
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if not tensors[name].isfinite().all():
+                raise CheckpointError(f"{path}: tensor {name} holds numbers that are not finite")
+            parameter.copy_(tensors[name])
+    return model.to(device), card
+
+
+def _card(path: Path, file: "TensorFile") -> ModelCard:
+    head = dict(file.head)
+    head.pop("kind")
+    vocab = vocab_from_json(head.pop("vocab", None), f"{path}: vocab")
+    nested: dict[str, Any] = {
+        field.name: from_json(field.type, head.pop(field.name, None), f"{path}: {field.name}")
+        for field in fields(ModelCard)
+        if isinstance(field.type, type) and field.name != "vocab"
+    }
+    if head:
+        raise CheckpointError(f"{path}: unknown field {min(head)!r}")
+    return ModelCard(vocab=vocab, **nested)

@@ -1,0 +1,89 @@
+"""The `charlm` command: puts the commands together, and is the one place that turns an error into a message and exits."""
+
+import contextlib
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import NoReturn
+
+import typer
+
+from charlm.cli import evaluate, info, options, sample, train
+from charlm.errors import CharlmError
+
+app = typer.Typer(
+    name="charlm",
+    help="Train, sample and understand character-level recurrent language models.",
+    epilog="Errors are one line; put --debug anywhere to see where one comes from.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command("train")(train.train)
+app.command("sample")(sample.sample)
+app.command("eval")(evaluate.evaluate)
+app.command("info")(info.info)
+
+
+@app.callback()
+def root(version: options.Version = False) -> None:
+    """Train, sample and understand character-level recurrent language models."""
+
+
+def main(argv: Sequence[str] | None = None) -> NoReturn:
+    """Run the command in `argv` (the process's own, by default) and exit with its status."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in arguments
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # the same bytes on every system, whatever its own encoding and line ends are
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace", newline="\n")
+    try:
+        status = app([argument for argument in arguments if argument != "--debug"], prog_name="charlm", standalone_mode=False)
+        sys.stdout.flush()
+    except BaseException as error:
+        if debug and not isinstance(error, SystemExit):
+            traceback.print_exc()
+        status = _explain(error)
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _explain(error: BaseException) -> int:
+    """Say in one line what went wrong, where there is anything to say; gives the exit status."""
+    if isinstance(error, CharlmError):
+        return _say(error.message, error.hint, error.exit_code)
+    if isinstance(error, typer.TyperException):
+        message = error.format_message().strip()
+        if not message or "\n" in message:  # no arguments at all: the message is the help
+            print(message, file=sys.stderr)
+            return error.exit_code
+        return _say(message.rstrip("."), "charlm --help, or charlm COMMAND --help, lists the options", error.exit_code)
+    # Typer and rich turn a closed pipe into SystemExit(1), and leave the cause in the context.
+    if isinstance(error, BrokenPipeError) or isinstance(error.__context__, BrokenPipeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that nothing is said at the last flush either
+        return 128 + getattr(signal, "SIGPIPE", 13)
+    if isinstance(error, KeyboardInterrupt | typer.Abort):
+        return 128 + signal.SIGINT
+    if isinstance(error, typer.Exit):
+        return error.exit_code
+    if isinstance(error, SystemExit):
+        return error.code if isinstance(error.code, int) else 1
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        return _say(f"{where}{error.strerror or error}", "check the disk and its permissions", 1)
+    if isinstance(error, MemoryError) or "memory" in str(error):
+        return _say(f"not enough memory: {str(error).splitlines()[0] if str(error) else ''}", "choose smaller sizes", 1)
+    return _say(f"{type(error).__name__}: {error}".splitlines()[0], "this is a bug in charlm; --debug shows where", 1)
+
+
+def _say(message: str, hint: str, status: int) -> int:
+    from charlm.display.terminal import visible
+
+    line = f"charlm: error: {message}. {hint[:1].upper()}{hint[1:]}" if hint else f"charlm: error: {message}"
+    if status > 128:
+        line = f"charlm: {message}. To go on: {hint}"
+    with contextlib.suppress(OSError, ValueError):  # no one may be left to read it
+        print(visible(line.replace("\n", " ")), file=sys.stderr)
+    return status

@@ -1,0 +1,98 @@
+"""`charlm eval`: what a text costs under a model."""
+
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from charlm.cli import options
+from charlm.config import CorpusConfig
+from charlm.errors import TextError, UsageError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from charlm.text.vocab import Ids, Vocab
+
+MOST_NATS = 8.0  # the surprise that is shown in the strongest colour
+
+
+def evaluate(
+    texts: Annotated[list[str], typer.Argument(metavar="TEXT...", help="Text files, a folder, or - for standard input.")],
+    per_character: Annotated[bool, typer.Option("--per-character", help="Print the text coloured by surprise.")] = False,
+    unknown: options.Unknown = "error",
+    encoding: options.Encoding = options.DEFAULT_TEXT.encoding,
+    glob: options.Glob = options.DEFAULT_TEXT.glob,
+    json: options.Json = False,
+    checkpoint: options.Checkpoint = None,
+    device: options.Device = "auto",
+    threads: options.Threads = 0,
+    version: options.Version = False,
+) -> None:
+    """Score a text exactly: one stream, read from its first character to its last, every prediction counted.
+
+    Example: charlm eval chapter.txt --per-character
+    """
+    if json and per_character:
+        raise UsageError("--json and --per-character were given together", "give one of them")
+    skip_unknown = options.skips_unknown(unknown)
+    model, card = options.open_model(checkpoint, device, threads)
+    config = CorpusConfig(symbols=card.vocab.kind, encoding=encoding, glob=glob)
+    ids, skipped = _read(texts, card.vocab, config, skip_unknown)
+    if len(ids) < 2:
+        raise TextError(f"the text has {len(ids)} characters to score", "at least 2 are needed: the first is only read")
+    if skipped:
+        print(f"{skipped} characters that the model has never seen were left out", file=sys.stderr)
+    from charlm.evaluation import surprisals, total
+
+    losses = surprisals(model, ids)
+    score = total(_shown(losses, ids, card.vocab) if per_character else losses)
+    numbers = {
+        "nats_per_char": score.nats_per_character,
+        "bits_per_char": score.bits_per_character,
+        "perplexity": score.perplexity,
+        "characters": score.num_characters,
+        "skipped": skipped,
+    }
+    if json:
+        options.print_json(numbers)
+        return
+    line = "{nats_per_char:.4f} nats/char, {bits_per_char:.4f} bits/char, perplexity {perplexity:.3f}, {characters} characters"
+    print(line.format(**numbers), file=sys.stderr if per_character else sys.stdout)
+
+
+def _read(texts: list[str], vocab: "Vocab", config: CorpusConfig, skip_unknown: bool) -> tuple["Ids", int]:
+    """The ids of all texts, joined with nothing between, and the number of symbols left out."""
+    import numpy as np
+
+    from charlm.text.corpus import find_files, read_symbols
+
+    notices: list[str] = []
+    pieces, count = [vocab.encode("")], 0
+    for name in find_files(texts, config.glob):
+        for symbols in read_symbols(name, config, notices=notices):
+            pieces.append(vocab.encode_symbols(symbols, skip_unknown=skip_unknown, before=count))
+            count += symbols.size
+    for notice in notices:
+        print(notice, file=sys.stderr)
+    ids = np.concatenate(pieces)
+    return ids, count - len(ids)
+
+
+def _shown(losses: Iterator["Tensor"], ids: "Ids", vocab: "Vocab") -> Iterator["Tensor"]:
+    """Pass `losses` on, and print each character they belong to on the way."""
+    from charlm.display.terminal import ColouredText
+
+    screen = ColouredText(sys.stdout, scale=MOST_NATS)
+    print(f"surprise: {screen.legend()}  0 to {MOST_NATS:g} nats or more", file=sys.stderr)
+    decode = vocab.decoder()
+    screen.write(first := decode(ids[:1], False), [0.0] * len(first))
+    position = 1
+    for nats in losses:
+        for value in nats.tolist():
+            text = decode(ids[position : position + 1], False)
+            screen.write(text, [value] * len(text))
+            position += 1
+        yield nats
+    screen.close()

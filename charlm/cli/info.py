@@ -1,0 +1,68 @@
+"""`charlm info`: what a model file says of itself."""
+
+import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from charlm.cli import options
+
+if TYPE_CHECKING:
+    from charlm.checkpoint.model import ModelCard
+    from charlm.model.language_model import LanguageModel
+
+
+def info(
+    json: options.Json = False,
+    checkpoint: options.Checkpoint = None,
+    device: options.Device = "auto",
+    threads: options.Threads = 0,
+    version: options.Version = False,
+) -> None:
+    """Show a model's shape, vocabulary, training and scores, all from the model file alone.
+
+    Example: charlm info -c checkpoints/austen
+    """
+    model, card = options.open_model(checkpoint, device, threads)
+    contents = describe(model, card)
+    if json:
+        options.print_json(contents)
+        return
+    from charlm.display.terminal import table, visible
+
+    symbols = "".join(map(chr, card.vocab.symbols)) if card.vocab.kind == "char" else "all 256 bytes"
+    rows = {
+        "model": f"{card.model.num_layers} x {card.model.hidden_size} {card.model.cell.upper()}, embedding "
+        f"{card.model.embedding_size}, dropout {card.model.dropout:g}, {contents['parameters']:,} parameters",
+        "vocabulary": f"{len(card.vocab)} symbols ({card.vocab.kind}): {visible(symbols).replace(chr(10), '⏎')}",
+        "trained": f"{card.step} steps of {card.training.batch_size} x {card.training.seq_len}, learning rate "
+        f"{card.training.learning_rate:g}, seed {card.training.seed}, on {card.setting.device} in {card.setting.precision} "
+        f"with torch {card.setting.torch}",
+        "corpus": f"{card.splits.test:,} symbols, SHA-256 {card.corpus_sha256}; train {card.splits.train:,}, validation "
+        f"{card.splits.validation - card.splits.train:,}, test {card.splits.test - card.splits.validation:,}",
+        "score": _score(contents["scores"]),
+    }
+    table(sys.stdout, rows)
+
+
+def describe(model: "LanguageModel", card: "ModelCard") -> dict[str, Any]:
+    """The same as JSON."""
+    symbols = "".join(map(chr, card.vocab.symbols)) if card.vocab.kind == "char" else None
+    nats = card.scores.validation_nats
+    from charlm.training.events import bits
+
+    return {
+        "model": asdict(card.model),
+        "training": asdict(card.training)
+        | asdict(card.setting)
+        | {"step": card.step, "text": asdict(card.text), "splits": asdict(card.splits), "corpus_sha256": card.corpus_sha256},
+        "vocab": {"kind": card.vocab.kind, "size": len(card.vocab), "symbols": symbols},
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "scores": {"validation_nats": nats, "validation_bpc": bits(nats), "exact": card.scores.exact},
+    }
+
+
+def _score(scores: dict[str, Any]) -> str:
+    if scores["validation_nats"] is None:
+        return "unknown"
+    how = "exactly" if scores["exact"] else "about"
+    return f"validation {scores['validation_nats']:.4f} nats/char, {scores['validation_bpc']:.4f} bits/char, {how}"

@@ -1,0 +1,129 @@
+"""`charlm sample`: characters drawn from a model, as they come."""
+
+import secrets
+import sys
+import time
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from charlm.cli import options
+from charlm.config import SampleConfig
+from charlm.errors import TextError, UsageError
+
+if TYPE_CHECKING:
+    from charlm.text.vocab import Vocab
+
+DEFAULT = SampleConfig()
+SEPARATOR = "----------"
+FLUSH_SECONDS = 0.05
+
+
+def sample(
+    temperature: Annotated[
+        float, typer.Option("-t", "--temperature", help="Below 1 safer, above 1 wilder; 0 is argmax.")
+    ] = DEFAULT.temperature,
+    argmax: Annotated[bool, typer.Option("--argmax", help="Always the most probable character.")] = False,
+    top_k: Annotated[int, typer.Option(help="Draw from the k most probable only; 0 is all.")] = DEFAULT.top_k,
+    top_p: Annotated[float, typer.Option(help="Draw from the fewest that have this probability.")] = DEFAULT.top_p,
+    prompt: Annotated[
+        str | None,
+        typer.Option("-p", "--prompt", "--prime", help="The text to go on from; - reads it from standard input."),
+    ] = None,
+    prompt_file: Annotated[
+        str | None, typer.Option(metavar="FILE", help="A file with the text to go on from; - is standard input.")
+    ] = None,
+    length: Annotated[int, typer.Option("-n", "--length", help="Characters to draw.")] = DEFAULT.length,
+    stop: Annotated[str | None, typer.Option(help="End where this text would come; it is not printed.")] = None,
+    num_samples: Annotated[int, typer.Option(help="Samples to draw, side by side.")] = DEFAULT.num_samples,
+    seed: Annotated[
+        int | None, typer.Option(help="The same seed gives the same text.", show_default="drawn, and named")
+    ] = None,
+    unknown: options.Unknown = "error",
+    json: options.Json = False,
+    checkpoint: options.Checkpoint = None,
+    device: options.Device = "auto",
+    threads: options.Threads = 0,
+    version: options.Version = False,
+) -> None:
+    """Draw text from a trained model: the prompt and its continuation, and nothing else, on standard output.
+
+    Example: charlm sample --prompt "It was" --temperature 0.5 --seed 7
+    """
+    config = SampleConfig(
+        temperature=0.0 if argmax else temperature, top_k=top_k, top_p=top_p, length=length, num_samples=num_samples
+    )
+    skip_unknown = options.skips_unknown(unknown)
+    text = _read_prompt(prompt, prompt_file)
+    if seed is not None and not 0 <= seed < 2**63:
+        raise UsageError(f"--seed is {seed}, and must be from 0 to {2**63 - 1}")
+    model, card = options.open_model(checkpoint, device, threads)
+    prompt_ids = card.vocab.encode(text, skip_unknown=skip_unknown)
+    stop_ids = card.vocab.encode(stop or "").tolist()
+    import torch
+
+    from charlm.sampling import cut_at, generate
+    from charlm.text.vocab import with_start
+
+    if seed is None:
+        seed = secrets.randbelow(2**31)
+        if config.temperature > 0:
+            print(f"seed: {seed}", file=sys.stderr)
+    steps = generate(model, with_start(card.vocab, prompt_ids), config, torch.Generator().manual_seed(seed))
+    if num_samples == 1 and not json:
+        _stream(card.vocab, chain(prompt_ids.tolist(), cut_at((int(ids[0]) for ids in steps), stop_ids)))
+        return
+    drawn = torch.stack(list(steps), dim=1).tolist() if length else [[]] * num_samples
+    rows = [list(cut_at(iter(row), stop_ids)) for row in drawn]
+    if json:
+        shown = card.vocab.decode(prompt_ids)
+        options.print_json({"samples": [{"prompt": shown, "text": card.vocab.decode(row)} for row in rows], "seed": seed})
+        return
+    for number, row in enumerate(rows):
+        if number:
+            sys.stdout.write(f"\n{SEPARATOR}\n")
+        _stream(card.vocab, chain(prompt_ids.tolist(), row))
+
+
+def _read_prompt(prompt: str | None, prompt_file: str | None) -> str:
+    if prompt is not None and prompt_file is not None:
+        raise UsageError("--prompt and --prompt-file were given together", "give one of them")
+    source = "-" if prompt == "-" else prompt_file
+    if source is None:
+        return prompt or ""
+    try:
+        raw = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
+    except OSError as error:
+        raise TextError(f"--prompt-file {source} cannot be read: {error.strerror}", "check the path") from error
+    # Bytes that are no UTF-8 pass as escapes: a byte vocabulary takes them back, any other names the first.
+    return raw.decode("utf-8", "surrogateescape")
+
+
+def _stream(vocab: "Vocab", ids: Iterator[int]) -> None:
+    """Write symbols as they come: harmless ones to a terminal, the exact bytes into a pipe."""
+    on_terminal = sys.stdout.isatty()
+    last_flush, ended = 0.0, True
+    for piece in _pieces(vocab, ids, on_terminal):
+        sys.stdout.buffer.write(piece)
+        ended = piece.endswith(b"\n") or (ended and not piece)
+        if (now := time.monotonic()) - last_flush > FLUSH_SECONDS:
+            sys.stdout.buffer.flush()
+            last_flush = now
+    if on_terminal and not ended:
+        sys.stdout.buffer.write(b"\n")
+    sys.stdout.buffer.flush()
+
+
+def _pieces(vocab: "Vocab", ids: Iterator[int], on_terminal: bool) -> Iterator[bytes]:
+    if not on_terminal:
+        yield from (vocab.symbols_for([symbol]) for symbol in ids)
+        return
+    from charlm.display.terminal import visible
+
+    decode = vocab.decoder()
+    for symbol in ids:
+        yield visible(decode([symbol], False)).encode()
+    yield visible(decode([], True)).encode()

@@ -1,0 +1,168 @@
+"""Every name and number a user may set, with its default and its bounds. Standard library only: no torch here.
+
+The command line reads its defaults from these classes, so that each is written once. A value out of bounds raises
+`UsageError` naming the option.
+"""
+
+import math
+import re
+from dataclasses import dataclass
+
+from charlm.errors import UsageError
+
+CELL_NAMES = ("lstm", "gru", "rnn")
+DEVICE_NAMES = ("auto", "cpu", "cuda", "mps")
+PRECISION_NAMES = ("auto", "fp32", "bf16", "fp16")
+SYMBOL_KINDS = ("char", "byte")
+
+# With no end given, a run reads about this many characters (about five minutes on two cores at the default size)...
+DEFAULT_CHARACTERS = 40_000_000
+# ...but goes through a small corpus at most this often, where more would only overfit.
+DEFAULT_EPOCHS_AT_MOST = 40
+
+
+def _check(holds: bool, option: str, value: object, rule: str) -> None:
+    if not holds:
+        raise UsageError(f"{option} is {value}, and must be {rule}", f"charlm --help lists what {option} takes")
+
+
+def _check_choice(option: str, value: str, choices: tuple[str, ...]) -> None:
+    _check(value in choices, option, repr(value), "one of " + ", ".join(choices))
+
+
+def _check_range(option: str, value: float, low: float, high: float) -> None:
+    _check(low <= value <= high, option, value, f"from {low:g} to {high:g}")  # NaN fails both comparisons
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelConfig:
+    """The shape of a language model; with the vocabulary's size it fixes every tensor."""
+
+    cell: str = "lstm"
+    embedding_size: int = 64
+    hidden_size: int = 256
+    num_layers: int = 1
+    dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check_choice("--cell", self.cell, CELL_NAMES)
+        _check_range("--embedding-size", self.embedding_size, 1, 65_536)
+        _check_range("--hidden-size", self.hidden_size, 1, 65_536)
+        _check_range("--num-layers", self.num_layers, 1, 64)
+        _check(0 <= self.dropout < 1, "--dropout", self.dropout, "at least 0 and below 1")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CorpusConfig:
+    """How files become a sequence of symbols, and how the sequence is split: train, validation, test, in that order."""
+
+    symbols: str = "char"
+    encoding: str = "utf-8"
+    glob: str = "*.txt"
+    validation_fraction: float = 0.1
+    test_fraction: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check_choice("--symbols", self.symbols, SYMBOL_KINDS)
+        _check(0 <= self.validation_fraction < 1, "--validation-fraction", self.validation_fraction, "in [0, 1)")
+        _check(0 <= self.test_fraction < 1, "--test-fraction", self.test_fraction, "in [0, 1)")
+        together = self.validation_fraction + self.test_fraction
+        _check(together < 1, "--validation-fraction plus --test-fraction", together, "below 1")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class End:
+    """When a run is over: one of a number of steps, of epochs, or of seconds of training, from the run's first step."""
+
+    max_steps: int | None = None
+    epochs: float | None = None
+    max_seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        given = [value for value in (self.max_steps, self.epochs, self.max_seconds) if value is not None]
+        if len(given) > 1:
+            raise UsageError("--max-steps, --epochs and --max-time were given together", "give one of them")
+        for option, value in (("--max-steps", self.max_steps), ("--epochs", self.epochs), ("--max-time", self.max_seconds)):
+            _check(value is None or 0 < value < math.inf, option, value, "more than 0")
+
+    @property
+    def is_given(self) -> bool:
+        """Whether any of the three was set."""
+        return not (self.max_steps is None and self.epochs is None and self.max_seconds is None)
+
+    def resolve(self, num_characters: int, characters_per_step: int, steps_per_epoch: int) -> "End":
+        """The same end in steps or seconds; without one, steps that follow from the corpus's `num_characters`."""
+        if self.max_seconds is not None or self.max_steps is not None:
+            return self
+        if self.epochs is not None:
+            return End(max_steps=max(1, round(self.epochs * steps_per_epoch)))
+        characters = min(DEFAULT_CHARACTERS, DEFAULT_EPOCHS_AT_MOST * num_characters)
+        return End(max_steps=max(1, characters // characters_per_step))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainConfig:
+    """How a model is trained. `eval_every` and `sample_every` are in steps; None leaves them to the run's length."""
+
+    batch_size: int = 32
+    seq_len: int = 64
+    learning_rate: float = 8e-3
+    clip_norm: float = 1.0
+    seed: int = 1
+    device: str = "auto"
+    precision: str = "auto"
+    threads: int = 0
+    eval_every: int | None = None
+    sample_every: int | None = None
+
+    def __post_init__(self) -> None:
+        _check_range("--batch-size", self.batch_size, 1, 1 << 20)
+        _check_range("--seq-len", self.seq_len, 1, 1 << 20)
+        _check(0 < self.learning_rate < math.inf, "--learning-rate", self.learning_rate, "more than 0")
+        _check(self.clip_norm > 0, "--clip-norm", self.clip_norm, "more than 0 ('inf' clips nothing)")
+        _check_range("--seed", self.seed, 0, 2**63 - 1)
+        check_device(self.device)
+        _check_choice("--precision", self.precision, PRECISION_NAMES)
+        check_threads(self.threads)
+        _check(self.eval_every is None or self.eval_every > 0, "--eval-every", self.eval_every, "at least 1")
+        _check(self.sample_every is None or self.sample_every > 0, "--sample-every", self.sample_every, "at least 1")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SampleConfig:
+    """How the next character is drawn. `temperature` 0 is argmax; `top_k` 0 and `top_p` 1 leave the distribution whole."""
+
+    temperature: float = 0.8
+    top_k: int = 0
+    top_p: float = 1.0
+    length: int = 500
+    num_samples: int = 1
+
+    def __post_init__(self) -> None:
+        _check(0 <= self.temperature < math.inf, "--temperature", self.temperature, "0 (argmax) or more, and finite")
+        _check(self.top_k >= 0, "--top-k", self.top_k, "0 (all symbols) or more")
+        _check(0 < self.top_p <= 1, "--top-p", self.top_p, "more than 0 and at most 1")
+        _check(self.length >= 0, "--length", self.length, "0 or more")
+        _check_range("--num-samples", self.num_samples, 1, 65_536)
+
+
+def check_device(name: str) -> None:
+    """Raise `UsageError` unless `name` is a device's name, such as auto, cpu, cuda or cuda:1."""
+    _check_choice("--device", re.sub(r"^cuda:\d+$", "cuda", name), DEVICE_NAMES)
+
+
+def check_threads(threads: int) -> None:
+    """Raise `UsageError` unless `threads` is a thread count; 0 means as many as there are cores."""
+    _check_range("--threads", threads, 0, 1024)
+
+
+def parse_duration(text: str) -> float:
+    """Seconds in a duration such as 90, 60s, 5m, 2h or 1h30m. Raises `UsageError` for anything else."""
+    units = {"h": 3600.0, "m": 60.0, "s": 1.0}
+    text = text.strip().lower()
+    if re.fullmatch(r"\d+(\.\d+)?", text):
+        return float(text)
+    parts = re.fullmatch(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?", text)
+    if not text or parts is None:
+        raise UsageError(f"--max-time is {text!r}, which is no duration", "write it as 60s, 5m, 2h or 1h30m")
+    return sum(float(number) * unit for number, unit in zip(parts.groups(), units.values(), strict=True) if number)

@@ -1,0 +1,53 @@
+"""Everything that charlm can say went wrong. Knows no printing and no exiting: `cli/app.py` does both.
+
+CharlmError              exit status 1
+|-- UsageError                       2   an option or argument that cannot be meant
+|-- TextError                        1   a corpus, prompt or text that cannot be read
+|-- CheckpointError                  1   a model or training file that cannot be trusted
+|-- RunError                         1   a run folder that cannot be used as asked
+|-- DivergedError                    3   the loss is no longer a finite number
+`-- Interrupted              128 + signal  stopped by a signal, everything saved
+"""
+
+
+class CharlmError(Exception):
+    """What happened, with the value seen, and a `hint` of what to try first."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageError(CharlmError):
+    """An option or argument that cannot be meant; the message names it."""
+
+    exit_code = 2
+
+
+class TextError(CharlmError):
+    """A corpus, prompt or text that cannot be read or encoded."""
+
+
+class CheckpointError(CharlmError):
+    """A checkpoint file that is damaged, incomplete, or not one of ours."""
+
+
+class RunError(CharlmError):
+    """A run folder that cannot be made, locked or resumed."""
+
+
+class DivergedError(CharlmError):
+    """Training whose loss or gradient turned NaN or infinite."""
+
+    exit_code = 3
+
+
+class Interrupted(CharlmError):
+    """A signal ended the run after its work was saved; the hint is the command that resumes."""
+
+    def __init__(self, signal_number: int, message: str, hint: str = "") -> None:
+        super().__init__(message, hint)
+        self.exit_code = 128 + signal_number

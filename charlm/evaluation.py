@@ -1,0 +1,97 @@
+"""The loss of a text under a model. Knows nothing of files, and of training only that it asks how things stand.
+
+Exact means: one stream, from a zero state at the text's start, every one of its N-1 predictions counted once. Lanes side by
+side are much faster and about right, because each starts in the middle of things: good for a look during training.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from charlm.model.language_model import LanguageModel, ModelState, next_symbol_nats
+from charlm.text.vocab import Ids
+
+WINDOW = 1024
+LANES = 64
+WARM_UP = 64  # characters that each lane reads before it counts
+MOST_CHARACTERS = 200_000  # that a look during training scores
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score:
+    """The summed loss of a text, in nats, and the number of characters that were predicted."""
+
+    nats: float
+    num_characters: int
+
+    @property
+    def nats_per_character(self) -> float:
+        """Cross-entropy in nats per character."""
+        return self.nats / self.num_characters
+
+    @property
+    def bits_per_character(self) -> float:
+        """Cross-entropy in bits per character."""
+        return self.nats_per_character / math.log(2)
+
+    @property
+    def perplexity(self) -> float:
+        """Euler's e to the cross-entropy in nats: the number of equally likely characters that would be as hard to predict."""
+        return math.exp(min(self.nats_per_character, 700.0))
+
+
+def as_window(ids: Ids, device: torch.device) -> Tensor:
+    """Ids `(N,)` as one int64 lane `(N, 1)` on `device`."""
+    return torch.from_numpy(np.ascontiguousarray(ids).astype(np.int64)).to(device).unsqueeze(1)
+
+
+@torch.inference_mode()
+def surprisals(model: LanguageModel, ids: Ids, window: int = WINDOW) -> Iterator[Tensor]:
+    """What each character of `ids` `(N,)` but the first costs, in nats: float32 tensors on the CPU, N-1 numbers in all.
+
+    One stream with its state carried from window to window, so the numbers do not depend on `window`.
+    """
+    state = model.initial_state(1)
+    for start in range(0, len(ids) - 1, window):
+        lane = as_window(ids[start : start + window + 1], model.device)
+        logits, state = model(lane[:-1], state)
+        yield next_symbol_nats(logits, lane[1:]).squeeze(1).cpu()
+
+
+def total(nats: Iterator[Tensor]) -> Score:
+    """The sum of losses that come piece by piece, in float64."""
+    total_nats, count = 0.0, 0
+    for piece in nats:
+        total_nats += piece.double().sum().item()
+        count += piece.numel()
+    return Score(nats=total_nats, num_characters=count)
+
+
+@torch.inference_mode()
+def approximate_score(model: LanguageModel, ids: Ids) -> Score:
+    """About the loss of `ids`: up to 64 lanes side by side, each warmed up on the text before it, over at most 200,000
+    characters spread evenly over the text.
+    """
+    lanes = max(1, min(LANES, len(ids) // (4 * WARM_UP)))
+    length = min(len(ids) - 1, MOST_CHARACTERS) // lanes
+    # A lane's first prediction; the first lane starts where the text does, and has nothing before it to read.
+    firsts = np.linspace(0, len(ids) - 1 - length, lanes).astype(np.int64)
+    warm_up = np.clip(WARM_UP, 0, len(ids) - 1 - length)
+    starts = np.maximum(firsts - warm_up, 0)
+    span = np.arange(length + warm_up + 1)[:, None]
+    block = torch.from_numpy(ids[starts + span].astype(np.int64)).to(model.device)  # (warm_up + length + 1, lanes)
+    counted = span[1:] > (firsts - starts)
+    counted &= span[1:] <= (firsts - starts) + length
+    weights = torch.from_numpy(counted)
+    state: ModelState = model.initial_state(lanes)
+    nats = 0.0
+    for start in range(0, len(block) - 1, WINDOW):
+        window = block[start : start + WINDOW + 1]
+        logits, state = model(window[:-1], state)
+        losses = next_symbol_nats(logits, window[1:]).cpu().double()
+        nats += (losses * weights[start : start + len(losses)]).sum().item()
+    return Score(nats=nats, num_characters=int(counted.sum()))

@@ -1,0 +1,1 @@
+"""Ids in, logits and state out. Knows nothing of characters, files or training."""

@@ -1,0 +1,121 @@
+"""Embed -> stack of cells -> head: whole windows, or one character at a time. Knows nothing of characters' names.
+
+    B streams   T steps   V vocabulary   E embedding   H hidden   L layers   G gates of a cell
+
+There is no training mode: dropout acts where a generator is handed in, and nowhere else.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from charlm.config import ModelConfig
+from charlm.model.cells import CELLS, Cell, State
+
+ModelState = tuple[State, ...]  # one cell's state per layer
+
+
+class LanguageModel(nn.Module):
+    """A stack of one-layer cells that predicts the next of V symbols from all that came before it."""
+
+    def __init__(self, config: ModelConfig, vocab_size: int) -> None:
+        super().__init__()
+        self.config = config
+        cell = CELLS[config.cell]
+        sizes = [config.embedding_size] + [config.hidden_size] * (config.num_layers - 1)
+        self.embedding = nn.Embedding(vocab_size, config.embedding_size)
+        self.cells = nn.ModuleList(cell(size, config.hidden_size) for size in sizes)
+        self.head = nn.Linear(config.hidden_size, vocab_size)
+
+    @classmethod
+    def empty(cls, config: ModelConfig, vocab_size: int) -> "LanguageModel":
+        """A model whose parameters are allocated in fresh memory and hold anything: for loading into."""
+        with torch.device("meta"):  # so that torch's own initialisation, from the global random state, never runs
+            model = cls(config, vocab_size)
+        return model.to_empty(device="cpu")
+
+    @classmethod
+    def initialised(cls, config: ModelConfig, vocab_size: int, generator: torch.Generator) -> "LanguageModel":
+        """A new model on the CPU, its parameters drawn from `generator`."""
+        model = cls.empty(config, vocab_size)
+        nn.init.normal_(model.embedding.weight, generator=generator)
+        for cell in model.layers:
+            cell.initialise(generator)
+        bound = 1 / math.sqrt(config.hidden_size)
+        nn.init.uniform_(model.head.weight, -bound, bound, generator=generator)
+        nn.init.zeros_(model.head.bias)
+        return model
+
+    @property
+    def layers(self) -> list[Cell]:
+        """The L cells, lowest first."""
+        return list(self.cells)  # type: ignore[arg-type]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are."""
+        return self.head.weight.device
+
+    @property
+    def vocab_size(self) -> int:
+        """V, the number of symbols."""
+        return self.head.out_features
+
+    def initial_state(self, batch_size: int) -> ModelState:
+        """The zero state of B streams."""
+        return tuple(cell.initial_state(batch_size) for cell in self.layers)
+
+    def forward(
+        self, ids: Tensor, state: ModelState, dropout_generator: torch.Generator | None = None
+    ) -> tuple[Tensor, ModelState]:
+        """A whole window: int64 ids `(T, B)` and a state -> logits `(T, B, V)` and the state after the last step.
+
+        With a generator, dropout is applied to what enters each cell and the head.
+        """
+        x = self.embedding(ids)  # (T, B, E)
+        new_state = []
+        for cell, cell_state in zip(self.layers, state, strict=True):
+            x, last = cell(dropout(x, self.config.dropout, dropout_generator), cell_state)  # (T, B, H)
+            new_state.append(last)
+        return self.head(dropout(x, self.config.dropout, dropout_generator)), tuple(new_state)
+
+    def input_table(self) -> Tensor:
+        """What each symbol adds to the first layer's gates, `(V, G*H)`: with it, `step` need not multiply by W at all."""
+        return self.layers[0].project(self.embedding.weight)
+
+    def step(self, ids: Tensor, state: ModelState, input_table: Tensor) -> tuple[Tensor, ModelState]:
+        """One character: ids `(B,)`, a state and the `input_table` -> logits `(B, V)` and the state after it.
+
+        Equal to `forward` on a window of one; here no weight is re-packed, which makes it many times faster on a CPU.
+        """
+        projected = input_table[ids]  # (B, G*H)
+        new_state: list[State] = []
+        for cell, cell_state in zip(self.layers, state, strict=True):
+            if new_state:
+                projected = cell.project(new_state[-1][0])
+            new_state.append(cell.step(projected, cell_state))
+        return self.head(new_state[-1][0]), tuple(new_state)
+
+
+def dropout(x: Tensor, rate: float, generator: torch.Generator | None) -> Tensor:
+    """`x` with each element zeroed with probability `rate`, the rest scaled by 1/(1 - rate); `x` without a generator.
+
+    Written out because torch's own draws from the global random state (Srivastava et al. 2014).
+    """
+    if generator is None or rate == 0:
+        return x
+    keep = torch.empty_like(x).bernoulli_(1 - rate, generator=generator)
+    return x * keep / (1 - rate)
+
+
+def detach(state: ModelState) -> ModelState:
+    """The same state as float32 constants: memory goes on into the next window, gradients do not."""
+    return tuple(tuple(part.detach().float() for part in cell_state) for cell_state in state)
+
+
+def next_symbol_nats(logits: Tensor, targets: Tensor) -> Tensor:
+    """Cross-entropy of logits `(T, B, V)` at targets `(T, B)`: nats for each prediction, float32 `(T, B)`."""
+    flat = F.cross_entropy(logits.float().flatten(0, 1), targets.flatten(), reduction="none")
+    return flat.view(targets.shape)

@@ -1,0 +1,6 @@
+"""Run folders: make, lock, resume, find the newest; drive the training loop and do what its events ask.
+
+folder.py    what is in a run folder: make one, find one, open one
+signals.py   a first signal asks, a second one insists
+drive.py     train an opened run to its end, saving on the way
+"""

@@ -1,0 +1,188 @@
+"""Train an opened run to its end, do what its events ask, and score the best model exactly. Knows no screen: events and
+remarks go to whoever is handed in.
+"""
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
+
+import torch
+
+import charlm
+from charlm.checkpoint.model import ModelCard, Scores, Setting, load_model, save_model
+from charlm.checkpoint.training import load_trainer, save_trainer
+from charlm.config import SampleConfig
+from charlm.errors import CheckpointError, Interrupted
+from charlm.evaluation import surprisals, total
+from charlm.files import folder_lock, write_atomically
+from charlm.model.language_model import LanguageModel
+from charlm.runs.folder import LAST, METRICS, MODEL, PREVIOUS, Run
+from charlm.runs.signals import StopRequest
+from charlm.sampling import generate
+from charlm.text.vocab import with_start
+from charlm.training.events import CheckpointDue, EvalDone, Event, RunDone, SampleDrawn, SampleDue, as_record
+from charlm.training.loop import Trainer, train
+
+PREVIEW = SampleConfig(temperature=0.8, length=200)
+PREVIEW_SEED = 1
+
+
+class Reporter(Protocol):
+    """Whoever shows a run: events come to `report`, remarks for people to `notice`."""
+
+    def report(self, event: Event) -> None:
+        """Show one event."""
+
+    def notice(self, text: str) -> None:
+        """Show one line that people should know."""
+
+
+def drive(run: Run, reporter: Reporter, report_seconds: float = 1.0) -> RunDone:
+    """Train `run` from where it stands to its end, save what its events ask to be saved, and score the best model exactly.
+
+    Raises `Interrupted` after a signal, with everything saved; `DivergedError`; `RunError` when another process has it.
+    """
+    with folder_lock(run.folder), StopRequest() as stop:
+        for notice in run.notices:
+            reporter.notice(notice)
+        trainer = _restore(run, reporter)
+        started = trainer.progress < 1
+        for event in _events(run, trainer, stop, report_seconds):
+            _handle(event, run, trainer, reporter)
+        if stop.signal and trainer.progress < 1:
+            raise _interrupted(run, stop.signal, f"stopped and saved at step {trainer.step}")
+        done = _finish(run, trainer, stop, reporter)
+        if started:
+            _record(run, done)
+        reporter.report(done)
+        return done
+
+
+def _restore(run: Run, reporter: Reporter) -> Trainer:
+    """The newest good state of the run; a fresh one when nothing was saved yet."""
+    generator = torch.Generator().manual_seed(run.training.seed)
+    model = LanguageModel.initialised(run.model, len(run.corpus.vocab), generator).to(run.device)
+    trainer = Trainer.fresh(model, run.training, run.end, run.precision, run.streams.batch_size)
+    saved = [path for path in (run.folder / LAST, run.folder / PREVIOUS) if path.exists()]
+    for number, path in enumerate(saved):
+        try:
+            if not load_trainer(path, trainer):
+                reporter.notice("dropout goes on from another random state: the run was saved on another device")
+            break
+        except CheckpointError as error:
+            if number + 1 == len(saved):
+                raise
+            reporter.notice(f"{error.message}; going on from {saved[number + 1].name}, the one before it")
+    _cut_metrics(run.folder / METRICS, trainer.step)
+    if trainer.step:
+        reporter.notice(f"resuming {run.folder} at step {trainer.step}")
+    return trainer
+
+
+def _events(run: Run, trainer: Trainer, stop: "StopRequest", report_seconds: float) -> Iterator[Event]:
+    return train(
+        trainer,
+        run.streams,
+        run.corpus.validation_ids,
+        elapsed=time.monotonic,
+        should_stop=lambda: stop.signal != 0,
+        report_seconds=report_seconds,
+    )
+
+
+def _handle(event: Event, run: Run, trainer: Trainer, reporter: Reporter) -> None:
+    """Do what an event asks, saving before showing: a screen that has gone must not cost the work."""
+    model_path = run.folder / MODEL
+    if isinstance(event, EvalDone) and event.is_best:
+        save_model(
+            model_path, trainer.model, _card(run, trainer.step, Scores(validation_nats=event.validation_nats, exact=False))
+        )
+    if isinstance(event, CheckpointDue):
+        if not model_path.exists():
+            save_model(model_path, trainer.model, _card(run, trainer.step, Scores(validation_nats=None, exact=False)))
+        _save_trainer(run.folder, trainer)
+    if isinstance(event, SampleDue):
+        event = SampleDrawn(step=event.step, seconds=event.seconds, progress=event.progress, text=_preview(run, trainer))
+    _record(run, event)
+    try:
+        reporter.report(event)
+    except OSError:
+        _save_trainer(run.folder, trainer)
+        raise
+
+
+def _save_trainer(folder: Path, trainer: Trainer) -> None:
+    if (folder / LAST).exists():
+        (folder / LAST).replace(folder / PREVIOUS)
+    save_trainer(folder / LAST, trainer)
+
+
+def _card(run: Run, step: int, scores: Scores) -> ModelCard:
+    """What a model file of this run says of itself."""
+    return ModelCard(
+        model=run.model,
+        training=run.training,
+        text=run.text,
+        vocab=run.corpus.vocab,
+        splits=run.corpus.splits,
+        corpus_sha256=run.corpus.sha256,
+        setting=Setting(charlm=charlm.__version__, torch=torch.__version__, device=run.device.type, precision=run.precision),
+        step=step,
+        scores=scores,
+    )
+
+
+def _preview(run: Run, trainer: Trainer) -> str:
+    vocab = run.corpus.vocab
+    prompt = with_start(vocab, vocab.encode(""))
+    generator = torch.Generator().manual_seed(PREVIEW_SEED)
+    return vocab.decode([int(ids[0]) for ids in generate(trainer.model, prompt, PREVIEW, generator)])
+
+
+def _finish(run: Run, trainer: Trainer, stop: "StopRequest", reporter: Reporter) -> RunDone:
+    """Score the best model exactly, once, and write the score into it."""
+    path = run.folder / MODEL
+    model, card = load_model(path, run.device)
+    ids = run.corpus.validation_ids
+    if not card.scores.exact and len(ids) > 1:
+        reporter.notice(f"scoring the best model, of step {card.step}, on all {len(ids)} characters of the validation part")
+
+        def pieces() -> Iterator[torch.Tensor]:
+            for nats in surprisals(model, ids):
+                if stop.signal:
+                    raise _interrupted(run, stop.signal, "trained to the end and saved, but not yet scored exactly")
+                yield nats
+
+        card = replace(card, scores=Scores(validation_nats=total(pieces()).nats_per_character, exact=True))
+        save_model(path, model, card)
+    nats = card.scores.validation_nats
+    return RunDone(step=trainer.step, seconds=trainer.seconds, progress=1.0, validation_nats=nats, checkpoint=str(path))
+
+
+def _interrupted(run: Run, signal_number: int, what: str) -> Interrupted:
+    return Interrupted(signal_number, what, f"charlm train --resume {run.folder}")
+
+
+def _record(run: Run, event: Event) -> None:
+    record = as_record(event)
+    if record is not None:
+        with (run.folder / METRICS).open("a", encoding="utf-8", newline="\n") as file:
+            file.write(json.dumps(record) + "\n")
+
+
+def _cut_metrics(path: Path, step: int) -> None:
+    """Drop lines that a resumed run will write again, and a last line that was torn."""
+    if not path.exists():
+        return
+    kept = []
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            record = json.loads(line)
+            if record["step"] <= step and record["event"] != "done":
+                kept.append(line)
+        except (ValueError, KeyError, TypeError):
+            continue
+    write_atomically(path, "".join(line + "\n" for line in kept).encode())

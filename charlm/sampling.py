@@ -1,0 +1,80 @@
+"""A state and a distribution in, characters out. Knows ids only: no text, no files, no screen."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from charlm.config import SampleConfig
+from charlm.model.language_model import LanguageModel, ModelState
+from charlm.text.vocab import Ids
+
+PRIME_WINDOW = 1024
+
+
+@torch.inference_mode()
+def generate(model: LanguageModel, prompt: Ids, config: SampleConfig, generator: torch.Generator) -> Iterator[Tensor]:
+    """Draw `config.length` symbols that follow `prompt` `(P,)`, P at least 1, for `config.num_samples` streams at once.
+
+    Yields int64 ids `(num_samples,)` on the CPU, one step at a time; `generator` is a CPU one.
+    """
+    input_table = model.input_table()
+    logits, state = prime(model, prompt, config.num_samples)
+    for _ in range(config.length):
+        ids = draw(logits, config, generator)
+        yield ids
+        logits, state = model.step(ids.to(model.device), state, input_table)
+
+
+def prime(model: LanguageModel, prompt: Ids, num_samples: int) -> tuple[Tensor, ModelState]:
+    """Read `prompt` once, then stand `num_samples` times where it ends: logits `(B, V)` and the state."""
+    ids = torch.from_numpy(prompt.astype(np.int64)).to(model.device).unsqueeze(1)  # (P, 1)
+    state = model.initial_state(1)
+    for window in torch.split(ids, PRIME_WINDOW):
+        logits, state = model(window, state)
+    copies = tuple(tuple(part.repeat(num_samples, 1) for part in cell_state) for cell_state in state)
+    return logits[-1].repeat(num_samples, 1), copies
+
+
+def draw(logits: Tensor, config: SampleConfig, generator: torch.Generator) -> Tensor:
+    """One symbol for each row of logits `(B, V)`: int64 ids `(B,)` on the CPU; the most probable at temperature 0."""
+    logits = logits.float().cpu()
+    if config.temperature == 0:
+        return logits.argmax(dim=-1)
+    return torch.multinomial(probabilities(logits, config), 1, generator=generator).squeeze(1)
+
+
+def probabilities(logits: Tensor, config: SampleConfig) -> Tensor:
+    """The distribution that is drawn from, float64 `(B, V)`: softmax(logits / temperature), cut to top-k, then to top-p.
+
+    The greatest logit is taken off before the division, so that no temperature overflows. Top-k keeps the k most
+    probable symbols; top-p the fewest whose probabilities reach p (Holtzman et al. 2020).
+    """
+    logits = logits.double()
+    scaled = (logits - logits.max(dim=-1, keepdim=True).values) / config.temperature
+    if 0 < config.top_k < scaled.shape[-1]:
+        order = scaled.argsort(dim=-1, descending=True, stable=True)
+        scaled = scaled.scatter(-1, order[:, config.top_k :], -torch.inf)
+    p = scaled.softmax(dim=-1)
+    if config.top_p < 1:
+        ranked, order = p.sort(dim=-1, descending=True, stable=True)
+        beyond = ranked.cumsum(dim=-1) - ranked >= config.top_p  # what came before already reaches p
+        p = p.scatter(-1, order, ranked.masked_fill(beyond, 0.0))
+    return p / p.sum(dim=-1, keepdim=True)
+
+
+def cut_at(ids: Iterator[int], stop: Sequence[int]) -> Iterator[int]:
+    """`ids` up to where the sequence `stop` first occurs. What might yet become a stop is held back until it is known."""
+    held: list[int] = []
+    for symbol in ids:
+        held.append(symbol)
+        if stop and held == list(stop):
+            return
+        while held and not _begins(held, stop):
+            yield held.pop(0)
+    yield from held
+
+
+def _begins(held: list[int], stop: Sequence[int]) -> bool:
+    return list(stop[: len(held)]) == held and len(held) < max(len(stop), 1)

@@ -1,0 +1,68 @@
+"""Ids -> B parallel streams -> windows for truncated backpropagation through time.
+
+Epoch e of streams seeded with s takes an offset o in [0, N-1-B*W*T] from a generator seeded by (s, e); stream b covers
+ids[o + b*W*T : o + (b+1)*W*T + 1]. So a window is named by (epoch, window), and that is all of the position there is. Knows
+nothing of models or of the state that is carried from window to window.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from charlm.errors import TextError
+from charlm.text.vocab import Ids
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """T steps of B streams: `inputs` and `targets`, int64 `(T, B)`, where targets are the characters one step on."""
+
+    inputs: Tensor
+    targets: Tensor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Streams:
+    """B streams over `ids` `(N,)`, cut into windows of T steps."""
+
+    ids: Ids
+    batch_size: int
+    seq_len: int
+    seed: int
+
+    @classmethod
+    def fitted(cls, ids: Ids, batch_size: int, seq_len: int, seed: int) -> "Streams":
+        """Streams of at most `batch_size` lanes, fewer where B*T does not fit the text.
+
+        Raises `TextError` when not even one lane of two windows fits.
+        """
+        fitting = len(ids) // seq_len - 1
+        if fitting < 1:
+            raise TextError(
+                f"the training part has {len(ids)} characters, and --seq-len {seq_len} needs {2 * seq_len}",
+                "give a longer text, or a smaller --seq-len",
+            )
+        return cls(ids=ids, batch_size=min(batch_size, fitting), seq_len=seq_len, seed=seed)
+
+    @property
+    def windows_per_epoch(self) -> int:
+        """W = floor((N - T) / (B*T)): one window's worth is left for the offset to move in."""
+        return (len(self.ids) - self.seq_len) // (self.batch_size * self.seq_len)
+
+    def offset(self, epoch: int) -> int:
+        """Where the first stream of `epoch` starts."""
+        lane = self.windows_per_epoch * self.seq_len
+        last = len(self.ids) - 1 - self.batch_size * lane
+        return int(np.random.default_rng((self.seed, epoch)).integers(0, last + 1))
+
+    def windows(self, epoch: int, start: int = 0) -> Iterator[Window]:
+        """The windows of `epoch` from number `start` on, in order; each continues the one before it, lane by lane."""
+        lane = self.windows_per_epoch * self.seq_len
+        first = self.offset(epoch) + lane * np.arange(self.batch_size)
+        for window in range(start, self.windows_per_epoch):
+            positions = first + (window * self.seq_len + np.arange(self.seq_len + 1))[:, None]
+            ids = torch.from_numpy(self.ids[positions].astype(np.int64))  # (T + 1, B)
+            yield Window(ids[:-1], ids[1:])

@@ -1,0 +1,116 @@
+"""Characters (or bytes) <-> ids. Knows nothing of files.
+
+Texts pass through numpy arrays of code points, so that a chunk of any length is encoded in one look-up.
+"""
+
+import codecs
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from charlm.errors import TextError
+
+Ids = npt.NDArray[np.unsignedinteger]
+CodePoints = npt.NDArray[np.uint32]
+
+NUM_CODE_POINTS = 0x110000
+
+
+def code_points(text: str) -> CodePoints:
+    """The `(N,)` Unicode code points of `text`; lone surrogates pass as themselves."""
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.dtype("<u4"))
+
+
+def describe_symbol(symbol: int) -> str:
+    """A code point as people read it: `'é' (U+00E9)`."""
+    return f"{chr(symbol)!r} (U+{symbol:04X})"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Vocab:
+    """The symbols a model knows, in the order of their ids.
+
+    `kind` is "char" (Unicode code points) or "byte" (all 256 of them); `symbols` are their numbers, rising; `start` is
+    the id that a text with no prompt begins after: the newline's, or the commonest symbol's.
+    """
+
+    kind: str
+    symbols: tuple[int, ...]
+    start: int
+
+    @classmethod
+    def from_counts(cls, counts: npt.NDArray[np.int64], kind: str) -> "Vocab":
+        """The vocabulary of a corpus in which symbol s occurs `counts[s]` times."""
+        symbols = np.arange(256) if kind == "byte" else np.flatnonzero(counts)
+        newline = np.flatnonzero(symbols == ord("\n"))
+        start = newline[0] if newline.size and counts[ord("\n")] else counts[symbols].argmax()
+        return cls(kind=kind, symbols=tuple(symbols.tolist()), start=int(start))
+
+    def __len__(self) -> int:
+        return len(self.symbols)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The smallest unsigned type that holds every id."""
+        return np.min_scalar_type(len(self) - 1)
+
+    @cached_property
+    def _table(self) -> npt.NDArray[np.int64]:
+        table = np.full(256 if self.kind == "byte" else NUM_CODE_POINTS, -1)
+        table[list(self.symbols)] = np.arange(len(self))
+        return table
+
+    def symbols_of(self, text: str) -> npt.NDArray[np.unsignedinteger]:
+        """The `(N,)` symbols that make up `text`: its code points, or the bytes of its UTF-8 form."""
+        if self.kind == "byte":
+            # "surrogateescape" gives back the bytes of a command-line argument that was no UTF-8.
+            return np.frombuffer(text.encode("utf-8", "surrogateescape"), dtype=np.uint8)
+        return code_points(text)
+
+    def encode_symbols(self, symbols: npt.NDArray[np.unsignedinteger], *, skip_unknown: bool = False, before: int = 0) -> Ids:
+        """Ids of `(N,)` symbols, in the smallest unsigned type.
+
+        Raises `TextError` naming the first symbol that is not in the vocabulary and its position, counted from 0 and from
+        `before` symbols ahead of these, unless `skip_unknown` drops it.
+        """
+        ids = self._table[symbols]
+        unknown = np.flatnonzero(ids < 0)
+        if unknown.size and not skip_unknown:
+            position = int(unknown[0])
+            raise TextError(
+                f"the model has never seen {describe_symbol(int(symbols[position]))}, at position {before + position}",
+                "leave it out, or drop such characters with --unknown skip",
+            )
+        known: Ids = ids[ids >= 0].astype(self.dtype)
+        return known
+
+    def encode(self, text: str, *, skip_unknown: bool = False) -> Ids:
+        """Ids `(N,)` of `text`. Raises `TextError` as `encode_symbols` does."""
+        return self.encode_symbols(self.symbols_of(text), skip_unknown=skip_unknown)
+
+    def symbols_for(self, ids: npt.ArrayLike) -> bytes:
+        """What `ids` stand for as bytes: themselves for a byte vocabulary, UTF-8 for characters."""
+        if self.kind == "byte":
+            return bytes(np.asarray(ids, dtype=np.uint8))
+        return self.decode(ids).encode("utf-8")
+
+    def decode(self, ids: npt.ArrayLike) -> str:
+        """The text of `ids` `(N,)`. Bytes that are no UTF-8 become U+FFFD."""
+        return self.decoder()(ids, True)
+
+    def decoder(self) -> Callable[[npt.ArrayLike, bool], str]:
+        """A function `(ids, final) -> text` for ids that come piece by piece: it holds back an unfinished character."""
+        if self.kind == "byte":
+            utf8 = codecs.getincrementaldecoder("utf-8")("replace")
+            return lambda ids, final: utf8.decode(self.symbols_for(ids), final)
+        numbers = np.array(self.symbols, dtype="<u4")
+        return lambda ids, _final: numbers[np.asarray(ids, dtype=np.int64)].tobytes().decode("utf-32-le", "surrogatepass")
+
+
+def with_start(vocab: Vocab, prompt: Ids) -> Ids:
+    """What a model reads before it goes on: the prompt `(P,)`, or, when that is empty, the start symbol."""
+    return prompt if prompt.size else np.array([vocab.start], dtype=vocab.dtype)

@@ -1,0 +1,205 @@
+"""Truncated backpropagation through time, as a generator of events: the caller prints, samples and saves.
+
+Knows nothing of files, screens or clocks: time comes from an `elapsed()` that the caller hands in, and counts only while
+steps are taken. All that the next step depends on is in `Trainer`, and nothing else changes it.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from charlm.config import End, TrainConfig
+from charlm.errors import DivergedError
+from charlm.evaluation import approximate_score
+from charlm.model.devices import autocast
+from charlm.model.language_model import LanguageModel, ModelState, detach, next_symbol_nats
+from charlm.text.streams import Streams, Window
+from charlm.text.vocab import Ids
+from charlm.training.events import CheckpointDue, EvalDone, Event, SampleDue, StepsDone
+from charlm.training.optimiser import clip_gradients, learning_rate, make_optimiser, set_learning_rate
+
+EVALUATIONS = 20  # in a run, where --eval-every does not say
+SAMPLES = 5  # likewise for --sample-every
+SAVE_SECONDS = 30.0  # of training, at the most, between two checkpoints
+
+
+@dataclass(slots=True)
+class Trainer:
+    """How a run is trained, and where it stands: the second half is everything that a continuation needs.
+
+    `end` is in steps or seconds. `epoch` and `window` name the next window to be read; `state` is carried into it;
+    `generator` drives dropout.
+    """
+
+    config: TrainConfig
+    end: End
+    precision: str
+
+    model: LanguageModel
+    optimiser: torch.optim.AdamW
+    scaler: torch.amp.GradScaler
+    generator: torch.Generator
+    state: ModelState
+    step: int = 0
+    epoch: int = 0
+    window: int = 0
+    seconds: float = 0.0
+    best_nats: float = math.inf
+
+    @classmethod
+    def fresh(cls, model: LanguageModel, config: TrainConfig, end: End, precision: str, batch_size: int) -> "Trainer":
+        """Where a run of `batch_size` streams stands before its first step."""
+        return cls(
+            config=config,
+            end=end,
+            precision=precision,
+            model=model,
+            optimiser=make_optimiser(model, config),
+            scaler=torch.amp.GradScaler(model.device.type, enabled=precision == "fp16"),
+            generator=torch.Generator(model.device).manual_seed(config.seed),
+            state=model.initial_state(batch_size),
+        )
+
+    @property
+    def progress(self) -> float:
+        """The share of the run that is done, from 0 to 1."""
+        end = self.end
+        return min(1.0, self.step / end.max_steps if end.max_steps else self.seconds / (end.max_seconds or math.inf))
+
+    def now(self) -> dict[str, Any]:
+        """What every event says of when it came."""
+        return {"step": self.step, "seconds": self.seconds, "progress": self.progress}
+
+
+def training_step(trainer: Trainer, window: Window) -> tuple[Tensor, Tensor]:
+    """One step of truncated BPTT: the state goes in, gradients flow back to it and no further, the new state comes out.
+
+    Gives the mean loss in nats and the gradient norm before clipping, as scalars on the device.
+    """
+    model, optimiser, scaler = trainer.model, trainer.optimiser, trainer.scaler
+    inputs, targets = window.inputs.to(model.device), window.targets.to(model.device)
+    with autocast(trainer.precision, model.device):
+        logits, state = model(inputs, trainer.state, trainer.generator)
+    loss = next_symbol_nats(logits, targets).mean()
+    optimiser.zero_grad(set_to_none=True)
+    torch.autograd.backward(scaler.scale(loss))
+    scaler.unscale_(optimiser)
+    grad_norm = clip_gradients(model, trainer.config.clip_norm)
+    set_learning_rate(optimiser, learning_rate(trainer.config.learning_rate, trainer.progress))
+    scaler.step(optimiser)
+    scaler.update()
+    trainer.state = detach(state)
+    return loss.detach(), grad_norm.detach()
+
+
+def train(
+    trainer: Trainer,
+    streams: Streams,
+    validation_ids: Ids,
+    *,
+    elapsed: Callable[[], float],
+    should_stop: Callable[[], bool] = lambda: False,
+    report_seconds: float = 1.0,
+) -> Iterator[Event]:
+    """Train to the end, or until `should_stop()` says so after some step; the last event is a `CheckpointDue`.
+
+    Raises `DivergedError` when a loss or a gradient is no longer finite, before anything is evaluated or saved with what it
+    left behind.
+    """
+    sums, saved = Sums(since=trainer.seconds), trainer.seconds
+    while trainer.progress < 1:
+        if trainer.window == 0:
+            trainer.state = trainer.model.initial_state(streams.batch_size)  # here, and at no other time
+        for window in streams.windows(trainer.epoch, trainer.window):
+            began, before = elapsed(), trainer.progress
+            sums.add(*training_step(trainer, window), window.targets.numel())
+            trainer.step, trainer.window = trainer.step + 1, trainer.window + 1
+            trainer.seconds += elapsed() - began
+            due = Due.after_step(trainer, before, stopping=should_stop(), unsaved=trainer.seconds - saved)
+            if due.report or trainer.seconds - sums.since >= report_seconds:
+                yield report(trainer, sums, elapsed)
+                sums = Sums(since=trainer.seconds)
+            if due.evaluation:
+                yield evaluate(trainer, validation_ids)
+            if due.sample:
+                yield SampleDue(**trainer.now())
+            if due.checkpoint:
+                saved = trainer.seconds
+                yield CheckpointDue(**trainer.now())
+            if due.leave:
+                return
+        trainer.epoch, trainer.window = trainer.epoch + 1, 0
+
+
+@dataclass(slots=True)
+class Sums:
+    """Losses and gradient norms since the last report, kept on the device so that no step waits for them."""
+
+    since: float
+    steps: int = 0
+    characters: int = 0
+    loss: Tensor | float = 0.0
+    grad_norm: Tensor | float = 0.0
+
+    def add(self, loss: Tensor, grad_norm: Tensor, characters: int) -> None:
+        """Count one step."""
+        self.loss = self.loss + loss
+        self.grad_norm = self.grad_norm + grad_norm
+        self.steps += 1
+        self.characters += characters
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """What is to be done after a step; a report comes before all of it."""
+
+    report: bool
+    evaluation: bool
+    sample: bool
+    checkpoint: bool
+    leave: bool
+
+    @classmethod
+    def after_step(cls, trainer: Trainer, before: float, *, stopping: bool, unsaved: float) -> "Due":
+        """Decide it from the step just taken; `before` was the progress ahead of it, `unsaved` seconds are not saved."""
+        over = trainer.progress >= 1
+
+        def crossed(every: int | None, times: int) -> bool:
+            return trainer.step % every == 0 if every else int(trainer.progress * times) > int(before * times)
+
+        evaluation = over or crossed(trainer.config.eval_every, EVALUATIONS)
+        sample = crossed(trainer.config.sample_every, SAMPLES)
+        checkpoint = evaluation or stopping or unsaved >= SAVE_SECONDS
+        any_due = evaluation or sample or checkpoint or trainer.step == 1
+        return cls(report=any_due, evaluation=evaluation, sample=sample, checkpoint=checkpoint, leave=over or stopping)
+
+
+def report(trainer: Trainer, sums: Sums, elapsed: Callable[[], float]) -> StepsDone:
+    """The means over the steps in `sums`; waits for the device, and counts the wait as training."""
+    began = elapsed()
+    loss, grad_norm = float(sums.loss) / sums.steps, float(sums.grad_norm) / sums.steps
+    trainer.seconds += elapsed() - began
+    # Under loss scaling an overflow of the gradient is ordinary: the scaler skips that step and scales less.
+    if not math.isfinite(loss) or not (math.isfinite(grad_norm) or trainer.scaler.is_enabled()):
+        raise DivergedError(
+            f"training diverged by step {trainer.step}: loss {loss:g} nats, gradient norm {grad_norm:g}",
+            "the last good checkpoint was kept; try a smaller --learning-rate or --clip-norm",
+        )
+    speed = sums.characters / max(trainer.seconds - sums.since, 1e-9)
+    return StepsDone(**trainer.now(), loss_nats=loss, grad_norm=grad_norm, chars_per_second=speed)
+
+
+def evaluate(trainer: Trainer, validation_ids: Ids) -> EvalDone:
+    """Score the validation part; the trainer's own state, and all that the next step depends on, stay as they are."""
+    nats = None
+    if len(validation_ids) > 1:
+        with autocast(trainer.precision, trainer.model.device):
+            nats = approximate_score(trainer.model, validation_ids).nats_per_character
+    is_best = nats is None or nats < trainer.best_nats
+    if nats is not None and is_best:
+        trainer.best_nats = nats
+    return EvalDone(**trainer.now(), validation_nats=nats, is_best=is_best)
