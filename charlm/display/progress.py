@@ -31,6 +31,8 @@ class ProgressReporter(Protocol):
 class Stderr:
     """Standard error as a file that swallows errors: a screen that has gone must not stop a run."""
 
+    encoding = "utf-8"  # tells tqdm that its finer bars can be shown
+
     def write(self, text: str) -> None:
         """Write `text` if anyone is there."""
         with contextlib.suppress(OSError, ValueError):
@@ -98,12 +100,12 @@ class JsonLines(LogLines):
 class Bar(Quiet):
     """One tqdm bar: step, train and validation bits per character, speed and time left; samples scroll by above it."""
 
-    FORMAT = "{percentage:3.0f}% |{bar:20}| {postfix}"
+    FORMAT = "{percentage:3.0f}% {bar} {desc}"
 
     def __init__(self) -> None:
         super().__init__()
         self.validation = "val -"
-        self.bar: tqdm[Any] = tqdm(total=1.0, file=self.err, bar_format=self.FORMAT, postfix="starting", dynamic_ncols=True)
+        self.bar: tqdm[Any] = tqdm(total=1.0, file=self.err, bar_format=self.FORMAT, desc="starting", dynamic_ncols=True)
 
     def report(self, event: Event) -> None:
         """Move the bar, or write a sample above it."""
@@ -112,13 +114,13 @@ class Bar(Quiet):
         if isinstance(event, StepsDone):
             left = event.seconds * (1 - event.progress) / max(event.progress, 1e-9)
             self.bar.n = event.progress
-            self.bar.set_postfix_str(
-                f"step {event.step} · train {_bpc(event.loss_nats)} · {self.validation} bits/char · "
+            self.bar.set_description_str(
+                f"step {event.step} · train {_bpc(event.loss_nats)} · {self.validation} bpc · "
                 f"{_count(event.chars_per_second)} chars/s · {_clock(left)} left"
             )
         if isinstance(event, SampleDrawn):
             rule = f"── a sample at step {event.step} "
-            self.bar.write(f"{rule:─<60}\n{visible(event.text)}\n", file=self.err)
+            self.bar.write(f"{rule:─<60}\n{visible(event.text).strip(chr(10))}\n", file=self.err)
 
     def notice(self, text: str) -> None:
         """Write the remark above the bar."""

@@ -1,0 +1,33 @@
+"""What a figure was measured on, and how two ways of doing a thing are compared."""
+
+import os
+import platform
+import statistics
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+
+def describe_machine() -> str:
+    """The machine and the versions, in one line."""
+    cpu = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        names = [line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
+        cpu = names[0] if names else cpu
+    return f"{cpu}, {os.cpu_count()} cores; torch {torch.__version__}, Python {platform.python_version()}"
+
+
+def alternate(ways: dict[str, Callable[[], float]], runs: int) -> dict[str, list[float]]:
+    """The figure of each way, `runs` times, one after the other in turn, so that a machine's drift meets all alike."""
+    figures: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(runs):
+        for name, measure in ways.items():
+            figures[name].append(measure())
+    return figures
+
+
+def median(figures: list[float]) -> float:
+    """The middle one."""
+    return statistics.median(figures)

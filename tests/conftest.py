@@ -1,0 +1,67 @@
+"""What the tests share: small texts, small models, and the command run in this process."""
+
+import io
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+
+from charlm.cli.app import main
+from charlm.config import ModelConfig
+from charlm.model.language_model import LanguageModel
+
+CELLS = ("lstm", "gru", "rnn")
+LAYERS = (1, 2, 3)
+AUSTEN = Path(__file__).parent.parent / "data" / "austen.txt"
+
+torch.set_num_threads(1)  # small models need no more, and threads that wait for a busy core are slow
+os.environ["OMP_NUM_THREADS"] = "1"  # the same for the commands that tests start
+
+
+@pytest.fixture(autouse=True)
+def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Every test runs in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def new_model(cell: str, num_layers: int, vocab_size: int = 13, dropout: float = 0.0, seed: int = 0) -> LanguageModel:
+    """A small untrained model; V, E and H all differ, so that a transpose fails."""
+    config = ModelConfig(cell=cell, embedding_size=5, hidden_size=7, num_layers=num_layers, dropout=dropout)
+    return LanguageModel.initialised(config, vocab_size, torch.Generator().manual_seed(seed))
+
+
+@dataclass
+class Result:
+    """What a command did."""
+
+    status: int
+    out: bytes
+    err: str
+
+    @property
+    def text(self) -> str:
+        """Standard output as text."""
+        return self.out.decode("utf-8")
+
+
+@pytest.fixture
+def charlm(capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """Run `charlm ARGUMENTS` in this process, with `stdin` bytes, and give its status and output."""
+
+    def run(*arguments: str | os.PathLike[str], stdin: bytes = b"") -> Result:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin), encoding="utf-8"))
+        capfdbinary.readouterr()
+        with pytest.raises(SystemExit) as left:
+            main([os.fspath(argument) for argument in arguments])
+        sys.stdout.flush()
+        sys.stderr.flush()
+        captured = capfdbinary.readouterr()
+        status = left.value.code
+        return Result(status if isinstance(status, int) else 0, captured.out, captured.err.decode("utf-8"))
+
+    return run
