@@ -23,7 +23,7 @@ DEFAULT_EPOCHS_AT_MOST = 40
 
 def _check(holds: bool, option: str, value: object, rule: str) -> None:
     if not holds:
-        raise UsageError(f"{option} is {value}, and must be {rule}", f"charlm --help lists what {option} takes")
+        raise UsageError(f"{option} is {value}, and must be {rule}", "see charlm COMMAND --help")
 
 
 def _check_choice(option: str, value: str, choices: tuple[str, ...]) -> None:

@@ -59,13 +59,13 @@ def _explain(error: BaseException) -> int:
         if not message or "\n" in message:  # no arguments at all: the message is the help
             print(message, file=sys.stderr)
             return error.exit_code
-        return _say(message.rstrip("."), "charlm --help, or charlm COMMAND --help, lists the options", error.exit_code)
+        return _say(message.rstrip("."), "see charlm --help, or charlm COMMAND --help", error.exit_code)
     # Typer and rich turn a closed pipe into SystemExit(1), and leave the cause in the context.
     if isinstance(error, BrokenPipeError) or isinstance(error.__context__, BrokenPipeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that nothing is said at the last flush either
         return 128 + getattr(signal, "SIGPIPE", 13)
     if isinstance(error, KeyboardInterrupt | typer.Abort):
-        return 128 + signal.SIGINT
+        return _say("interrupted", "", 128 + signal.SIGINT)
     if isinstance(error, typer.Exit):
         return error.exit_code
     if isinstance(error, SystemExit):
@@ -81,9 +81,9 @@ def _explain(error: BaseException) -> int:
 def _say(message: str, hint: str, status: int) -> int:
     from charlm.display.terminal import visible
 
-    line = f"charlm: error: {message}. {hint[:1].upper()}{hint[1:]}" if hint else f"charlm: error: {message}"
-    if status > 128:
-        line = f"charlm: {message}. To go on: {hint}"
+    line = f"charlm: {message}" if status > 128 else f"charlm: error: {message}"
+    if hint:
+        line += f". To go on: {hint}" if status > 128 else f". {hint[:1].upper()}{hint[1:]}"
     with contextlib.suppress(OSError, ValueError):  # no one may be left to read it
         print(visible(line.replace("\n", " ")), file=sys.stderr)
     return status

@@ -61,8 +61,8 @@ def sample(
     if seed is not None and not 0 <= seed < 2**63:
         raise UsageError(f"--seed is {seed}, and must be from 0 to {2**63 - 1}")
     model, card = options.open_model(checkpoint, device, threads)
-    prompt_ids = card.vocab.encode(text, skip_unknown=skip_unknown)
-    stop_ids = card.vocab.encode(stop or "").tolist()
+    prompt_ids = card.vocab.encode(text, skip_unknown=skip_unknown, of="prompt")
+    stop_ids = card.vocab.encode(stop or "", of="--stop text").tolist()
     import torch
 
     from charlm.sampling import cut_at, generate

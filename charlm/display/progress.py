@@ -7,25 +7,12 @@ import contextlib
 import json
 import sys
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 from tqdm import tqdm
 
 from charlm.display.terminal import visible
-from charlm.training.events import EvalDone, Event, RunDone, SampleDrawn, StepsDone, as_record, bits
-
-
-class ProgressReporter(Protocol):
-    """Shows a run's events and the remarks made about it."""
-
-    def report(self, event: Event) -> None:
-        """Show one event."""
-
-    def notice(self, text: str) -> None:
-        """Show one line that people should know."""
-
-    def close(self) -> None:
-        """Leave the screen as the next command would like to find it."""
+from charlm.training.events import EvalDone, Event, Reporter, RunDone, SampleDrawn, StepsDone, as_record, bits
 
 
 class Stderr:
@@ -165,4 +152,4 @@ def _clock(seconds: float) -> str:
     return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
 
 
-REPORTERS: dict[str, Callable[[], ProgressReporter]] = {"bar": Bar, "log": LogLines, "json": JsonLines, "quiet": Quiet}
+REPORTERS: dict[str, Callable[[], Reporter]] = {"bar": Bar, "log": LogLines, "json": JsonLines, "quiet": Quiet}

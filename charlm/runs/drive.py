@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
 
 import torch
 
@@ -23,21 +22,11 @@ from charlm.runs.folder import LAST, METRICS, MODEL, PREVIOUS, Run
 from charlm.runs.signals import StopRequest
 from charlm.sampling import generate
 from charlm.text.vocab import with_start
-from charlm.training.events import CheckpointDue, EvalDone, Event, RunDone, SampleDrawn, SampleDue, as_record
+from charlm.training.events import CheckpointDue, EvalDone, Event, Reporter, RunDone, SampleDrawn, SampleDue, as_record
 from charlm.training.loop import Trainer, train
 
 PREVIEW = SampleConfig(temperature=0.8, length=200)
 PREVIEW_SEED = 1
-
-
-class Reporter(Protocol):
-    """Whoever shows a run: events come to `report`, remarks for people to `notice`."""
-
-    def report(self, event: Event) -> None:
-        """Show one event."""
-
-    def notice(self, text: str) -> None:
-        """Show one line that people should know."""
 
 
 def drive(run: Run, reporter: Reporter, report_seconds: float = 1.0) -> RunDone:
@@ -46,9 +35,9 @@ def drive(run: Run, reporter: Reporter, report_seconds: float = 1.0) -> RunDone:
     Raises `Interrupted` after a signal, with everything saved; `DivergedError`; `RunError` when another process has it.
     """
     with folder_lock(run.folder), StopRequest() as stop:
-        for notice in run.notices:
-            reporter.notice(notice)
         trainer = _restore(run, reporter)
+        for notice in (_describe(run, trainer), *run.notices):
+            reporter.notice(notice)
         started = trainer.progress < 1
         for event in _events(run, trainer, stop, report_seconds):
             _handle(event, run, trainer, reporter)
@@ -77,9 +66,17 @@ def _restore(run: Run, reporter: Reporter) -> Trainer:
                 raise
             reporter.notice(f"{error.message}; going on from {saved[number + 1].name}, the one before it")
     _cut_metrics(run.folder / METRICS, trainer.step)
-    if trainer.step:
-        reporter.notice(f"resuming {run.folder} at step {trainer.step}")
     return trainer
+
+
+def _describe(run: Run, trainer: Trainer) -> str:
+    model, corpus = run.model, run.corpus
+    if trainer.progress >= 1:
+        return f"{run.folder} is already trained to its end, step {trainer.step}; a later --max-steps or --max-time goes on"
+    verb = f"resuming {run.folder} at step {trainer.step}" if trainer.step else f"training {run.folder}"
+    parameters = sum(parameter.numel() for parameter in trainer.model.parameters())
+    what = f"{model.num_layers} x {model.hidden_size} {model.cell.upper()}, {parameters:,} parameters"
+    return f"{verb}: {what}, on {len(corpus.ids):,} characters of {len(corpus.vocab)} kinds; {run.device}, {run.precision}"
 
 
 def _events(run: Run, trainer: Trainer, stop: "StopRequest", report_seconds: float) -> Iterator[Event]:

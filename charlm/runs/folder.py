@@ -5,6 +5,7 @@ so that starting and resuming are the same thing: open the folder, take the newe
 """
 
 import json
+import os
 import platform
 import re
 import secrets
@@ -69,6 +70,7 @@ def make_run(
     """
     device = pick_device(training.device)
     precision = pick_precision(training.precision, device)
+    set_threads(training.threads)
     files = find_files(arguments, text.glob)
     target = out or _free_name(arguments[0])
     _check_target(target, overwrite=overwrite)
@@ -204,12 +206,14 @@ def open_run(folder: Path, *, end: End | None = None, device: str | None = None,
         vocab = vocab_from_json(contents["vocab"], f"{path}: vocab")
         corpus = open_corpus(folder / CORPUS, vocab, splits, str(contents["corpus_sha256"]))
         machine = dict(contents["machine"])
+        # As many as the run began with, where no one says: another number adds up in another order.
+        machine_threads = min(int(machine["threads"]), os.cpu_count() or 1)
     except (OSError, ValueError, KeyError, TypeError, CheckpointError, TextError) as error:
         raise RunError(f"{folder} cannot be opened: {error}", "charlm train --overwrite starts it anew") from error
     used = replace(
         training,
         device=training.device if device is None else device,
-        threads=training.threads if threads is None else threads,
+        threads=training.threads or machine_threads if threads is None else threads,
     )
     set_threads(used.threads)
     torch_device = pick_device(used.device)
@@ -248,6 +252,8 @@ def _note_changes(run: Run, machine: dict[str, Any]) -> None:
     wanted, lanes = run.training.batch_size, run.streams.batch_size
     if lanes < wanted:
         run.notices.append(f"the text is short: --batch-size {wanted} shrinks to {lanes}")
+    if run.text.validation_fraction > 0 and len(run.corpus.validation_ids) < 2:
+        run.notices.append("the text is too short for a validation part, so there will be no score")
     now = _machine(run.device, run.precision)
     changed = [key for key in ("torch", "device", "precision", "threads") if machine.get(key) != now[key]]
     if changed and (run.folder / LAST).exists():

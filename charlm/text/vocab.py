@@ -71,26 +71,29 @@ class Vocab:
             return np.frombuffer(text.encode("utf-8", "surrogateescape"), dtype=np.uint8)
         return code_points(text)
 
-    def encode_symbols(self, symbols: npt.NDArray[np.unsignedinteger], *, skip_unknown: bool = False, before: int = 0) -> Ids:
+    def encode_symbols(
+        self, symbols: npt.NDArray[np.unsignedinteger], *, skip_unknown: bool = False, of: str = "text", before: int = 0
+    ) -> Ids:
         """Ids of `(N,)` symbols, in the smallest unsigned type.
 
-        Raises `TextError` naming the first symbol that is not in the vocabulary and its position, counted from 0 and from
-        `before` symbols ahead of these, unless `skip_unknown` drops it.
+        Raises `TextError` naming the first symbol that is not in the vocabulary and its position in the prompt or text, as
+        `of` calls it, counted from 0 and from `before` symbols ahead of these; `skip_unknown` drops it instead.
         """
         ids = self._table[symbols]
         unknown = np.flatnonzero(ids < 0)
         if unknown.size and not skip_unknown:
             position = int(unknown[0])
+            symbol = describe_symbol(int(symbols[position]))
             raise TextError(
-                f"the model has never seen {describe_symbol(int(symbols[position]))}, at position {before + position}",
+                f"the model has never seen {symbol}, at position {before + position} of the {of}",
                 "leave it out, or drop such characters with --unknown skip",
             )
         known: Ids = ids[ids >= 0].astype(self.dtype)
         return known
 
-    def encode(self, text: str, *, skip_unknown: bool = False) -> Ids:
+    def encode(self, text: str, *, skip_unknown: bool = False, of: str = "text") -> Ids:
         """Ids `(N,)` of `text`. Raises `TextError` as `encode_symbols` does."""
-        return self.encode_symbols(self.symbols_of(text), skip_unknown=skip_unknown)
+        return self.encode_symbols(self.symbols_of(text), skip_unknown=skip_unknown, of=of)
 
     def symbols_for(self, ids: npt.ArrayLike) -> bytes:
         """What `ids` stand for as bytes: themselves for a byte vocabulary, UTF-8 for characters."""

@@ -1,11 +1,11 @@
-"""What a run reports, one frozen value an event. Knows nothing of who listens.
+"""What a run reports, one frozen value an event, and what whoever listens must be able to do.
 
 Every event says at which `step` and after how many `seconds` of training it came; losses are in nats per character.
 """
 
 import math
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Protocol
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +59,19 @@ class RunDone(Event):
     checkpoint: str
 
 
+class Reporter(Protocol):
+    """Whoever shows a run."""
+
+    def report(self, event: Event) -> None:
+        """Show one event."""
+
+    def notice(self, text: str) -> None:
+        """Show one line that people should know."""
+
+    def close(self) -> None:
+        """Leave the screen as the next command would like to find it."""
+
+
 def bits(nats: float | None) -> float | None:
     """Nats as bits."""
     return None if nats is None else nats / math.log(2)
@@ -73,6 +86,8 @@ def as_record(event: Event) -> dict[str, Any] | None:
     fields = asdict(event)
     if isinstance(event, StepsDone):
         fields["train_nats"] = fields.pop("loss_nats")
+        if not math.isfinite(event.grad_norm):  # which loss scaling takes in its stride, and JSON has no number for
+            fields["grad_norm"] = None
     if isinstance(event, EvalDone | RunDone):
         fields["validation_bpc"] = bits(event.validation_nats)
     return {"event": name, **fields}

@@ -187,7 +187,7 @@ def report(trainer: Trainer, sums: Sums, elapsed: Callable[[], float]) -> StepsD
     if not math.isfinite(loss) or not (math.isfinite(grad_norm) or trainer.scaler.is_enabled()):
         raise DivergedError(
             f"training diverged by step {trainer.step}: loss {loss:g} nats, gradient norm {grad_norm:g}",
-            "the last good checkpoint was kept; try a smaller --learning-rate or --clip-norm",
+            "what was saved before is kept; try a smaller --learning-rate or --clip-norm",
         )
     speed = sums.characters / max(trainer.seconds - sums.since, 1e-9)
     return StepsDone(**trainer.now(), loss_nats=loss, grad_norm=grad_norm, chars_per_second=speed)
