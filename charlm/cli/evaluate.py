@@ -85,7 +85,7 @@ def _shown(losses: Iterator["Tensor"], ids: "Ids", vocab: "Vocab") -> Iterator["
     from charlm.display.terminal import ColouredText
 
     screen = ColouredText(sys.stdout, scale=MOST_NATS)
-    print(f"surprise: {screen.legend()}  0 to {MOST_NATS:g} nats or more", file=sys.stderr)
+    print(f"surprise: {screen.legend()} 0 to {MOST_NATS:g} nats or more", file=sys.stderr)
     decode = vocab.decoder()
     screen.write(first := decode(ids[:1], False), [0.0] * len(first))
     position = 1

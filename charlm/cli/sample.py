@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from charlm.text.vocab import Vocab
 
 DEFAULT = SampleConfig()
-SEPARATOR = "----------"
+SEPARATOR = b"\n----------\n"
 FLUSH_SECONDS = 0.05
 
 
@@ -84,7 +84,7 @@ def sample(
         return
     for number, row in enumerate(rows):
         if number:
-            sys.stdout.write(f"\n{SEPARATOR}\n")
+            sys.stdout.buffer.write(SEPARATOR)
         _stream(card.vocab, chain(prompt_ids.tolist(), row))
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from tqdm import tqdm
 
 from charlm.display.terminal import visible
-from charlm.training.events import EvalDone, Event, Reporter, RunDone, SampleDrawn, StepsDone, as_record, bits
+from charlm.training.events import EvalDone, Event, Reporter, RunDone, SampleDrawn, Scoring, StepsDone, as_record, bits
 
 
 class Stderr:
@@ -105,6 +105,9 @@ class Bar(Quiet):
                 f"step {event.step} · train {_bpc(event.loss_nats)} · {self.validation} bpc · "
                 f"{_count(event.chars_per_second)} chars/s · {_clock(left)} left"
             )
+        if isinstance(event, Scoring):
+            self.bar.n = event.scored
+            self.bar.set_description_str("scoring the best model exactly")
         if isinstance(event, SampleDrawn):
             rule = f"── a sample at step {event.step} "
             self.bar.write(f"{rule:─<60}\n{visible(event.text).strip(chr(10))}\n", file=self.err)

@@ -17,8 +17,8 @@ from rich.table import Table
 from rich.text import Text
 
 BLOCKS = " ▁▂▃▄▅▆▇█"
-# White to orange, readable under black text and by the colour-blind; level 0 keeps the terminal's own colours.
-RAMP = ("#fff0e0", "#ffe0c0", "#ffcf9e", "#ffbd7a", "#ffaa55", "#ff9632", "#f57f17", "#e66101")
+# White to orange under black text, on dark and light screens alike, and for the colour-blind.
+RAMP = ("#ffffff", "#fff0e0", "#ffe0c0", "#ffcf9e", "#ffbd7a", "#ffaa55", "#ff9632", "#f57f17", "#e66101")
 
 
 def _visible_forms() -> dict[int, str]:
@@ -91,7 +91,7 @@ class ColouredText:
     def _end_line(self) -> None:
         cells, self.line, self.column = self.line, [], 0
         if self.is_coloured:
-            styles = [None, *(Style(color="black", bgcolor=colour) for colour in RAMP)]
+            styles = [Style(color="#000000", bgcolor=colour) for colour in RAMP]
             segments = [Segment(cell.text, styles[cell.level]) for cell in cells]
             self.console.print(Segments([*segments, Segment.line()]), end="", soft_wrap=True)
             return

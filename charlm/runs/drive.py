@@ -22,11 +22,12 @@ from charlm.runs.folder import LAST, METRICS, MODEL, PREVIOUS, Run
 from charlm.runs.signals import StopRequest
 from charlm.sampling import generate
 from charlm.text.vocab import with_start
-from charlm.training.events import CheckpointDue, EvalDone, Event, Reporter, RunDone, SampleDrawn, SampleDue, as_record
+from charlm.training.events import CheckpointDue, EvalDone, Event, Reporter, RunDone, SampleDrawn, SampleDue, Scoring, as_record
 from charlm.training.loop import Trainer, train
 
 PREVIEW = SampleConfig(temperature=0.8, length=200)
 PREVIEW_SEED = 1
+SCORING_SECONDS = 0.5  # between reports of how far the exact scoring is
 
 
 def drive(run: Run, reporter: Reporter, report_seconds: float = 1.0) -> RunDone:
@@ -143,20 +144,27 @@ def _finish(run: Run, trainer: Trainer, stop: "StopRequest", reporter: Reporter)
     """Score the best model exactly, once, and write the score into it."""
     path = run.folder / MODEL
     model, card = load_model(path, run.device)
-    ids = run.corpus.validation_ids
-    if not card.scores.exact and len(ids) > 1:
-        reporter.notice(f"scoring the best model, of step {card.step}, on all {len(ids)} characters of the validation part")
-
-        def pieces() -> Iterator[torch.Tensor]:
-            for nats in surprisals(model, ids):
-                if stop.signal:
-                    raise _interrupted(run, stop.signal, "trained to the end and saved, but not yet scored exactly")
-                yield nats
-
-        card = replace(card, scores=Scores(validation_nats=total(pieces()).nats_per_character, exact=True))
+    if not card.scores.exact and len(run.corpus.validation_ids) > 1:
+        score = total(_scoring(run, trainer, model, stop, reporter))
+        card = replace(card, scores=Scores(validation_nats=score.nats_per_character, exact=True))
         save_model(path, model, card)
-    nats = card.scores.validation_nats
-    return RunDone(step=trainer.step, seconds=trainer.seconds, progress=1.0, validation_nats=nats, checkpoint=str(path))
+    return RunDone(**trainer.now(), validation_nats=card.scores.validation_nats, checkpoint=str(path))
+
+
+def _scoring(
+    run: Run, trainer: Trainer, model: LanguageModel, stop: "StopRequest", reporter: Reporter
+) -> Iterator[torch.Tensor]:
+    """The losses of the validation part, with a report now and then: a long text takes a while."""
+    ids, scored, reported = run.corpus.validation_ids, 0, time.monotonic()
+    reporter.notice(f"scoring the best model exactly, on all {len(ids):,} characters of the validation part")
+    for nats in surprisals(model, ids):
+        if stop.signal:
+            raise _interrupted(run, stop.signal, "trained to the end and saved, but not yet scored exactly")
+        scored += nats.numel()
+        if time.monotonic() - reported > SCORING_SECONDS:
+            reported = time.monotonic()
+            reporter.report(Scoring(**trainer.now(), scored=scored / len(ids)))
+        yield nats
 
 
 def _interrupted(run: Run, signal_number: int, what: str) -> Interrupted:

@@ -52,6 +52,13 @@ class SampleDrawn(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Scoring(Event):
+    """The best model is being scored exactly, of which the share `scored` is done."""
+
+    scored: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunDone(Event):
     """The run is over: the exact validation loss of the model that was saved, None without a validation part."""
 
@@ -78,7 +85,7 @@ def bits(nats: float | None) -> float | None:
 
 
 def as_record(event: Event) -> dict[str, Any] | None:
-    """The event as `--json` and `metrics.jsonl` write it; None for those that only ask for something to be done."""
+    """The event as `--json` and `metrics.jsonl` write it; None for those that lead to no line."""
     names: dict[type[Event], str] = {StepsDone: "step", EvalDone: "eval", SampleDrawn: "sample", RunDone: "done"}
     name = names.get(type(event))
     if name is None:

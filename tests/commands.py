@@ -1,0 +1,60 @@
+"""The command as other tests use it: run in this process, started as another, or started on a terminal."""
+
+import contextlib
+import os
+import pty
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from charlm.cli.app import main
+from tests.conftest import Result
+
+TEXT = "the cat sat on the mat.\n" * 20
+TINY = ("--hidden-size", "8", "--embedding-size", "5", "--seq-len", "8", "--batch-size", "4")
+SHORT = (*TINY, "--max-steps", "5")
+COMMAND = (sys.executable, "-m", "charlm")
+
+
+def trained(folder: Path, text: str | bytes = TEXT, *options: str) -> Path:
+    """Train on `text` in `folder`; gives the run's folder."""
+    (folder / "t.txt").write_bytes(text.encode() if isinstance(text, str) else text)
+    with contextlib.chdir(folder), pytest.raises(SystemExit) as left:
+        main(["train", "t.txt", *SHORT, "--quiet", *options])
+    assert left.value.code in (0, None)
+    return folder / "checkpoints" / "t"
+
+
+def is_error(result: Result, status: int, *fragments: str) -> None:
+    """Check that `result` is one line of error with a hint, saying `fragments`, and nothing else."""
+    assert result.status == status, result.err
+    assert result.err.count("\n") == 1, result.err
+    assert result.err.startswith("charlm: error: ")
+    assert re.search(r"\. \S", result.err), "no hint"
+    assert "Traceback" not in result.err
+    assert "bug in charlm" not in result.err
+    assert result.out == b""
+    for fragment in fragments:
+        assert fragment in result.err
+
+
+def on_terminal(*arguments: str, **environment: str) -> str:
+    """What the command writes to standard output when that is a terminal."""
+    master, slave = pty.openpty()
+    variables = {**os.environ, "TERM": "xterm-256color", **environment}
+    with subprocess.Popen(
+        [*COMMAND, *arguments], stdin=subprocess.DEVNULL, stdout=slave, stderr=subprocess.PIPE, env=variables
+    ) as process:
+        os.close(slave)
+        pieces = []
+        with contextlib.suppress(OSError):  # Linux says EIO where other systems say end of file
+            while piece := os.read(master, 65536):
+                pieces.append(piece)
+        assert process.stderr is not None
+        error = process.stderr.read().decode()
+    os.close(master)
+    assert process.returncode == 0, error
+    return b"".join(pieces).decode().replace("\r\n", "\n")
