@@ -85,7 +85,8 @@ def train(
 
     Ctrl-C saves the run and prints the command that goes on with it.
     """
-    given = {name: value for name, value in ctx.params.items() if value not in (None, False, (), [])}
+    # Not "falsy": 0 is a value that someone gave.
+    given = {name: value for name, value in ctx.params.items() if value is not None and value is not False and value != ()}
     end = End(max_steps=max_steps, epochs=epochs, max_seconds=parse_duration(max_time) if max_time else None)
     if resume is None:
         folder, notices = _start(given, end)

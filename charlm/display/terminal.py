@@ -38,7 +38,7 @@ def visible(text: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class Shown:
     """A character as shown, and how strongly to colour it: a level from 0 to 8."""
 
     text: str
@@ -54,7 +54,7 @@ class ColouredText:
     def __init__(self, file: TextIO, scale: float) -> None:
         self.console = Console(file=file, highlight=False, markup=False, emoji=False)
         self.scale = scale
-        self.line: list[Cell] = []
+        self.line: list[Shown] = []
         self.column = 0
 
     @property
@@ -78,7 +78,7 @@ class ColouredText:
             width = cell_len(shown)
             if self.console.is_terminal and self.column + width > self.console.width:
                 self._end_line()
-            self.line.append(Cell(shown, level))
+            self.line.append(Shown(shown, level))
             self.column += width
             if character == "\n":
                 self._end_line()

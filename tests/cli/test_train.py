@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-import charlm.training.loop
+from charlm.training import loop
 from charlm.config import CELL_NAMES
 from charlm.files import folder_lock
 from tests.commands import SHORT, TEXT, TINY, is_error
@@ -355,11 +355,12 @@ def test_a_second_run_takes_a_name_of_its_own(charlm, tmp_path: Path):
 
 def test_overwrite_replaces_a_run_whole(charlm, tmp_path: Path):
     """--overwrite starts a run anew where one was, and leaves nothing of the old one."""
-    assert charlm("train", "t.txt", *TINY, "--max-steps", "4", "--eval-every", "2", "--out", "run").status == 0
+    assert charlm("train", "t.txt", *SHORT, "--out", "run").status == 0
+    (tmp_path / "run" / "old.txt").touch()
     assert charlm("train", "t.txt", *SHORT, "--out", "run", "--seed", "5", "--overwrite").status == 0
     assert json.loads((tmp_path / "run" / "run.json").read_text())["training"]["seed"] == 5
     assert {path.name for path in tmp_path.iterdir()} == {"run", "t.txt"}
-    assert not (tmp_path / "run" / "previous.safetensors").exists()
+    assert not (tmp_path / "run" / "old.txt").exists()
 
 
 def test_a_failed_overwrite_keeps_the_old_run(charlm, tmp_path: Path):
@@ -383,13 +384,13 @@ def test_an_empty_out_folder_is_taken(charlm, tmp_path: Path):
 
 def test_a_loss_that_is_no_number_ends_the_run_with_the_last_good_state(charlm, tmp_path: Path, monkeypatch):
     """NaN stops a run with exit status 3, and what was saved before stays."""
-    real, calls = charlm_loss(), []
+    real, calls = loop.next_symbol_nats, []
 
     def spoiled(logits, targets):
         calls.append(1)
         return real(logits, targets) * (math.nan if len(calls) > 7 else 1.0)
 
-    monkeypatch.setattr(charlm_loop(), "next_symbol_nats", spoiled)
+    monkeypatch.setattr(loop, "next_symbol_nats", spoiled)
     result = charlm("train", "t.txt", *TINY, "--max-steps", "40", "--eval-every", "5", "--quiet")
     is_error(result, 3, "diverged", "--learning-rate")
     monkeypatch.undo()
@@ -399,14 +400,6 @@ def test_a_loss_that_is_no_number_ends_the_run_with_the_last_good_state(charlm, 
     resumed = charlm("train", "--resume", "t")
     assert resumed.status == 0
     assert "at step 5" in resumed.err
-
-
-def charlm_loop():
-    return charlm.training.loop
-
-
-def charlm_loss():
-    return charlm.training.loop.next_symbol_nats
 
 
 @pytest.mark.parametrize("every", ["1", "100"])
@@ -437,7 +430,7 @@ def test_without_a_validation_part_there_is_no_score(charlm):
 def test_a_validation_part_too_short_to_score_is_said(charlm, text: Path):
     """A part of one character has no prediction to score; the run is good all the same."""
     text.write_text("abcdefgh" * 5)
-    result = charlm("train", "t.txt", *SHORT, "--validation-fraction", "0.03")
+    result = charlm("train", "t.txt", *SHORT, "--validation-fraction", "0.02")
     assert result.status == 0
     assert "too short for a validation part" in result.err
 
