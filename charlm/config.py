@@ -40,9 +40,9 @@ class ModelConfig:
 
     cell: str = "lstm"
     embedding_size: int = 64
-    hidden_size: int = 256
+    hidden_size: int = 320
     num_layers: int = 1
-    dropout: float = 0.0
+    dropout: float = 0.1
 
     def __post_init__(self) -> None:
         _check_choice("--cell", self.cell, CELL_NAMES)
@@ -106,7 +106,7 @@ class TrainConfig:
 
     batch_size: int = 32
     seq_len: int = 64
-    learning_rate: float = 8e-3
+    learning_rate: float = 6e-3
     clip_norm: float = 1.0
     seed: int = 1
     device: str = "auto"
@@ -119,8 +119,8 @@ class TrainConfig:
         _check_range("--batch-size", self.batch_size, 1, 1 << 20)
         _check_range("--seq-len", self.seq_len, 1, 1 << 20)
         _check(0 < self.learning_rate < math.inf, "--learning-rate", self.learning_rate, "more than 0")
-        _check(self.clip_norm > 0, "--clip-norm", self.clip_norm, "more than 0 ('inf' clips nothing)")
-        _check_range("--seed", self.seed, 0, 2**63 - 1)
+        _check(0 <= self.clip_norm < math.inf, "--clip-norm", self.clip_norm, "0 (clip nothing) or more, and finite")
+        check_seed(self.seed)
         check_device(self.device)
         _check_choice("--precision", self.precision, PRECISION_NAMES)
         check_threads(self.threads)
@@ -149,6 +149,16 @@ class SampleConfig:
 def check_device(name: str) -> None:
     """Raise `UsageError` unless `name` is a device's name, such as auto, cpu, cuda or cuda:1."""
     _check_choice("--device", re.sub(r"^cuda:\d+$", "cuda", name), DEVICE_NAMES)
+
+
+def check_seed(seed: int) -> None:
+    """Raise `UsageError` unless `seed` is one that torch's generators take."""
+    _check_range("--seed", seed, 0, 2**63 - 1)
+
+
+def check_unknown(unknown: str) -> None:
+    """Raise `UsageError` unless `unknown` says what to do with a symbol that a model has never seen: error or skip."""
+    _check_choice("--unknown", unknown, ("error", "skip"))
 
 
 def check_threads(threads: int) -> None:

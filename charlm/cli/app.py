@@ -13,6 +13,8 @@ import typer
 from charlm.cli import evaluate, info, options, sample, train
 from charlm.errors import CharlmError
 
+INTERRUPTED = 128 + signal.SIGINT
+
 app = typer.Typer(
     name="charlm",
     help="Train, sample and understand character-level recurrent language models.",
@@ -43,6 +45,8 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     try:
         status = app([argument for argument in arguments if argument != "--debug"], prog_name="charlm", standalone_mode=False)
         sys.stdout.flush()
+        if status == INTERRUPTED:  # which is how Typer passes on a KeyboardInterrupt
+            raise KeyboardInterrupt
     except BaseException as error:
         if debug and not isinstance(error, SystemExit):
             traceback.print_exc()
@@ -65,7 +69,7 @@ def _explain(error: BaseException) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that nothing is said at the last flush either
         return 128 + getattr(signal, "SIGPIPE", 13)
     if isinstance(error, KeyboardInterrupt | typer.Abort):
-        return _say("interrupted", "", 128 + signal.SIGINT)
+        return _say("interrupted", "", INTERRUPTED)
     if isinstance(error, typer.Exit):
         return error.exit_code
     if isinstance(error, SystemExit):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from charlm.cli import options
-from charlm.config import CorpusConfig
+from charlm.config import CorpusConfig, check_unknown
 from charlm.errors import TextError, UsageError
 
 if TYPE_CHECKING:
@@ -36,10 +36,10 @@ def evaluate(
     """
     if json and per_character:
         raise UsageError("--json and --per-character were given together", "give one of them")
-    skip_unknown = options.skips_unknown(unknown)
+    check_unknown(unknown)
     model, card = options.open_model(checkpoint, device, threads)
     config = CorpusConfig(symbols=card.vocab.kind, encoding=encoding, glob=glob)
-    ids, skipped = _read(texts, card.vocab, config, skip_unknown)
+    ids, skipped = _read(texts, card.vocab, config, skip_unknown=unknown == "skip")
     if len(ids) < 2:
         raise TextError(f"the text has {len(ids)} characters to score", "at least 2 are needed: the first is only read")
     if skipped:
@@ -62,10 +62,11 @@ def evaluate(
     print(line.format(**numbers), file=sys.stderr if per_character else sys.stdout)
 
 
-def _read(texts: list[str], vocab: "Vocab", config: CorpusConfig, skip_unknown: bool) -> tuple["Ids", int]:
+def _read(texts: list[str], vocab: "Vocab", config: CorpusConfig, *, skip_unknown: bool) -> tuple["Ids", int]:
     """The ids of all texts, joined with nothing between, and the number of symbols left out."""
     import numpy as np
 
+    from charlm.display.terminal import visible
     from charlm.text.corpus import find_files, read_symbols
 
     notices: list[str] = []
@@ -75,7 +76,7 @@ def _read(texts: list[str], vocab: "Vocab", config: CorpusConfig, skip_unknown: 
             pieces.append(vocab.encode_symbols(symbols, skip_unknown=skip_unknown, before=count))
             count += symbols.size
     for notice in notices:
-        print(notice, file=sys.stderr)
+        print(visible(notice), file=sys.stderr)
     ids = np.concatenate(pieces)
     return ids, count - len(ids)
 

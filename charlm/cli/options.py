@@ -8,7 +8,6 @@ import typer
 
 import charlm
 from charlm.config import CorpusConfig, check_device, check_threads
-from charlm.errors import UsageError
 
 if TYPE_CHECKING:
     from charlm.checkpoint.model import ModelCard
@@ -47,13 +46,6 @@ def from_given(cls: type[T], given: dict[str, Any]) -> T:
     """The configuration `cls` with the values that were given, and its own defaults for the rest."""
     names: dict[str, Any] = cls.__dataclass_fields__  # type: ignore[attr-defined]
     return cls(**{name: value for name, value in given.items() if name in names})
-
-
-def skips_unknown(unknown: str) -> bool:
-    """Whether --unknown says skip. Raises `UsageError` unless it is error or skip."""
-    if unknown not in ("error", "skip"):
-        raise UsageError(f"--unknown is {unknown!r}, and must be error or skip")
-    return unknown == "skip"
 
 
 def open_model(checkpoint: str | None, device: str, threads: int) -> tuple["LanguageModel", "ModelCard"]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from charlm.cli import options
-from charlm.config import SampleConfig
+from charlm.config import SampleConfig, check_seed, check_unknown
 from charlm.errors import TextError, UsageError
 
 if TYPE_CHECKING:
@@ -56,12 +56,12 @@ def sample(
     config = SampleConfig(
         temperature=0.0 if argmax else temperature, top_k=top_k, top_p=top_p, length=length, num_samples=num_samples
     )
-    skip_unknown = options.skips_unknown(unknown)
+    check_unknown(unknown)
     text = _read_prompt(prompt, prompt_file)
-    if seed is not None and not 0 <= seed < 2**63:
-        raise UsageError(f"--seed is {seed}, and must be from 0 to {2**63 - 1}")
+    if seed is not None:
+        check_seed(seed)
     model, card = options.open_model(checkpoint, device, threads)
-    prompt_ids = card.vocab.encode(text, skip_unknown=skip_unknown, of="prompt")
+    prompt_ids = card.vocab.encode(text, skip_unknown=unknown == "skip", of="prompt")
     stop_ids = card.vocab.encode(stop or "", of="--stop text").tolist()
     import torch
 

@@ -1,5 +1,6 @@
 """`charlm train`: a text in, a trained model out."""
 
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -37,7 +38,7 @@ def train(
         float | None, typer.Option(help="Highest rate of the schedule.", show_default=str(TRAINING.learning_rate))
     ] = None,
     clip_norm: Annotated[
-        float | None, typer.Option(help="Longest gradient; inf clips none.", show_default=str(TRAINING.clip_norm))
+        float | None, typer.Option(help="Longest gradient; 0 clips none.", show_default=str(TRAINING.clip_norm))
     ] = None,
     max_steps: Annotated[
         int | None, typer.Option(help="End after so many steps.", show_default="from the corpus's size")
@@ -87,12 +88,13 @@ def train(
     """
     # Not "falsy": 0 is a value that someone gave.
     given = {name: value for name, value in ctx.params.items() if value is not None and value is not False and value != ()}
-    end = End(max_steps=max_steps, epochs=epochs, max_seconds=parse_duration(max_time) if max_time else None)
+    end = End(max_steps=max_steps, epochs=epochs, max_seconds=None if max_time is None else parse_duration(max_time))
     if resume is None:
         folder, notices = _start(given, end)
     else:
         folder, notices = _find(resume, given), []
     from charlm.display import progress
+    from charlm.display.terminal import visible
     from charlm.runs.drive import drive
     from charlm.runs.folder import open_run
 
@@ -105,8 +107,8 @@ def train(
     finally:
         reporter.close()
     if not quiet:
-        print(f"done: {progress.describe_end(done)}\nmodel: {done.checkpoint}", file=sys.stderr)
-        print(f"sample from it: charlm sample -c {folder}", file=sys.stderr)
+        print(f"done: {progress.describe_end(done)}\nmodel: {visible(done.checkpoint)}", file=sys.stderr)
+        print(f"sample from it: charlm sample -c {visible(shlex.quote(str(folder)))}", file=sys.stderr)
 
 
 def _find(resume: str, given: dict[str, object]) -> Path:

@@ -100,13 +100,14 @@ class LanguageModel(nn.Module):
 
 
 def dropout(x: Tensor, rate: float, generator: torch.Generator | None) -> Tensor:
-    """`x` with each element zeroed with probability `rate`, the rest scaled by 1/(1 - rate); `x` without a generator.
+    """`x` `(T, B, F)` with features zeroed with probability `rate`, the rest scaled by 1/(1 - rate); `x` without a generator.
 
-    Written out because torch's own draws from the global random state (Srivastava et al. 2014).
+    Each stream drops the same features at all T steps, as Gal and Ghahramani (2016) do for recurrent networks; next to a new
+    choice at every step it costs next to nothing. Written out because torch's own draws from the global random state.
     """
     if generator is None or rate == 0:
         return x
-    keep = torch.empty_like(x).bernoulli_(1 - rate, generator=generator)
+    keep = x.new_empty(1, *x.shape[1:]).bernoulli_(1 - rate, generator=generator)
     return x * keep / (1 - rate)
 
 

@@ -3,6 +3,7 @@ remarks go to whoever is handed in.
 """
 
 import json
+import shlex
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -18,7 +19,7 @@ from charlm.errors import CheckpointError, Interrupted
 from charlm.evaluation import surprisals, total
 from charlm.files import folder_lock, write_atomically
 from charlm.model.language_model import LanguageModel
-from charlm.runs.folder import LAST, METRICS, MODEL, PREVIOUS, Run
+from charlm.runs.folder import LAST, METRICS, MODEL, PREVIOUS, Run, record_end
 from charlm.runs.signals import StopRequest
 from charlm.sampling import generate
 from charlm.text.vocab import with_start
@@ -36,16 +37,17 @@ def drive(run: Run, reporter: Reporter, report_seconds: float = 1.0) -> RunDone:
     Raises `Interrupted` after a signal, with everything saved; `DivergedError`; `RunError` when another process has it.
     """
     with folder_lock(run.folder), StopRequest() as stop:
+        record_end(run)
         trainer = _restore(run, reporter)
+        was_done = _cut_metrics(run.folder / METRICS, trainer)
         for notice in (_describe(run, trainer), *run.notices):
             reporter.notice(notice)
-        started = trainer.progress < 1
         for event in _events(run, trainer, stop, report_seconds):
             _handle(event, run, trainer, reporter)
         if stop.signal and trainer.progress < 1:
             raise _interrupted(run, stop.signal, f"stopped and saved at step {trainer.step}")
         done = _finish(run, trainer, stop, reporter)
-        if started:
+        if not was_done:
             _record(run, done)
         reporter.report(done)
         return done
@@ -66,7 +68,6 @@ def _restore(run: Run, reporter: Reporter) -> Trainer:
             if number + 1 == len(saved):
                 raise
             reporter.notice(f"{error.message}; going on from {saved[number + 1].name}, the one before it")
-    _cut_metrics(run.folder / METRICS, trainer.step)
     return trainer
 
 
@@ -168,7 +169,7 @@ def _scoring(
 
 
 def _interrupted(run: Run, signal_number: int, what: str) -> Interrupted:
-    return Interrupted(signal_number, what, f"charlm train --resume {run.folder}")
+    return Interrupted(signal_number, what, f"charlm train --resume {shlex.quote(str(run.folder))}")
 
 
 def _record(run: Run, event: Event) -> None:
@@ -178,16 +179,19 @@ def _record(run: Run, event: Event) -> None:
             file.write(json.dumps(record) + "\n")
 
 
-def _cut_metrics(path: Path, step: int) -> None:
-    """Drop lines that a resumed run will write again, and a last line that was torn."""
+def _cut_metrics(path: Path, trainer: Trainer) -> bool:
+    """Drop lines that the run will write again, and a last line that was torn; whether a line says that it is done."""
     if not path.exists():
-        return
-    kept = []
+        return False
+    kept, done = [], False
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
             record = json.loads(line)
-            if record["step"] <= step and record["event"] != "done":
+            is_done = record["event"] == "done"
+            if record["step"] <= trainer.step and (trainer.progress >= 1 or not is_done):
                 kept.append(line)
+                done = done or is_done
         except (ValueError, KeyError, TypeError):
             continue
     write_atomically(path, "".join(line + "\n" for line in kept).encode())
+    return done

@@ -229,19 +229,27 @@ def open_run(folder: Path, *, end: End | None = None, device: str | None = None,
         precision=precision,
     )
     if end is not None and end.is_given:
-        _move_end(run, end, contents)
+        _move_end(run, end)
     _note_changes(run, machine)
     return run
 
 
-def _move_end(run: Run, end: End, contents: dict[str, Any]) -> None:
+def _move_end(run: Run, end: End) -> None:
     streams = run.streams
     end = end.resolve(len(run.corpus.train_ids), streams.batch_size * streams.seq_len, streams.windows_per_epoch)
-    if end == run.end:
-        return
-    run.notices.append(f"the end moves from {_say_end(run.end)} to {_say_end(end)}, and the learning rate's schedule with it")
-    run.end = end
-    _write_json(run.folder / RUN, contents | {"end": asdict(end)})
+    if end != run.end:
+        run.notices.append(
+            f"the end moves from {_say_end(run.end)} to {_say_end(end)}, and the learning rate's schedule with it"
+        )
+        run.end = end
+
+
+def record_end(run: Run) -> None:
+    """Write a moved end into `run.json`; for whoever holds the folder's lock."""
+    path = run.folder / RUN
+    contents = json.loads(path.read_bytes())
+    if contents["end"] != asdict(run.end):
+        _write_json(path, contents | {"end": asdict(run.end)})
 
 
 def _say_end(end: End) -> str:

@@ -128,6 +128,7 @@ def train(
             if due.sample:
                 yield SampleDue(**trainer.now())
             if due.checkpoint:
+                require_finite(trainer, largest_weight(trainer.model), "largest weight")
                 saved = trainer.seconds
                 yield CheckpointDue(**trainer.now())
             if due.leave:
@@ -183,14 +184,25 @@ def report(trainer: Trainer, sums: Sums, elapsed: Callable[[], float]) -> StepsD
     began = elapsed()
     loss, grad_norm = float(sums.loss) / sums.steps, float(sums.grad_norm) / sums.steps
     trainer.seconds += elapsed() - began
-    # Under loss scaling an overflow of the gradient is ordinary: the scaler skips that step and scales less.
-    if not math.isfinite(loss) or not (math.isfinite(grad_norm) or trainer.scaler.is_enabled()):
-        raise DivergedError(
-            f"training diverged by step {trainer.step}: loss {loss:g} nats, gradient norm {grad_norm:g}",
-            "what was saved before is kept; try a smaller --learning-rate or --clip-norm",
-        )
+    require_finite(trainer, loss, "loss")
+    if not trainer.scaler.is_enabled():  # under loss scaling an overflow is ordinary: that step is skipped
+        require_finite(trainer, grad_norm, "gradient norm")
     speed = sums.characters / max(trainer.seconds - sums.since, 1e-9)
     return StepsDone(**trainer.now(), loss_nats=loss, grad_norm=grad_norm, chars_per_second=speed)
+
+
+def require_finite(trainer: Trainer, value: float, what: str) -> None:
+    """Raise `DivergedError` unless `value` is a finite number."""
+    if not math.isfinite(value):
+        raise DivergedError(
+            f"training diverged by step {trainer.step}: the {what} is {value}",
+            "what was saved before is kept; try a smaller --learning-rate or --clip-norm",
+        )
+
+
+def largest_weight(model: LanguageModel) -> float:
+    """The greatest magnitude among the parameters; NaN when one is NaN."""
+    return float(torch.stack([parameter.detach().abs().max() for parameter in model.parameters()]).max())
 
 
 def evaluate(trainer: Trainer, validation_ids: Ids) -> EvalDone:
@@ -199,6 +211,7 @@ def evaluate(trainer: Trainer, validation_ids: Ids) -> EvalDone:
     if len(validation_ids) > 1:
         with autocast(trainer.precision, trainer.model.device):
             nats = approximate_score(trainer.model, validation_ids).nats_per_character
+        require_finite(trainer, nats, "validation loss")
     is_best = nats is None or nats < trainer.best_nats
     if nats is not None and is_best:
         trainer.best_nats = nats

@@ -45,5 +45,8 @@ def set_learning_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
 
 
 def clip_gradients(model: nn.Module, norm: float) -> Tensor:
-    """Scale all gradients together so that their norm is at most `norm` (Pascanu et al. 2013); gives the norm before."""
-    return nn.utils.clip_grad_norm_(model.parameters(), norm)
+    """Scale all gradients together so that their norm is at most `norm` (Pascanu et al. 2013); gives the norm before.
+
+    A `norm` of 0 leaves them as they are.
+    """
+    return nn.utils.clip_grad_norm_(model.parameters(), norm or math.inf)
