@@ -63,7 +63,7 @@ class TensorFile:
         if len(self.contents) < 8 or not 2 <= length <= min(MAX_HEADER, len(self.contents) - 8):
             if self.contents.startswith(PICKLES):
                 raise CheckpointError(f"{self.path} is a pickle, which could run code", "charlm opens safetensors files only")
-            raise self._fail(f"is no safetensors file, of {len(self.contents)} bytes")
+            raise CheckpointError(f"{self.path} is no safetensors file", "give a run folder, or its model.safetensors")
         header = _parse(self.contents[8 : 8 + length])
         metadata = header.get("__metadata__") if isinstance(header, dict) else None
         if (

@@ -82,12 +82,16 @@ def _explain(error: BaseException) -> int:
     return _say(f"{type(error).__name__}: {error}".splitlines()[0], "this is a bug in charlm; --debug shows where", 1)
 
 
+def _sentence(hint: str) -> str:
+    return hint if hint.startswith("charlm ") else hint[:1].upper() + hint[1:]  # a command is to be copied as it is
+
+
 def _say(message: str, hint: str, status: int) -> int:
     from charlm.display.terminal import visible
 
     line = f"charlm: {message}" if status > 128 else f"charlm: error: {message}"
     if hint:
-        line += f". To go on: {hint}" if status > 128 else f". {hint[:1].upper()}{hint[1:]}"
+        line += f". To go on: {hint}" if status > 128 else f". {_sentence(hint)}"
     with contextlib.suppress(OSError, ValueError):  # no one may be left to read it
         print(visible(line.replace("\n", " ")), file=sys.stderr)
     return status

@@ -29,11 +29,13 @@ def info(
         return
     from charlm.display.terminal import table, visible
 
-    symbols = visible("".join(map(chr, card.vocab.symbols))) if card.vocab.kind == "char" else "all 256 bytes"
+    symbols = "all 256 bytes"
+    if card.vocab.kind == "char":
+        symbols = visible("".join(map(chr, card.vocab.symbols))).translate({ord("\n"): "⏎", ord(" "): "␣"})
     rows = {
         "model": f"{card.model.num_layers} x {card.model.hidden_size} {card.model.cell.upper()}, embedding "
         f"{card.model.embedding_size}, dropout {card.model.dropout:g}, {contents['parameters']:,} parameters",
-        "vocabulary": f"{len(card.vocab)} symbols ({card.vocab.kind}): {symbols.translate({10: '⏎', 32: '␣'})}",
+        "vocabulary": f"{len(card.vocab)} symbols ({card.vocab.kind}): {symbols}",
         "trained": f"{card.step} steps of {card.training.batch_size} x {card.training.seq_len}, learning rate "
         f"{card.training.learning_rate:g}, seed {card.training.seed}, on {card.setting.device} in {card.setting.precision} "
         f"with torch {card.setting.torch}",

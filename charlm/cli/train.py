@@ -117,7 +117,7 @@ def _find(resume: str, given: dict[str, object]) -> Path:
         name = "CORPUS" if "corpus" in extra else "--" + extra[0].replace("_", "-")
         raise UsageError(
             f"{name} was given with --resume, which goes on with everything the run was started with",
-            "only --max-steps, --epochs, --max-time, --device and --threads may be given beside it",
+            "only --max-steps, --epochs, --max-time, --device, --threads, --quiet and --json may be given beside it",
         )
     from charlm.runs.folder import find_run
 

@@ -73,7 +73,7 @@ class ColouredText:
     def write(self, text: str, values: Sequence[float]) -> None:
         """Show `text`, one of `values` for each character, from 0 to `scale`; NaN and below are not coloured."""
         for character, value in zip(text, values, strict=True):
-            level = min(8, max(0, round(8 * value / self.scale))) if not math.isnan(value) else 0
+            level = 0 if math.isnan(value) else round(min(8.0, max(0.0, 8 * value / self.scale)))
             shown = "⏎" if character == "\n" else visible(character).replace("\t", "→")
             width = cell_len(shown)
             if self.console.is_terminal and self.column + width > self.console.width:

@@ -58,16 +58,23 @@ def _restore(run: Run, reporter: Reporter) -> Trainer:
     generator = torch.Generator().manual_seed(run.training.seed)
     model = LanguageModel.initialised(run.model, len(run.corpus.vocab), generator).to(run.device)
     trainer = Trainer.fresh(model, run.training, run.end, run.precision, run.streams.batch_size)
-    saved = [path for path in (run.folder / LAST, run.folder / PREVIOUS) if path.exists()]
-    for number, path in enumerate(saved):
+    damage: list[CheckpointError] = []
+    for path in (run.folder / LAST, run.folder / PREVIOUS):
+        if not path.exists():
+            continue
         try:
-            if not load_trainer(path, trainer):
-                reporter.notice("dropout goes on from another random state: the run was saved on another device")
-            break
+            same_generator = load_trainer(path, trainer)
         except CheckpointError as error:
-            if number + 1 == len(saved):
-                raise
-            reporter.notice(f"{error.message}; going on from {saved[number + 1].name}, the one before it")
+            damage.append(error)
+            continue
+        if damage:
+            reporter.notice(f"{damage[0].message}; going on from {path.name}, the one before it")
+        if not same_generator:
+            reporter.notice("dropout goes on from another random state: the run was saved on another device")
+        return trainer
+    if damage:
+        what = " and ".join(error.message for error in damage)
+        raise CheckpointError(what, "the model can still be used; charlm train CORPUS --overwrite starts anew")
     return trainer
 
 
@@ -100,20 +107,23 @@ def _handle(event: Event, run: Run, trainer: Trainer, reporter: Reporter) -> Non
             model_path, trainer.model, _card(run, trainer.step, Scores(validation_nats=event.validation_nats, exact=False))
         )
     if isinstance(event, CheckpointDue):
-        if not model_path.exists():
-            save_model(model_path, trainer.model, _card(run, trainer.step, Scores(validation_nats=None, exact=False)))
-        _save_trainer(run.folder, trainer)
+        _save(run, trainer)
     if isinstance(event, SampleDue):
         event = SampleDrawn(step=event.step, seconds=event.seconds, progress=event.progress, text=_preview(run, trainer))
     _record(run, event)
     try:
         reporter.report(event)
     except OSError:
-        _save_trainer(run.folder, trainer)
+        _save(run, trainer)
         raise
 
 
-def _save_trainer(folder: Path, trainer: Trainer) -> None:
+def _save(run: Run, trainer: Trainer) -> None:
+    """Save what a continuation needs; and a model, its score unknown, where no evaluation has kept one yet."""
+    folder = run.folder
+    if not (folder / MODEL).exists():
+        unscored = Scores(validation_nats=None, exact=False)
+        save_model(folder / MODEL, trainer.model, _card(run, trainer.step, unscored))
     if (folder / LAST).exists():
         (folder / LAST).replace(folder / PREVIOUS)
     save_trainer(folder / LAST, trainer)

@@ -4,6 +4,7 @@ A folder appears by a rename with `run.json` and `corpus.bin` already in it; fro
 so that starting and resuming are the same thing: open the folder, take the newest good state if there is one, go on.
 """
 
+import contextlib
 import json
 import os
 import platform
@@ -74,6 +75,7 @@ def make_run(
     files = find_files(arguments, text.glob)
     target = out or _free_name(arguments[0])
     _check_target(target, overwrite=overwrite)
+    had_parent = target.parent.exists()
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         making = target.parent / f".{target.name}.{secrets.token_hex(4)}.making"
@@ -102,6 +104,9 @@ def make_run(
         _put_in_place(making, target)
     except BaseException:
         shutil.rmtree(making, ignore_errors=True)
+        if not had_parent:
+            with contextlib.suppress(OSError):
+                target.parent.rmdir()
         raise
     return target, notices
 

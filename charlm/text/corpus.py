@@ -77,6 +77,8 @@ def find_files(arguments: Sequence[str], glob: str) -> list[str]:
     """
     files: list[str] = []
     for argument in arguments:
+        if not argument:
+            raise TextError("the name of a text is empty", "name a file or a folder, or - for standard input")
         path = Path(argument)
         if argument != "-" and path.is_dir():
             found = sorted(str(file) for file in path.rglob(glob) if file.is_file())

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from charlm.training import loop
 from charlm.config import CELL_NAMES
 from charlm.files import folder_lock
+from charlm.training import loop
 from tests.commands import SHORT, TEXT, TINY, is_error
 
 KOREAN = "옛날 옛적에 호랑이가 담배를 피우던 시절, 산골에 할머니가 살았다.\n"
@@ -167,7 +167,8 @@ BAD_OPTIONS = [
     ("--learning-rate", "nan"),
     ("--learning-rate", "inf"),
     ("--learning-rate", "0"),
-    ("--clip-norm", "0"),
+    ("--clip-norm", "-1"),
+    ("--clip-norm", "inf"),
     ("--clip-norm", "nan"),
     ("--seed", "-1"),
     ("--cell", "foo"),
@@ -230,8 +231,8 @@ def test_both_fractions_must_leave_something_to_train_on(charlm):
     is_error(charlm("train", "t.txt", *SHORT, "--validation-fraction", "0.6", "--test-fraction", "0.4"), 2, "-fraction")
 
 
-@pytest.mark.parametrize(("option", "value"), [("seed", 0), ("validation_fraction", 0), ("dropout", 0), ("clip_norm", math.inf)])
-def test_zeros_and_infinities_are_values_like_any_other(charlm, tmp_path: Path, option, value):
+@pytest.mark.parametrize(("option", "value"), [("seed", 0), ("validation_fraction", 0), ("dropout", 0), ("clip_norm", 0)])
+def test_zeros_are_values_like_any_other(charlm, tmp_path: Path, option, value):
     """A value given is the value used, though it may be falsy."""
     assert charlm("train", "t.txt", *SHORT, "--out", "run", "--" + option.replace("_", "-"), str(value)).status == 0
     recorded = json.loads((tmp_path / "run" / "run.json").read_text())
@@ -329,7 +330,7 @@ def test_a_run_folder_holds_what_the_design_says(charlm, tmp_path: Path):
     assert {path.name for path in folder.iterdir()} == names
     assert list((tmp_path / "checkpoints").iterdir()) == [folder]
     run = json.loads((folder / "run.json").read_text())
-    assert "train" in " ".join(run["argv"]) or run["argv"]
+    assert run["argv"]
     assert run["training"]["seed"] == 1
     assert run["end"]["max_steps"] == 4
     assert {"torch", "device", "charlm"} <= set(run["machine"])
@@ -403,9 +404,10 @@ def test_a_loss_that_is_no_number_ends_the_run_with_the_last_good_state(charlm, 
 
 
 @pytest.mark.parametrize("every", ["1", "100"])
-def test_a_learning_rate_that_is_far_too_large_diverges(charlm, tmp_path: Path, every):
+@pytest.mark.parametrize("rate", ["1e10", "1e30"])
+def test_a_learning_rate_that_is_far_too_large_diverges(charlm, tmp_path: Path, every, rate):
     """Weights that overflow end the run with exit status 3, nothing that is not a number is saved or logged."""
-    result = charlm("train", "t.txt", *TINY, "--max-steps", "60", "--eval-every", every, "--learning-rate", "1e38", "--quiet")
+    result = charlm("train", "t.txt", *TINY, "--max-steps", "60", "--eval-every", every, "--learning-rate", rate, "--quiet")
     is_error(result, 3, "diverged")
     folder = tmp_path / "checkpoints" / "t"
     assert "NaN" not in (folder / "metrics.jsonl").read_text()

@@ -1,0 +1,152 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+
+import charlm as package
+from charlm.cli import options
+from charlm.cli.app import app
+from charlm.errors import Interrupted
+from tests.commands import COMMAND, SHORT, TEXT, is_error
+
+COMMANDS = ("train", "sample", "eval", "info")
+
+WITHOUT_TORCH = """
+import sys
+from charlm.cli.app import main
+for line in sys.stdin.read().splitlines():
+    try:
+        main(line.split())
+    except SystemExit as left:
+        print("status", left.code, line)
+    assert "torch" not in sys.modules and "numpy" not in sys.modules, line
+"""
+
+
+def test_help_versions_and_usage_errors_import_no_torch(tmp_path: Path):
+    """What needs no torch does not wait for it."""
+    good = ["--help", "--version", *(f"{command} {option}" for command in COMMANDS for option in ("--help", "--version"))]
+    wrong = ["train", "train --hidden-size 0 t.txt", "nonsense", "sample --temperature -1", "eval", "train --max-time 5x t"]
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_TORCH], input="\n".join(good + wrong), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    statuses = [line for line in done.stdout.splitlines() if line.startswith("status")]
+    assert statuses == [f"status 0 {line}" for line in good] + [f"status 2 {line}" for line in wrong]
+
+
+@pytest.mark.parametrize("command", [(), *((name,) for name in COMMANDS)])
+def test_the_version_is_everywhere(charlm, command):
+    """--version prints one line on the root and on every command."""
+    result = charlm(*command, "--version")
+    assert (result.status, result.text, result.err) == (0, f"charlm {package.__version__}\n", "")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_shows_every_option_and_an_example(charlm, command):
+    """--help goes to standard output, names every option, and has an example to copy."""
+    result = charlm(command, "--help")
+    assert result.status == 0
+    assert result.err == ""
+    assert f"Example: charlm {command}" in result.text
+    parameters = typer.main.get_command(app).commands[command].params  # type: ignore[attr-defined]
+    for parameter in parameters:
+        for option in parameter.opts if parameter.param_type_name == "option" else []:
+            assert option in result.text, option
+
+
+def test_no_arguments_show_the_help(charlm):
+    """`charlm` alone says what there is, and is no success."""
+    result = charlm()
+    assert result.status == 2
+    assert result.out == b""
+    for command in COMMANDS:
+        assert command in result.err
+
+
+USAGE = [
+    ("nonsense",),
+    ("--nonsense",),
+    ("train", "--nonsense"),
+    ("train", "--hidden-size"),
+    ("train", "t.txt", "--hidden-size", "1.5"),
+    ("sample", "positional"),
+    ("sample", "--length", "many"),
+    ("sample", "--seed", "-1"),
+    ("sample", "--unknown", "guess"),
+    ("sample", "--prompt", "a", "--prompt-file", "b"),
+    ("sample", "--device", "tpu"),
+    ("sample", "--threads", "-1"),
+    ("eval",),
+    ("eval", "t.txt", "--json", "--per-character"),
+    ("eval", "t.txt", "--unknown", "guess"),
+    ("info", "extra"),
+]
+
+
+@pytest.mark.parametrize("arguments", USAGE, ids=" ".join)
+def test_wrong_usage_is_one_line_and_status_two(charlm, arguments):
+    """What cannot be meant is exit status 2, one line, and a hint."""
+    is_error(charlm(*arguments), 2)
+
+
+def test_debug_shows_where_an_error_comes_from(charlm):
+    """With --debug, anywhere, there is a traceback as well as the line."""
+    for arguments in (("--debug", "train", "nope.txt"), ("train", "nope.txt", "--debug")):
+        result = charlm(*arguments)
+        assert result.status == 1
+        assert "Traceback" in result.err
+        assert result.err.splitlines()[-1].startswith("charlm: error: ")
+
+
+def test_python_m_charlm_is_the_command():
+    """`python -m charlm` is `charlm`."""
+    done = subprocess.run([*COMMAND, "--version"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"charlm {package.__version__}\n", "")
+
+
+FAULTS = [
+    (KeyboardInterrupt(), 130, "charlm: interrupted"),
+    (MemoryError(), 1, "charlm: error: not enough memory"),
+    (PermissionError(13, "Permission denied", "x\x1b"), 1, "charlm: error: x␛: Permission denied"),
+    (OSError(28, "No space left on device"), 1, "charlm: error: No space left on device"),
+    (ZeroDivisionError("two\nlines"), 1, "charlm: error: ZeroDivisionError: two"),
+    (Interrupted(15, "saved", "go"), 143, "charlm: saved. To go on: go"),
+]
+
+
+@pytest.mark.parametrize(("fault", "status", "line"), FAULTS, ids=lambda value: type(value).__name__)
+def test_whatever_goes_wrong_is_one_line(charlm, monkeypatch, fault, status, line):
+    """The boundary turns any exception into one harmless line and a status."""
+
+    def fail(*_arguments: object) -> None:
+        raise fault
+
+    monkeypatch.setattr(options, "open_model", fail)
+    result = charlm("info")
+    assert result.status == status
+    assert result.err.startswith(line)
+    assert result.err.count("\n") == 1
+    assert "\x1b" not in result.err
+    assert result.out == b""
+
+
+def test_a_full_disk_is_one_line(charlm, monkeypatch, tmp_path: Path):
+    """A write that fails in mid-run ends it with one line, and what was saved before stays."""
+    (tmp_path / "t.txt").write_text(TEXT)
+    from charlm.runs import drive
+
+    real, written = drive.save_trainer, []
+
+    def full(path, trainer):
+        written.append(path)
+        if len(written) == 3:
+            raise OSError(28, "No space left on device", str(path))
+        real(path, trainer)
+
+    monkeypatch.setattr(drive, "save_trainer", full)
+    is_error(charlm("train", "t.txt", *SHORT, "--quiet"), 1, "No space left on device")
+    monkeypatch.setattr(drive, "save_trainer", real)
+    assert charlm("train", "--resume", "t").status == 0

@@ -1,0 +1,165 @@
+import json
+import math
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from charlm.checkpoint.model import load_model
+from charlm.display.terminal import BLOCKS
+from tests.commands import TEXT, is_error, on_terminal, trained
+
+LINE = "the mat sat on the cat.\nthat\n"
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A model of TEXT, not quite untrained."""
+    return str(trained(tmp_path_factory.mktemp("text"), TEXT, "--max-steps", "40"))
+
+
+def surprises(model: str, text: str) -> list[float]:
+    """What each character but the first costs, one step at a time, the softmax in float64 NumPy."""
+    network, card = load_model(Path(model) / "model.safetensors", torch.device("cpu"))
+    ids = [card.vocab.symbols.index(ord(character)) for character in text]
+    state, nats = network.initial_state(1), []
+    with torch.inference_mode():
+        for this, following in pairwise(ids):
+            logits, state = network.step(torch.tensor([this]), state, network.input_table())
+            scores = logits[0].double().numpy()
+            nats.append(float(np.log(np.exp(scores - scores.max()).sum()) + scores.max() - scores[following]))
+    return nats
+
+
+def test_scores_are_those_of_a_character_by_character_computation(charlm, model, tmp_path: Path):
+    """eval --json has exactly the names that other programs rely on, and the mean of what each character costs."""
+    (tmp_path / "e.txt").write_text(LINE)
+    result = charlm("eval", "e.txt", "-c", model, "--json")
+    assert result.status == 0
+    assert result.text.count("\n") == 1
+    score = json.loads(result.text)
+    assert {"nats_per_char", "bits_per_char", "perplexity", "characters"} <= set(score)
+    expected = sum(surprises(model, LINE)) / (len(LINE) - 1)
+    assert score["characters"] == len(LINE) - 1
+    assert score["nats_per_char"] == pytest.approx(expected, abs=1e-5)
+    assert score["bits_per_char"] == pytest.approx(score["nats_per_char"] / math.log(2), rel=1e-12)
+    assert score["perplexity"] == pytest.approx(math.exp(score["nats_per_char"]), rel=1e-12)
+
+
+def test_the_line_for_people_has_the_same_numbers(charlm, model, tmp_path: Path):
+    """Without --json there is one line on standard output."""
+    (tmp_path / "e.txt").write_text(LINE)
+    score = json.loads(charlm("eval", "e.txt", "-c", model, "--json").text)
+    result = charlm("eval", "e.txt", "-c", model)
+    assert result.text.count("\n") == 1
+    assert f"{score['nats_per_char']:.4f} nats/char" in result.text
+    assert f"{score['bits_per_char']:.4f} bits/char" in result.text
+    assert f"{score['perplexity']:.3f}" in result.text
+    assert result.err == ""
+
+
+def test_files_folders_and_standard_input_are_one_text(charlm, model, tmp_path: Path):
+    """A text scores the same from a file, from several, from a folder and from a pipe."""
+    (tmp_path / "d").mkdir()
+    (tmp_path / "e.txt").write_text(LINE)
+    (tmp_path / "d" / "1.txt").write_text(LINE[:9])
+    (tmp_path / "d" / "2.txt").write_text(LINE[9:])
+    outputs = {
+        charlm("eval", "e.txt", "-c", model, "--json").out,
+        charlm("eval", "d/1.txt", "d/2.txt", "-c", model, "--json").out,
+        charlm("eval", "d", "-c", model, "--json").out,
+        charlm("eval", "-", "-c", model, "--json", stdin=LINE.encode()).out,
+    }
+    assert len(outputs) == 1
+    assert next(iter(outputs)) != b""
+
+
+def test_an_unseen_character_is_named_with_its_place(charlm, model):
+    """A character that the model does not know is an error with its code point and position."""
+    is_error(charlm("eval", "-", "-c", model, stdin="the zoo é".encode()), 1, "'z'", "U+007A", "position 4")
+
+
+def test_skipped_characters_are_counted(charlm, model):
+    """--unknown skip scores what is left, and says how much was not."""
+    result = charlm("eval", "-", "-c", model, "--unknown", "skip", "--json", stdin="théze 🎉cat".encode())
+    assert result.status == 0
+    assert "3 characters" in result.err
+    score = json.loads(result.text)
+    assert score == {**json.loads(charlm("eval", "-", "-c", model, "--json", stdin=b"the cat").text), "skipped": 3}
+
+
+@pytest.mark.parametrize("contents", [b"", b"t"])
+def test_a_text_without_a_prediction_is_an_error(charlm, model, contents):
+    """At least two characters are needed."""
+    is_error(charlm("eval", "-", "-c", model, stdin=contents), 1, f"has {len(contents)} characters")
+
+
+def test_a_text_of_nothing_known_is_an_error(charlm, model):
+    """Where every character is skipped there is nothing to score."""
+    result = charlm("eval", "-", "-c", model, "--unknown", "skip", stdin=b"QQQQ")
+    assert result.status == 1
+    assert result.err.splitlines()[-1].startswith("charlm: error: ")
+
+
+def test_other_bad_texts_are_one_line_of_error(charlm, model, tmp_path: Path):
+    """A missing file, invalid UTF-8 and an empty folder are errors that say which."""
+    (tmp_path / "empty").mkdir()
+    is_error(charlm("eval", "nope.txt", "-c", model), 1, "nope.txt")
+    is_error(charlm("eval", "empty", "-c", model), 1, "empty")
+    is_error(charlm("eval", "-", "-c", model, stdin=b"the\xff"), 1, "offset 3", "line 1")
+
+
+def test_each_character_stands_over_a_block_of_its_surprise(charlm, model):
+    """Piped, --per-character has under each line of text a line of blocks, as high as the surprise."""
+    result = charlm("eval", "-", "-c", model, "--per-character", stdin=LINE.encode())
+    assert result.status == 0
+    rows = result.text.split("\n")[:-1]
+    texts, blocks = rows[::2], rows[1::2]
+    assert [text.replace("⏎", "") for text in texts] == LINE.splitlines()
+    assert len(texts) == len(blocks)
+    levels = [round(min(nats, 8.0)) for nats in [0.0, *surprises(model, LINE)]]
+    shown = [BLOCKS.index(block) for text, row in zip(texts, blocks, strict=True) for block in row.ljust(len(text))]
+    assert len(shown) == len(LINE)
+    assert sum(mine == theirs for mine, theirs in zip(shown[1:], levels[1:], strict=True)) >= len(LINE) - 2
+    assert len(set(shown)) > 1
+
+
+def test_the_score_stands_beside_the_coloured_text(charlm, model):
+    """With --per-character the numbers go to standard error."""
+    score = json.loads(charlm("eval", "-", "-c", model, "--json", stdin=LINE.encode()).text)
+    result = charlm("eval", "-", "-c", model, "--per-character", stdin=LINE.encode())
+    assert f"{score['nats_per_char']:.4f} nats/char" in result.err
+    assert "nats/char" not in result.text
+
+
+def test_a_terminal_gets_colours_unless_it_asks_for_none(model, tmp_path: Path):
+    """On a terminal surprise is a background colour; with NO_COLOR it is blocks."""
+    (tmp_path / "e.txt").write_text(LINE)
+    coloured = on_terminal("eval", "e.txt", "-c", model, "--per-character", NO_COLOR="", COLORTERM="truecolor")
+    assert "\x1b[" in coloured
+    assert "48;2;" in coloured
+    plain = on_terminal("eval", "e.txt", "-c", model, "--per-character", NO_COLOR="1")
+    assert "\x1b" not in plain
+    assert set(BLOCKS[1:]) & set(plain)
+
+
+def test_hostile_text_is_shown_and_not_obeyed(charlm, tmp_path: Path):
+    """Control characters and markup in a scored text are shown as what they are."""
+    hostile = "\x1b[31mred[/nope]\x07\u202e\n" * 30
+    folder = trained(tmp_path, hostile)
+    result = charlm("eval", "-", "-c", str(folder), "--per-character", stdin=(hostile[:20] * 2).encode())
+    assert result.status == 0, result.err
+    assert "\x1b" not in result.text
+    assert "␛[31mred[/nope]␇" in result.text
+
+
+def test_bytes_are_scored_as_bytes(charlm, tmp_path: Path):
+    """A model of bytes scores any file, byte by byte."""
+    folder = trained(tmp_path, bytes(range(256)) * 4, "--symbols", "byte")
+    score = json.loads(charlm("eval", "-", "-c", str(folder), "--json", stdin=b"\xff\xfe\x00\x80abc").text)
+    assert score["characters"] == 6
+    shown = charlm("eval", "-", "-c", str(folder), "--per-character", stdin="né\n".encode())
+    assert shown.status == 0
+    assert "né" in shown.text

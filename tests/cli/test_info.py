@@ -1,0 +1,86 @@
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from charlm.config import CELL_NAMES
+from tests.commands import TEXT, is_error, trained
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model of TEXT, alone in a folder, the run it came from gone."""
+    folder = trained(tmp_path_factory.mktemp("text"), TEXT, "--seed", "12", "--dropout", "0.25")
+    path = tmp_path_factory.mktemp("elsewhere") / "shared.safetensors"
+    shutil.move(folder / "model.safetensors", path)
+    shutil.rmtree(folder)
+    return path
+
+
+def test_the_model_file_alone_says_everything(charlm, model):
+    """info --json has exactly the names that other programs rely on, from the model file and nothing else."""
+    result = charlm("info", "-c", str(model), "--json")
+    assert result.status == 0
+    assert result.text.count("\n") == 1
+    contents = json.loads(result.text)
+    assert {"model", "training", "vocab", "parameters", "scores"} <= set(contents)
+    assert contents["model"] == {"cell": "lstm", "embedding_size": 5, "hidden_size": 8, "num_layers": 1, "dropout": 0.25}
+    assert contents["training"]["seed"] == 12
+    assert contents["training"]["batch_size"] == 4
+    assert contents["vocab"]["symbols"] == "".join(sorted(set(TEXT)))
+    assert contents["vocab"]["size"] == len(set(TEXT))
+    assert contents["scores"]["validation_nats"] > 0
+    assert contents["scores"]["exact"] is True
+
+
+@pytest.mark.parametrize(("cell", "gates", "biases"), [("lstm", 4, 2), ("gru", 3, 2), ("rnn", 1, 2)])
+def test_the_parameter_count_is_that_of_the_equations(charlm, tmp_path: Path, cell, gates, biases):
+    """Parameters: an embedding, gates of input, recurrence and bias for each layer, and a head."""
+    assert cell in CELL_NAMES
+    folder = trained(tmp_path, TEXT, "--cell", cell, "--num-layers", "2")
+    v, e, h = len(set(TEXT)), 5, 8
+    counts = {
+        v * e + gates * h * (e + h + n) + gates * h * (h + h + n) + v * h + v for n in (1, biases)
+    }  # one bias a gate, or two as torch has them
+    assert json.loads(charlm("info", "-c", str(folder), "--json").text)["parameters"] in counts
+
+
+def test_people_see_the_same(charlm, model):
+    """Without --json there is a line for each thing."""
+    result = charlm("info", "-c", str(model))
+    assert result.status == 0
+    contents = json.loads(charlm("info", "-c", str(model), "--json").text)
+    words = " ".join(result.text.split())
+    for shown in ("1 x 8 LSTM", f"{contents['parameters']:,} parameters", "seed 12", "exactly", "⏎"):
+        assert shown in words
+    assert f"{contents['scores']['validation_nats']:.4f}" in words
+
+
+def test_a_hostile_vocabulary_is_shown_and_not_obeyed(charlm, tmp_path: Path):
+    """Control characters and markup in a vocabulary never reach the screen raw."""
+    folder = trained(tmp_path, "\x1b[31m\x9b\u202e[/nope][bold]\0\n" * 30)
+    result = charlm("info", "-c", str(folder))
+    assert result.status == 0
+    assert not set(result.text) & {"\x1b", "\x9b", "\u202e", "\0"}
+    assert "␛" in result.text
+
+
+def test_bytes_need_no_list_of_symbols(charlm, tmp_path: Path):
+    """A model of bytes knows all 256."""
+    folder = trained(tmp_path, bytes(range(256)) * 4, "--symbols", "byte")
+    assert json.loads(charlm("info", "-c", str(folder), "--json").text)["vocab"]["size"] == 256
+    assert "all 256 bytes" in " ".join(charlm("info", "-c", str(folder)).text.split())
+
+
+def test_nothing_in_the_file_names_a_path_or_a_host(model, tmp_path_factory):
+    """What people share does not say where it was made."""
+    contents = model.read_bytes()
+    assert str(tmp_path_factory.getbasetemp()).encode() not in contents
+    assert b"t.txt" not in contents
+
+
+def test_a_missing_model_is_one_line_of_error(charlm):
+    """Nothing to describe is an error with a hint."""
+    is_error(charlm("info", "-c", "nope"), 1, "nope")
+    is_error(charlm("info"), 1, "charlm train")

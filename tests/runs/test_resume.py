@@ -1,0 +1,496 @@
+import contextlib
+import json
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+
+from charlm.config import CELL_NAMES, End
+from charlm.errors import CharlmError, Interrupted
+from charlm.files import folder_lock
+from charlm.runs.drive import drive
+from charlm.runs.folder import open_run
+from charlm.runs.signals import StopRequest
+from charlm.training.events import Event, StepsDone
+from tests.commands import COMMAND, TEXT, TINY, is_error, trained
+
+STEPS = 40
+OPTIONS = ("--max-steps", str(STEPS), "--eval-every", "10", "--sample-every", "15", "--dropout", "0.1")
+
+
+class Silent:
+    """A reporter that shows nothing, and does `act` at each event."""
+
+    def __init__(self, act: Callable[[Event], None] = lambda _event: None) -> None:
+        self.act = act
+        self.notices: list[str] = []
+
+    def report(self, event: Event) -> None:
+        self.act(event)
+
+    def notice(self, text: str) -> None:
+        self.notices.append(text)
+
+    def close(self) -> None:
+        pass
+
+
+class PowerCut(BaseException):
+    """The end of the process, as far as a run can tell."""
+
+
+def cut_at_event(number: int) -> Callable[[Event], None]:
+    seen: list[Event] = []
+
+    def act(event: Event) -> None:
+        seen.append(event)
+        if len(seen) == number:
+            raise PowerCut
+
+    return act
+
+
+def signal_at_step(step: int, number: int = signal.SIGINT) -> Callable[[Event], None]:
+    """Send this process the signal `number` right after `step`, so that the next step is the last."""
+
+    def act(event: Event) -> None:
+        if isinstance(event, StepsDone) and event.step == step:
+            os.kill(os.getpid(), number)
+
+    return act
+
+
+def go_on(folder: Path, act: Callable[[Event], None] = lambda _event: None, end: End | None = None) -> Silent:
+    """Resume the run in `folder`, reporting every step."""
+    reporter = Silent(act)
+    drive(open_run(folder, end=end), reporter, report_seconds=0.0)
+    return reporter
+
+
+def tensors_and_head(path: Path) -> tuple[dict[str, torch.Tensor], dict]:
+    with safe_open(path, "pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dict
+        head = json.loads(file.metadata()["charlm"])
+    del head["sha256"], head["position"]["seconds"]
+    return tensors, head
+
+
+def assert_same_end(folder: Path, other: Path) -> None:
+    """Both runs ended alike, bit for bit; only how long it took may differ."""
+    assert (folder / "model.safetensors").read_bytes() == (other / "model.safetensors").read_bytes()
+    (mine, my_head), (theirs, their_head) = (tensors_and_head(path / "last.safetensors") for path in (folder, other))
+    assert my_head == their_head
+    assert mine.keys() == theirs.keys()
+    for name in mine:
+        assert torch.equal(mine[name], theirs[name]), name
+
+
+def assert_metrics_grow(folder: Path) -> None:
+    """metrics.jsonl has only whole lines, each kind of event at most once a step, in order, and one done at the end."""
+    records = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    for kind in ("step", "eval", "sample"):
+        steps = [record["step"] for record in records if record["event"] == kind]
+        assert steps == sorted(set(steps)), (kind, steps)
+        assert steps
+    assert [record["event"] for record in records].count("done") == 1
+    assert records[-1]["event"] == "done"
+
+
+@pytest.fixture(scope="module")
+def started(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """For each cell, a run folder that was made and whose training was not begun."""
+    folders = {}
+    for cell in CELL_NAMES:
+        base = tmp_path_factory.mktemp(cell)
+        folder = trained(base, TEXT, "--cell", cell, "--num-layers", "2", *OPTIONS)
+        for path in folder.iterdir():
+            if path.name not in ("run.json", "corpus.bin"):
+                path.unlink()
+        folders[cell] = folder
+    return folders
+
+
+@pytest.fixture(scope="module")
+def whole(started, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """For each cell, the same run without an interruption."""
+    folders = {}
+    for cell, source in started.items():
+        folders[cell] = tmp_path_factory.mktemp("whole") / cell
+        shutil.copytree(source, folders[cell])
+        go_on(folders[cell])
+    return folders
+
+
+@pytest.fixture
+def new_run(started, tmp_path: Path) -> Callable[..., Path]:
+    """Make a fresh copy of a run that was not begun."""
+
+    def copy(cell: str = "lstm") -> Path:
+        shutil.copytree(started[cell], tmp_path / "run")
+        return tmp_path / "run"
+
+    return copy
+
+
+@pytest.mark.parametrize("cell", CELL_NAMES)
+def test_an_interrupted_run_ends_like_one_that_was_not(new_run, whole, cell):
+    """40 steps are the same bit for bit as 20 steps, a signal, and a resumption."""
+    folder = new_run(cell)
+    with pytest.raises(Interrupted) as stopped:
+        go_on(folder, signal_at_step(19))
+    assert "at step 20" in stopped.value.message
+    assert "at step 20" in go_on(folder).notices[0]
+    assert_same_end(folder, whole[cell])
+    assert_metrics_grow(folder)
+
+
+def test_a_run_interrupted_again_and_again_ends_the_same(new_run, whole):
+    """Any number of interruptions, in the middle of epochs and of reports, change nothing."""
+    folder = new_run()
+    for step in (1, 4, 9, 13, 25, 38):
+        with pytest.raises(Interrupted):
+            go_on(folder, signal_at_step(step))
+    go_on(folder)
+    assert_same_end(folder, whole["lstm"])
+    assert_metrics_grow(folder)
+
+
+@pytest.mark.parametrize("number", [1, 5, 11, 12, 13, 24, 36, 48, 49])
+def test_a_run_killed_at_any_event_ends_the_same(new_run, whole, number):
+    """A process that ends without a word, at whatever event, costs time only."""
+    folder = new_run()
+    with pytest.raises(PowerCut):
+        go_on(folder, cut_at_event(number))
+    go_on(folder)
+    assert_same_end(folder, whole["lstm"])
+    assert_metrics_grow(folder)
+
+
+@pytest.mark.parametrize("call", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("after", [False, True])
+def test_a_run_killed_at_any_rename_ends_the_same(new_run, whole, monkeypatch, call, after):
+    """A process that ends just before or after any file is put in its place costs time only."""
+    folder, real, calls = new_run(), Path.replace, []
+
+    def cut(self: Path, target: Path) -> Path:
+        calls.append(target)
+        if len(calls) == call:
+            if after:
+                real(self, target)
+            raise PowerCut
+        return real(self, target)
+
+    monkeypatch.setattr(Path, "replace", cut)
+    with pytest.raises(PowerCut):
+        go_on(folder)
+    monkeypatch.undo()
+    go_on(folder)
+    assert_same_end(folder, whole["lstm"])
+    assert_metrics_grow(folder)
+
+
+def test_a_run_killed_before_its_first_save_starts_over(new_run, whole, charlm):
+    """Without anything saved, resuming is starting."""
+    folder = new_run()
+    result = charlm("train", "--resume", str(folder))
+    assert result.status == 0
+    assert_same_end(folder, whole["lstm"])
+
+
+def test_a_signal_before_the_first_evaluation_leaves_a_model_without_a_score(new_run, charlm):
+    """Stopped early, a run still leaves a model to sample from."""
+    folder = new_run()
+    with pytest.raises(Interrupted):
+        go_on(folder, signal_at_step(2))
+    scores = json.loads(charlm("info", "-c", str(folder), "--json").text)["scores"]
+    assert scores["validation_nats"] is None
+    assert charlm("sample", "-c", str(folder), "--length", "5", "--seed", "1").status == 0
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_signal_saves_and_says_how_to_go_on(charlm, tmp_path: Path, name):
+    """The first signal ends a run with status 128 + its number, a model, and a command that can be copied."""
+    (tmp_path / "t.txt").write_text(TEXT)
+    number = getattr(signal, name)
+    command = [*COMMAND, "train", "t.txt", *TINY, "--max-time", "1h", "--out", "my run"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.startswith("step "):
+                break
+        process.send_signal(number)
+        rest = process.stderr.read()
+    assert process.returncode == 128 + number
+    last = rest.splitlines()[-1]
+    step = int(re.findall(r"at step (\d+)", last)[0])
+    assert "Traceback" not in rest
+    assert not last.startswith("charlm: error")
+    assert (tmp_path / "my run" / "model.safetensors").is_file()
+    printed = shlex.split(last[last.index("charlm train") :])
+    assert printed == ["charlm", "train", "--resume", "my run"]
+    result = charlm(*printed[1:], "--max-steps", str(step + 2))
+    assert result.status == 0, result.err
+    assert f"at step {step}" in result.err
+
+
+STUBBORN = """
+import os, signal
+from charlm.runs.signals import StopRequest
+with StopRequest() as stop:
+    os.kill(os.getpid(), signal.SIGINT)
+    print("one", stop.signal, flush=True)
+    os.kill(os.getpid(), signal.SIGTERM)
+    print("two", flush=True)
+"""
+
+
+def test_a_second_signal_quits_at_once():
+    """Who insists is obeyed."""
+    done = subprocess.run([sys.executable, "-c", STUBBORN], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (143, "one 2\n")
+
+
+def test_an_ignored_signal_stays_ignored():
+    """A run under nohup does not stop when its terminal is closed."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with StopRequest() as stop:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert stop.signal == 0
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_handlers_are_given_back():
+    """After a run signals do what they did before."""
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
+    with StopRequest() as stop:
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert stop.signal == signal.SIGTERM
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)] == before
+
+
+def test_resuming_a_finished_run_says_so_and_changes_nothing(charlm, new_run):
+    """A run at its end stays as it is, to the byte."""
+    folder = new_run()
+    assert charlm("train", "--resume", "run").status == 0
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    result = charlm("train", "--resume", "run")
+    assert result.status == 0
+    assert f"already trained to its end, step {STEPS}" in result.err
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_a_run_stopped_while_it_is_scored_is_scored_when_resumed(new_run, whole, monkeypatch):
+    """The exact score that a signal cut short is taken by the resumption, and recorded."""
+    from charlm.runs import drive as module
+
+    folder, real = new_run(), module.surprisals
+
+    def interrupted(model, ids):
+        os.kill(os.getpid(), signal.SIGINT)
+        yield from real(model, ids)
+
+    monkeypatch.setattr(module, "surprisals", interrupted)
+    with pytest.raises(Interrupted):
+        go_on(folder)
+    monkeypatch.undo()
+    go_on(folder)
+    assert_same_end(folder, whole["lstm"])
+    assert_metrics_grow(folder)
+
+
+OTHER_OPTIONS = [
+    ("--hidden-size", "9"),
+    ("--seed", "2"),
+    ("--seed", "0"),
+    ("--dropout", "0"),
+    ("--learning-rate", "1"),
+    ("--cell", "gru"),
+    ("--cell", "lstm"),
+    ("--out", "elsewhere"),
+    ("--overwrite",),
+    ("--symbols", "byte"),
+    ("--eval-every", "3"),
+]
+
+
+@pytest.mark.parametrize("option", OTHER_OPTIONS, ids=" ".join)
+def test_resuming_takes_no_other_option(charlm, new_run, option):
+    """What a run was started with is not said again, and cannot be changed."""
+    new_run()
+    is_error(charlm("train", "--resume", "run", *option), 2, option[0])
+
+
+def test_resuming_takes_no_corpus(charlm, new_run, tmp_path: Path):
+    """A run has its corpus already."""
+    (tmp_path / "t.txt").write_text(TEXT)
+    new_run()
+    is_error(charlm("train", "t.txt", "--resume", "run"), 2, "CORPUS")
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "step"), [("--max-steps", "50", 50), ("--epochs", "4", 52), ("--max-steps", "15", 15)]
+)
+def test_moving_the_end_says_so_and_is_recorded(charlm, new_run, option, value, step):
+    """A new end re-stretches the schedule, with a notice, and stays the run's end."""
+    folder = new_run()
+    with pytest.raises(Interrupted):
+        go_on(folder, signal_at_step(11))
+    result = charlm("train", "--resume", "run", option, value, "--json")
+    assert result.status == 0, result.err
+    assert f"the end moves from {STEPS} steps to {step} steps" in result.err
+    assert "learning rate" in result.err
+    assert json.loads(result.text.splitlines()[-1])["step"] == step
+    assert json.loads((folder / "run.json").read_text())["end"] == {"max_steps": step, "epochs": None, "max_seconds": None}
+    assert_metrics_grow(folder)
+
+
+def test_the_same_end_again_is_no_move(charlm, new_run, whole):
+    """Saying the end that a run has already changes nothing."""
+    folder = new_run()
+    with pytest.raises(Interrupted):
+        go_on(folder, signal_at_step(11))
+    result = charlm("train", "--resume", "run", "--max-steps", str(STEPS))
+    assert "the end moves" not in result.err
+    assert_same_end(folder, whole["lstm"])
+
+
+def flip(path: Path, offset: int = -3) -> None:
+    contents = bytearray(path.read_bytes())
+    contents[offset] ^= 1
+    path.write_bytes(contents)
+
+
+DAMAGE: dict[str, Callable[[Path], None]] = {
+    "flipped bit": flip,
+    "torn": lambda path: path.write_bytes(path.read_bytes()[:-100]),
+    "empty": lambda path: path.write_bytes(b""),
+    "another shape": lambda path: shutil.copy(path.with_name("model.safetensors"), path),
+}
+
+
+@pytest.mark.parametrize("how", DAMAGE)
+def test_a_damaged_last_state_falls_back_to_the_one_before(new_run, whole, how):
+    """With last.safetensors damaged, previous.safetensors goes on, says so, and ends the same."""
+    folder = new_run()
+    with pytest.raises(Interrupted):
+        go_on(folder, signal_at_step(24))
+    DAMAGE[how](folder / "last.safetensors")
+    reporter = go_on(folder)
+    assert any("last.safetensors" in notice and "previous.safetensors" in notice for notice in reporter.notices)
+    assert any("at step 20" in notice for notice in reporter.notices)
+    assert_same_end(folder, whole["lstm"])
+    assert_metrics_grow(folder)
+
+
+def test_both_states_damaged_is_an_error(charlm, new_run):
+    """With nothing to go on from, a run says so in its last line, and the model file stays."""
+    folder = new_run()
+    with pytest.raises(Interrupted):
+        go_on(folder, signal_at_step(24))
+    model = (folder / "model.safetensors").read_bytes()
+    for name in ("last.safetensors", "previous.safetensors"):
+        flip(folder / name)
+    result = charlm("train", "--resume", "run", "--quiet")
+    is_error(result, 1, "previous.safetensors", "hash")
+    assert (folder / "model.safetensors").read_bytes() == model
+
+
+SPOILED: dict[str, Callable[[Path], object]] = {
+    "no JSON": lambda folder: (folder / "run.json").write_text("{"),
+    "not an object": lambda folder: (folder / "run.json").write_text("[]"),
+    "short corpus": lambda folder: os.truncate(folder / "corpus.bin", 100),
+    "no corpus": lambda folder: (folder / "corpus.bin").unlink(),
+    "bad bytes": lambda folder: (folder / "run.json").write_bytes(b"\xff\xfe\x00"),
+}
+
+
+@pytest.mark.parametrize("how", SPOILED)
+def test_a_spoiled_run_folder_is_one_line_of_error(charlm, new_run, how):
+    """A run folder that cannot be opened is an error that names it."""
+    SPOILED[how](new_run())
+    is_error(charlm("train", "--resume", "run"), 1, "run")
+
+
+def test_two_trainers_do_not_share_a_folder(charlm, new_run):
+    """While one process trains a run, another gets an error, and changes nothing."""
+    folder = new_run()
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    with folder_lock(folder):
+        is_error(charlm("train", "--resume", "run", "--max-steps", "99", "--quiet"), 1, "another process")
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+@pytest.mark.parametrize("torn", [b'{"event": "st', b"\xff\xfe", b"[]\n", b'{"event": "step"}\n', b"\n\n"])
+def test_a_torn_line_in_the_metrics_is_dropped(new_run, whole, torn):
+    """What a crash left at the end of metrics.jsonl is no obstacle."""
+    folder = new_run()
+    with pytest.raises(Interrupted):
+        go_on(folder, signal_at_step(24))
+    with (folder / "metrics.jsonl").open("ab") as file:
+        file.write(torn)
+    go_on(folder)
+    assert_same_end(folder, whole["lstm"])
+    assert_metrics_grow(folder)
+
+
+def test_the_corpus_file_is_not_needed_any_more(charlm, tmp_path: Path):
+    """A run goes on though the text it was started with has gone or changed."""
+    (tmp_path / "t.txt").write_text(TEXT)
+    assert charlm("train", "t.txt", *TINY, "--max-steps", "5").status == 0
+    (tmp_path / "t.txt").unlink()
+    result = charlm("train", "--resume", "t", "--max-steps", "9")
+    assert result.status == 0, result.err
+
+
+def test_a_run_is_found_by_its_path_and_by_its_name(charlm, tmp_path: Path):
+    """--resume takes a path, or a name under checkpoints/."""
+    (tmp_path / "t.txt").write_text(TEXT)
+    assert charlm("train", "t.txt", *TINY, "--max-steps", "3").status == 0
+    for name in ("t", "checkpoints/t", str(tmp_path / "checkpoints" / "t")):
+        assert charlm("train", "--resume", name).status == 0
+
+
+def test_another_number_of_threads_is_said_to_add_up_otherwise(new_run):
+    """A resumption that cannot be bit-exact says so."""
+    folder = new_run()
+    with pytest.raises(Interrupted):
+        go_on(folder, signal_at_step(4))
+    contents = json.loads((folder / "run.json").read_text())
+    contents["machine"]["torch"] = "1.0"
+    (folder / "run.json").write_text(json.dumps(contents))
+    assert any("not bit-exact" in notice and "torch 1.0" in notice for notice in go_on(folder).notices)
+
+
+def test_a_screen_that_has_gone_costs_no_work(new_run, whole):
+    """When showing an event fails, the run ends with everything saved, and can be resumed."""
+
+    def broken(event: Event) -> None:
+        if event.step == 17:
+            raise BrokenPipeError
+
+    folder = new_run()
+    with pytest.raises(BrokenPipeError):
+        go_on(folder, broken)
+    assert "at step 17" in go_on(folder).notices[0]
+    assert_same_end(folder, whole["lstm"])
+
+
+def test_nothing_but_the_runs_files_is_left(new_run):
+    """Interrupted, resumed and finished, a run has left no temporary file."""
+    folder = new_run()
+    with contextlib.suppress(CharlmError):
+        go_on(folder, signal_at_step(5))
+    go_on(folder)
+    assert not [path for path in folder.iterdir() if path.name.startswith(".")]
