@@ -1,0 +1,104 @@
+"""Bounds and names of everything a user may set."""
+
+import math
+
+import pytest
+
+from charlm.config import (
+    DEFAULT_CHARACTERS,
+    DEFAULT_EPOCHS_AT_MOST,
+    CorpusConfig,
+    End,
+    ModelConfig,
+    SampleConfig,
+    TrainConfig,
+    check_device,
+    parse_duration,
+)
+from charlm.errors import UsageError
+
+NAN, INF = math.nan, math.inf
+BAD = [
+    (ModelConfig, "cell", ["", "LSTM", "transformer"]),
+    (ModelConfig, "embedding_size", [0, -1, 10**9]),
+    (ModelConfig, "hidden_size", [0, -1, 10**9]),
+    (ModelConfig, "num_layers", [0, -1, 65]),
+    (ModelConfig, "dropout", [-0.1, 1, 1.5, NAN]),
+    (CorpusConfig, "symbols", ["word"]),
+    (CorpusConfig, "validation_fraction", [-0.1, 1, NAN]),
+    (CorpusConfig, "test_fraction", [-0.1, 1, NAN]),
+    (End, "max_steps", [0, -5]),
+    (End, "epochs", [0, -1, NAN, INF]),
+    (TrainConfig, "batch_size", [0, 1 << 21]),
+    (TrainConfig, "seq_len", [0, 1 << 21]),
+    (TrainConfig, "learning_rate", [0, -1, NAN, INF]),
+    (TrainConfig, "clip_norm", [-1, NAN, INF]),
+    (TrainConfig, "seed", [-1, 2**63]),
+    (TrainConfig, "device", ["gpu", "cuda:", "cpu:0", "cuda:x"]),
+    (TrainConfig, "precision", ["fp8"]),
+    (TrainConfig, "threads", [-1, 5000]),
+    (TrainConfig, "eval_every", [0, -1]),
+    (TrainConfig, "sample_every", [0, -1]),
+    (SampleConfig, "temperature", [-1e-9, NAN, INF]),
+    (SampleConfig, "top_k", [-1]),
+    (SampleConfig, "top_p", [0, 1.01, NAN]),
+    (SampleConfig, "length", [-1]),
+    (SampleConfig, "num_samples", [0]),
+]
+
+
+@pytest.mark.parametrize(("cls", "field", "value"), [(cls, field, value) for cls, field, values in BAD for value in values])
+def test_a_value_out_of_bounds_names_its_option(cls, field, value):
+    """Each refusal has the option as it is typed, and the value seen."""
+    with pytest.raises(UsageError, match="--" + field.replace("_", "-")) as error:
+        cls(**{field: value})
+    assert str(value) in error.value.message
+
+
+def test_the_training_part_is_never_empty():
+    """Validation and test together leave something."""
+    with pytest.raises(UsageError, match=r"plus --test-fraction is 1\.1"):
+        CorpusConfig(validation_fraction=0.5, test_fraction=0.6)
+
+
+@pytest.mark.parametrize("cls", [ModelConfig, CorpusConfig, End, TrainConfig, SampleConfig])
+def test_defaults_are_within_their_own_bounds(cls):
+    """Whoever sets nothing gets something valid."""
+    assert cls() == cls()
+
+
+@pytest.mark.parametrize("name", ["auto", "cpu", "cuda", "cuda:1", "mps"])
+def test_devices_have_their_usual_names(name):
+    """A device's name, with a number for CUDA, is taken."""
+    check_device(name)
+
+
+def test_a_run_has_one_end():
+    """Two limits together are refused."""
+    with pytest.raises(UsageError, match="together"):
+        End(max_steps=1, epochs=1.0)
+
+
+def test_an_end_is_a_number_of_steps_or_of_seconds():
+    """Epochs become steps; with no end given, steps follow from the corpus's size, up to a bound."""
+    assert End(max_seconds=5.0).resolve(1000, 10, 90) == End(max_seconds=5.0)
+    assert End(max_steps=7).resolve(1000, 10, 90) == End(max_steps=7)
+    assert End(epochs=2.5).resolve(1000, 10, 90) == End(max_steps=225)
+    assert End(epochs=0.001).resolve(1000, 10, 90) == End(max_steps=1)
+    assert End().resolve(1000, 10, 90) == End(max_steps=DEFAULT_EPOCHS_AT_MOST * 100)
+    assert End().resolve(10**12, 2048, 10**9) == End(max_steps=DEFAULT_CHARACTERS // 2048)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("60s", 60), ("5m", 300), ("2h", 7200), ("90", 90), ("1h30m", 5400), ("1.5m", 90), (" 2H ", 7200)]
+)
+def test_durations_are_read_as_people_write_them(text, seconds):
+    """Hours, minutes, seconds, or a plain number of seconds."""
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "5x", "-3s", "nan", "inf", "s", "1m1h", "1 2", "1e3"])
+def test_what_is_no_duration_is_refused(text):
+    """The error names the option and the value."""
+    with pytest.raises(UsageError, match="--max-time"):
+        parse_duration(text)

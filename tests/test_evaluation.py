@@ -1,0 +1,77 @@
+"""The exact loss, and the approximate one beside it."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from charlm.evaluation import Score, approximate_score, surprisals, total
+from tests.conftest import CELLS, LAYERS, new_model
+
+V = 13
+TEXT = np.random.default_rng(0).integers(0, V, 301).astype(np.uint8)
+
+
+def by_steps(model, ids) -> float:
+    """The loss of all predictions, one character at a time, in float64."""
+    model, nats = model.double(), 0.0
+    state, table = model.initial_state(1), model.input_table()
+    for symbol, following in zip(ids[:-1].tolist(), ids[1:].tolist(), strict=True):
+        logits, state = model.step(torch.tensor([symbol]), state, table)
+        nats -= logits.log_softmax(dim=-1)[0, following].item()
+    return nats
+
+
+@pytest.mark.parametrize("layers", LAYERS)
+@pytest.mark.parametrize("cell", CELLS)
+def test_the_exact_score_does_not_depend_on_the_window(cell, layers):
+    """However the text is cut, every prediction counts once and costs what it costs character by character."""
+    model = new_model(cell, layers)
+    scores = [total(surprisals(model, TEXT, window)) for window in (1, 7, 100, 300, 301, 5000)]
+    assert {score.num_characters for score in scores} == {len(TEXT) - 1}
+    expected = by_steps(new_model(cell, layers), TEXT)
+    for score in scores:
+        assert score.nats_per_character == pytest.approx(scores[0].nats_per_character, abs=1e-6)
+        assert score.nats == pytest.approx(expected, abs=1e-4)
+
+
+def test_a_model_that_knows_nothing_scores_the_logarithm_of_its_vocabulary():
+    """Equal logits cost log V each, which is a perplexity of V."""
+    model = new_model("gru", 1)
+    torch.nn.init.zeros_(model.head.weight)
+    score = total(surprisals(model, TEXT))
+    assert score.nats_per_character == pytest.approx(math.log(V), rel=1e-6)
+    assert score.perplexity == pytest.approx(V, rel=1e-6)
+    assert score.bits_per_character == pytest.approx(math.log2(V), rel=1e-6)
+
+
+@pytest.mark.parametrize("num_characters", [2, 3, 63, 64, 65, 66, 130, 255])
+def test_a_short_text_is_scored_exactly_even_by_the_approximation(num_characters):
+    """One lane from the start is the exact score."""
+    model, text = new_model("lstm", 2), TEXT[:num_characters]
+    about, exact = approximate_score(model, text), total(surprisals(model, text))
+    assert about.num_characters == exact.num_characters == num_characters - 1
+    assert about.nats == pytest.approx(exact.nats, rel=1e-6)
+
+
+@pytest.mark.parametrize("num_characters", [256, 257, 511, 1000, 4097, 30_000])
+def test_lanes_are_about_right(num_characters):
+    """Many lanes count nearly every character once, and after their warm-up differ little from one stream."""
+    model = new_model("lstm", 1)
+    text = np.random.default_rng(3).integers(0, V, num_characters).astype(np.uint8)
+    about, exact = approximate_score(model, text), total(surprisals(model, text))
+    assert exact.num_characters - 64 <= about.num_characters <= exact.num_characters
+    assert about.nats_per_character == pytest.approx(exact.nats_per_character, abs=0.02)
+
+
+def test_a_long_text_is_scored_in_part(monkeypatch):
+    """The approximation stops at its bound, however long the text is."""
+    monkeypatch.setattr("charlm.evaluation.MOST_CHARACTERS", 1000)
+    text = np.tile(TEXT, 20)
+    assert 900 < approximate_score(new_model("rnn", 1), text).num_characters <= 1000
+
+
+def test_a_hopeless_score_still_has_a_perplexity():
+    """Losses beyond what a float's exponent holds do not overflow."""
+    assert math.isfinite(Score(nats=1e9, num_characters=1).perplexity)

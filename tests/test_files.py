@@ -1,0 +1,79 @@
+"""Files are replaced whole or not at all."""
+
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from charlm.errors import RunError
+from charlm.files import folder_lock, write_atomically
+
+
+def failing(*_arguments: object, **_options: object) -> None:
+    raise OSError(28, "No space left on device")
+
+
+def test_a_file_is_replaced_whole(tmp_path: Path):
+    """The new bytes are there, and nothing else is."""
+    path = tmp_path / "f"
+    write_atomically(path, b"old")
+    write_atomically(path, b"new")
+    assert path.read_bytes() == b"new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("what", ["os.fsync", "pathlib.Path.replace", "pathlib.Path.open"])
+def test_when_writing_fails_the_old_file_stays(tmp_path: Path, monkeypatch, what):
+    """An error while writing, flushing or renaming leaves the old bytes, and no temporary file."""
+    path = tmp_path / "f"
+    write_atomically(path, b"old")
+    monkeypatch.setattr(what, failing)
+    with pytest.raises(OSError, match="No space"):
+        write_atomically(path, b"new")
+    monkeypatch.undo()
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows cannot flush a folder")
+def test_contents_are_flushed_before_the_rename_and_the_folder_after(tmp_path: Path, monkeypatch):
+    """What a loss of power may tear is on the disk before it has the name, and the name is there before we go on."""
+    seen, fsync, replace = [], os.fsync, Path.replace
+
+    def spy_fsync(descriptor: int) -> None:
+        seen.append("folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "file")
+        fsync(descriptor)
+
+    def spy_replace(self: Path, target: Path) -> Path:
+        seen.append("rename")
+        return replace(self, target)
+
+    monkeypatch.setattr(os, "fsync", spy_fsync)
+    monkeypatch.setattr(Path, "replace", spy_replace)
+    write_atomically(tmp_path / "f", b"new")
+    assert seen == ["file", "rename", "folder"]
+
+
+def test_permissions_follow_the_umask(tmp_path: Path):
+    """A model can be shared like any other file."""
+    before = os.umask(0o027)
+    try:
+        write_atomically(tmp_path / "f", b"")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "f").stat().st_mode & 0o777 == 0o640
+
+
+def test_a_folder_is_held_by_one_process(tmp_path: Path):
+    """Another process is refused while it is held, and let in afterwards."""
+    ask = "import sys, pathlib\nfrom charlm.files import folder_lock\nwith folder_lock(pathlib.Path(sys.argv[1])): pass"
+    command = [sys.executable, "-c", ask, str(tmp_path)]
+    with folder_lock(tmp_path):
+        refused = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parent.parent, check=False)
+        assert "another process" in refused.stderr
+        with pytest.raises(RunError), folder_lock(tmp_path):
+            pass
+    assert subprocess.run(command, cwd=Path(__file__).parent.parent, check=False).returncode == 0

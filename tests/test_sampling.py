@@ -1,0 +1,133 @@
+"""What is drawn is what the distribution says."""
+
+from itertools import chain, count, islice
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from charlm.config import SampleConfig
+from charlm.sampling import cut_at, draw, generate, prime, probabilities
+from tests.conftest import CELLS, new_model
+
+LOGITS = torch.tensor([[2.0, -1.0, 0.5, 0.5, 3.0, -30.0, 0.0]])
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def numpy_probabilities(logits: np.ndarray, temperature: float, top_k: int, top_p: float) -> np.ndarray:
+    """One row, the long way round."""
+    p = np.exp((logits - logits.max()) / temperature)
+    order = sorted(range(len(p)), key=lambda symbol: -p[symbol])  # stable: of equals, the lower id first
+    kept = order[: top_k or len(p)]
+    p /= p[kept].sum()
+    reached, chosen = 0.0, []
+    for symbol in kept:
+        if reached < top_p or top_p == 1:
+            chosen.append(symbol)
+        reached += p[symbol]
+    result = np.zeros(len(p))
+    result[chosen] = p[chosen] / p[chosen].sum()
+    return result
+
+
+SETTINGS = [
+    (1.0, 0, 1.0),
+    (0.8, 0, 1.0),
+    (2.5, 0, 1.0),
+    (0.3, 0, 1.0),
+    (1.0, 3, 1.0),
+    (1.0, 0, 0.7),
+    (1.3, 5, 0.95),
+    (1.0, 1, 1.0),
+]
+
+
+@pytest.mark.parametrize(("temperature", "top_k", "top_p"), SETTINGS)
+def test_a_million_draws_agree_with_the_distribution(temperature, top_k, top_p):
+    """Chi-square finds no difference from the softmax, cut as asked; and what has no probability is never drawn."""
+    config = SampleConfig(temperature=temperature, top_k=top_k, top_p=top_p)
+    expected = numpy_probabilities(LOGITS[0].double().numpy(), temperature, top_k, top_p)
+    np.testing.assert_allclose(probabilities(LOGITS, config)[0].numpy(), expected, atol=1e-12)
+    generator = seeded(7)
+    drawn = torch.cat([draw(LOGITS.expand(100_000, -1), config, generator) for _ in range(10)])
+    counts = np.bincount(drawn.numpy(), minlength=LOGITS.shape[1])
+    assert counts[expected == 0].sum() == 0
+    enough = expected * 1e6 > 5
+    assert counts[~enough].sum() <= 20
+    if enough.sum() > 1:
+        share = expected[enough] / expected[enough].sum()
+        assert stats.chisquare(counts[enough], share * counts[enough].sum()).pvalue > 1e-4
+
+
+@pytest.mark.parametrize("temperature", [1e-2, 1e-30, 1e-300, 5e-324])
+def test_argmax_is_the_limit_of_small_temperatures(temperature):
+    """Temperature 0 takes the most probable, and so, in the end, do small ones."""
+    logits = torch.randn(200, 30, generator=seeded()) * 5
+    cold = draw(logits, SampleConfig(temperature=temperature), seeded(1))
+    argmax = draw(logits, SampleConfig(temperature=0), seeded(2))
+    clear = logits.topk(2).values.diff().abs().squeeze(1) > 0.5
+    assert torch.equal(argmax, logits.argmax(dim=-1))
+    assert torch.equal(cold[clear], argmax[clear])
+    assert clear.sum() > 100
+
+
+@pytest.mark.parametrize("scale", [1e4, 1e30, -1e30])
+@pytest.mark.parametrize("temperature", [1e-6, 1.0, 1e308])
+def test_no_logit_overflows(scale, temperature):
+    """Probabilities are finite and sum to one, however large the logits and whatever the temperature."""
+    p = probabilities(LOGITS * scale, SampleConfig(temperature=temperature, top_k=4, top_p=0.9))
+    assert p.isfinite().all()
+    assert float(p.sum()) == pytest.approx(1)
+
+
+def test_the_same_seed_gives_the_same_text_and_another_seed_another():
+    """Drawing depends on the generator alone."""
+    model, prompt = new_model("lstm", 2), np.array([3, 1], dtype=np.uint8)
+    texts = [torch.cat(list(generate(model, prompt, SampleConfig(length=40), seeded(seed)))).tolist() for seed in (5, 5, 6)]
+    assert texts[0] == texts[1] != texts[2]
+    assert len(texts[0]) == 40
+    assert set(texts[0]) <= set(range(13))
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_prompt_read_in_windows_is_the_prompt_read_step_by_step(cell, monkeypatch):
+    """Priming ends where the characters, one after the other, end."""
+    monkeypatch.setattr("charlm.sampling.PRIME_WINDOW", 4)
+    model, prompt = new_model(cell, 2).double(), np.array([3, 1, 4, 1, 5, 9, 2, 6, 5], dtype=np.uint8)
+    logits, state = prime(model, prompt, 3)
+    expected, table = model.initial_state(1), model.input_table()
+    for symbol in prompt.tolist():
+        expected_logits, expected = model.step(torch.tensor([symbol]), expected, table)
+    torch.testing.assert_close(logits, expected_logits.expand(3, -1))
+    for part, one in zip(chain(*state), chain(*expected), strict=True):
+        torch.testing.assert_close(part, one.expand(3, -1))
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_argmax_of_many_samples_is_the_argmax_of_one(cell):
+    """Streams drawn side by side do not mix."""
+    model, prompt = new_model(cell, 2).double(), np.array([3], dtype=np.uint8)
+    one = list(generate(model, prompt, SampleConfig(length=30, temperature=0), seeded()))
+    three = list(generate(model, prompt, SampleConfig(length=30, temperature=0, num_samples=3), seeded()))
+    assert [ids.tolist() * 3 for ids in one] == [ids.tolist() for ids in three]
+
+
+@given(st.text("ab", max_size=30), st.text("ab", max_size=4))
+def test_cutting_a_stream_is_cutting_the_text(text, stop):
+    """What comes out is the text before the first occurrence of the stop, all of it without one."""
+    expected = text[: text.index(stop)] if stop and stop in text else text
+    assert "".join(map(chr, cut_at(map(ord, text), [ord(symbol) for symbol in stop]))) == expected
+
+
+def test_cutting_waits_no_longer_than_it_must():
+    """A symbol is passed on as soon as it cannot be the beginning of a stop."""
+    read = []
+    endless = (read.append(n) or n for n in chain([1, 2, 1, 2, 9], count(100)))
+    assert list(islice(cut_at(endless, [1, 2, 3]), 4)) == [1, 2, 1, 2]
+    assert read == [1, 2, 1, 2, 9]

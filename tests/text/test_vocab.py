@@ -1,0 +1,77 @@
+"""Symbols and ids."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from charlm.errors import TextError
+from charlm.text.vocab import NUM_CODE_POINTS, Vocab, code_points, with_start
+
+
+def vocab_of(text: str, kind: str = "char") -> Vocab:
+    symbols = np.frombuffer(text.encode(), np.uint8) if kind == "byte" else code_points(text)
+    return Vocab.from_counts(np.bincount(symbols, minlength=NUM_CODE_POINTS), kind)
+
+
+@given(st.text(min_size=1), st.sampled_from(["char", "byte"]))
+def test_encode_then_decode_is_the_identity(text, kind):
+    """Any Unicode text comes back as it was, whatever the symbols are."""
+    vocab = vocab_of(text, kind)
+    ids = vocab.encode(text)
+    assert vocab.decode(ids) == text
+    assert vocab.symbols_for(ids) == text.encode()
+    assert len(ids) == (len(text) if kind == "char" else len(text.encode()))
+
+
+@given(st.text(min_size=1))
+def test_pieces_decode_to_the_whole(text):
+    """Byte by byte, with unfinished characters held back, the text is the same."""
+    vocab = vocab_of(text, "byte")
+    decode = vocab.decoder()
+    assert "".join(decode([symbol], False) for symbol in vocab.encode(text)) + decode([], True) == text
+
+
+def test_symbols_are_sorted_and_ids_count_them():
+    """Id n is the n-th symbol by code point."""
+    vocab = vocab_of("ßab\n가a")
+    assert vocab.symbols == tuple(map(ord, "\nabß가"))
+    assert vocab.encode("가a").tolist() == [4, 1]
+
+
+def test_an_unknown_symbol_is_named():
+    """The error has the character, its code point and its position; skip drops it."""
+    vocab = vocab_of("hello")
+    with pytest.raises(TextError, match=r"'é' \(U\+00E9\), at position 2 of the prompt"):
+        vocab.encode("heéllo", of="prompt")
+    assert vocab.decode(vocab.encode("heé😀llo", skip_unknown=True)) == "hello"
+    with pytest.raises(TextError, match=r"U\+D800"):
+        vocab.encode("\ud800")
+
+
+@pytest.mark.parametrize(("text", "start"), [("ab\nb", "\n"), ("abbb", "b")])
+def test_a_text_starts_after_a_newline_or_the_commonest_symbol(text, start):
+    """With no prompt, the model first reads what most likely came before a beginning."""
+    vocab = vocab_of(text)
+    assert vocab.decode(with_start(vocab, vocab.encode(""))) == start
+    assert vocab.decode(with_start(vocab, vocab.encode("a"))) == "a"
+
+
+@pytest.mark.parametrize(
+    ("size", "dtype"), [(2, np.uint8), (256, np.uint8), (257, np.uint16), (65536, np.uint16), (65537, np.uint32)]
+)
+def test_ids_are_stored_in_the_smallest_type(size, dtype):
+    """One byte for up to 256 symbols, two for up to 65,536."""
+    counts = np.zeros(NUM_CODE_POINTS, dtype=np.int64)
+    counts[:size] = 1
+    vocab = Vocab.from_counts(counts, "char")
+    ids = vocab.encode_symbols(np.array([size - 1], dtype=np.uint32))
+    assert vocab.dtype == ids.dtype == dtype
+    assert int(ids[0]) == size - 1
+
+
+def test_bytes_that_are_no_text_become_replacement_characters():
+    """A byte model may draw anything, and what it draws can be shown."""
+    vocab = vocab_of("ab", "byte")
+    assert vocab.decode([0xFF, 0x61]) == "\ufffda"
+    assert vocab.symbols_for([0xFF, 0x61]) == b"\xffa"

@@ -1,0 +1,204 @@
+"""Truncated backpropagation through time: exact continuation, carried state, events, divergence, time."""
+
+import math
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+from charlm.checkpoint.training import load_trainer, save_trainer
+from charlm.config import End, SampleConfig, TrainConfig
+from charlm.errors import DivergedError
+from charlm.sampling import generate
+from charlm.text.streams import Streams
+from charlm.training import loop
+from charlm.training.events import CheckpointDue, EvalDone, Event, SampleDue, StepsDone
+from charlm.training.loop import Trainer, train, training_step
+from charlm.training.optimiser import FINAL_RATE, WEIGHT_DECAY, learning_rate
+from tests.conftest import CELLS, LAYERS, new_model
+
+V = 13
+TEXT = np.random.default_rng(0).integers(0, V, 700).astype(np.uint8)
+HELD_OUT = np.random.default_rng(1).integers(0, V, 90).astype(np.uint8)
+CONFIG = TrainConfig(batch_size=4, seq_len=9, eval_every=7, sample_every=5)
+STREAMS = Streams.fitted(TEXT, CONFIG.batch_size, CONFIG.seq_len, CONFIG.seed)
+
+
+def new_trainer(cell: str = "lstm", layers: int = 1, steps: int = 40, config: TrainConfig = CONFIG, **kwargs) -> Trainer:
+    return Trainer.fresh(new_model(cell, layers, V, dropout=0.3, **kwargs), config, End(max_steps=steps), "fp32", 4)
+
+
+def ticking() -> Callable[[], float]:
+    """A clock that moves on by one second each time it is read."""
+    times = iter(range(10**9))
+    return lambda: float(next(times))
+
+
+def run(trainer: Trainer, **kwargs) -> Iterator[Event]:
+    return train(trainer, STREAMS, HELD_OUT, elapsed=ticking(), report_seconds=math.inf, **kwargs)
+
+
+def all_tensors(trainer: Trainer) -> list[torch.Tensor]:
+    moments = [value for state in trainer.optimiser.state.values() for value in state.values()]
+    carried = [part for cell_state in trainer.state for part in cell_state]
+    return [*trainer.model.parameters(), *moments, *carried, trainer.generator.get_state()]
+
+
+def assert_same(one: Trainer, other: Trainer) -> None:
+    assert all(torch.equal(a, b) for a, b in zip(all_tensors(one), all_tensors(other), strict=True))
+    assert (one.step, one.epoch, one.window, one.best_nats) == (other.step, other.epoch, other.window, other.best_nats)
+
+
+@pytest.mark.parametrize("layers", LAYERS)
+@pytest.mark.parametrize("cell", CELLS)
+def test_an_interrupted_run_ends_as_one_that_never_stopped(cell, layers, tmp_path):
+    """40 steps are 20 steps, saved, loaded into a new trainer and gone on with, bit for bit."""
+    whole = new_trainer(cell, layers)
+    list(run(whole))
+    first = new_trainer(cell, layers)
+    list(run(first, should_stop=lambda: first.step >= 20))
+    assert first.step == 20
+    save_trainer(tmp_path / "last", first)
+    second = new_trainer(cell, layers, seed=99)
+    second.generator.manual_seed(123)
+    load_trainer(tmp_path / "last", second)
+    assert_same(first, second)
+    list(run(second))
+    assert_same(whole, second)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_looking_does_not_disturb(cell):
+    """Evaluating and sampling in mid-run leaves the rest of the run as it would have been, bit for bit."""
+    looking, blind = new_trainer(cell, 2), new_trainer(cell, 2, config=TrainConfig(batch_size=4, seq_len=9, eval_every=999))
+    for event in run(looking):
+        if isinstance(event, SampleDue):
+            generator = torch.Generator().manual_seed(0)
+            assert len(list(generate(looking.model, HELD_OUT[:3], SampleConfig(length=4), generator))) == 4
+    list(run(blind))
+    blind.best_nats = looking.best_nats
+    assert_same(looking, blind)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_the_state_is_zero_at_an_epochs_start_and_carried_at_every_other_step(cell, monkeypatch):
+    """What a step starts from is zero in the first window of an epoch, else what the step before it ended with."""
+    starts, ends = [], []
+    real = loop.training_step
+
+    def spy(trainer, window):
+        starts.append((trainer.window, trainer.state))
+        result = real(trainer, window)
+        ends.append(trainer.state)
+        return result
+
+    monkeypatch.setattr(loop, "training_step", spy)
+    list(run(new_trainer(cell, 2)))
+    assert {window for window, _ in starts} == set(range(STREAMS.windows_per_epoch))
+    for (window, state), before in zip(starts[1:], ends[:-1], strict=True):
+        flat, expected = ([part for cell_state in s for part in cell_state] for s in (state, before))
+        if window == 0:
+            assert not any(part.any() for part in flat)
+        else:
+            assert all(torch.equal(a, b) for a, b in zip(flat, expected, strict=True))
+            assert any(part.any() for part in flat)
+
+
+def test_a_step_equals_one_written_out_by_hand():
+    """Forward, mean cross-entropy, clipping and AdamW, each from its own formula, move every weight to the same place."""
+    config = TrainConfig(batch_size=4, seq_len=9, clip_norm=0.05)
+    trainer = Trainer.fresh(new_model("rnn", 1, V), config, End(max_steps=40), "fp32", 4)
+    window = next(STREAMS.windows(0))
+    twin = new_model("rnn", 1, V)
+    h, total = torch.zeros(4, 7), torch.zeros(())
+    for inputs, targets in zip(window.inputs, window.targets, strict=True):
+        h = torch.tanh(twin.layers[0].project(twin.embedding.weight[inputs]) + twin.layers[0].recur(h))
+        total = total + F.nll_loss(F.log_softmax(twin.head(h), dim=-1), targets, reduction="sum")
+    loss = total / window.targets.numel()
+    grads = torch.autograd.grad(loss, list(twin.parameters()))
+    norm = torch.sqrt(sum((grad**2).sum() for grad in grads))
+    assert norm > config.clip_norm
+    rate = learning_rate(config.learning_rate, 0.0)
+    found_loss, found_norm = training_step(trainer, window)
+    torch.testing.assert_close((found_loss, found_norm), (loss.detach(), norm), atol=1e-6, rtol=1e-5)
+    for ours, theirs, grad in zip(trainer.model.parameters(), twin.parameters(), grads, strict=True):
+        clipped = grad * config.clip_norm / norm
+        m, v = clipped, clipped**2  # after one step, with the bias of both moments corrected
+        decayed = theirs * (1 - rate * (WEIGHT_DECAY if theirs.ndim > 1 else 0))
+        torch.testing.assert_close(ours, decayed - rate * m / (v.sqrt() + 1e-8), atol=1e-6, rtol=1e-4)
+
+
+def test_every_event_comes_when_it_is_due():
+    """A report comes first, evaluations and samples at their steps, a checkpoint with each evaluation and at the end."""
+    events = list(run(new_trainer()))
+    steps = lambda kind: [event.step for event in events if isinstance(event, kind)]  # noqa: E731
+    assert steps(EvalDone) == [7, 14, 21, 28, 35, 40]
+    assert steps(SampleDue) == [5, 10, 15, 20, 25, 30, 35, 40]
+    assert set(steps(EvalDone)) <= set(steps(CheckpointDue))
+    assert steps(StepsDone) == sorted(set(steps(EvalDone) + steps(SampleDue) + steps(CheckpointDue) + [1]))
+    assert isinstance(events[-1], CheckpointDue)
+    assert next(event.is_best for event in events if isinstance(event, EvalDone))
+    order = [StepsDone, EvalDone, SampleDue, CheckpointDue]
+    for before, after in pairwise(events):
+        assert before.step < after.step or order.index(type(before)) < order.index(type(after))
+
+
+def test_a_stopped_run_ends_with_a_checkpoint_and_no_evaluation():
+    """What a signal needs is to be saved, at once."""
+    trainer = new_trainer(config=TrainConfig(batch_size=4, seq_len=9))
+    events = list(run(trainer, should_stop=lambda: trainer.step == 3))
+    assert [type(event) for event in events if event.step == 3][-2:] == [StepsDone, CheckpointDue]
+    assert trainer.step == 3
+
+
+def test_a_time_limit_counts_training_alone_and_ends_annealed(monkeypatch):
+    """Seconds of evaluation and of the caller's own work do not count; the last step's rate is close to the floor."""
+    clock = {"now": 0.0}
+    rates, real_step, real_score = [], loop.training_step, loop.approximate_score
+
+    def step(trainer, window):
+        clock["now"] += 1.0
+        result = real_step(trainer, window)
+        rates.append(trainer.optimiser.param_groups[0]["lr"])
+        return result
+
+    def score(*arguments):
+        clock["now"] += 1000.0
+        return real_score(*arguments)
+
+    monkeypatch.setattr(loop, "training_step", step)
+    monkeypatch.setattr(loop, "approximate_score", score)
+    trainer = Trainer.fresh(new_model("gru", 1, V), CONFIG, End(max_seconds=100.0), "fp32", 4)
+    for _ in train(trainer, STREAMS, HELD_OUT, elapsed=lambda: clock["now"]):
+        clock["now"] += 500.0
+    assert trainer.step == 100
+    assert trainer.seconds == 100.0
+    assert rates[-1] < 1.1 * FINAL_RATE * CONFIG.learning_rate
+    assert max(rates) > 0.99 * CONFIG.learning_rate
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_loss_that_is_no_number_ends_the_run_before_anything_is_saved(bad, monkeypatch):
+    """From the step that diverges on there is no evaluation and no checkpoint."""
+    real = loop.next_symbol_nats
+    calls = iter(range(10**6))
+    monkeypatch.setattr(loop, "next_symbol_nats", lambda *a: real(*a) * (bad if next(calls) >= 9 else 1.0))
+    seen = []
+    with pytest.raises(DivergedError, match=str(bad)):
+        seen.extend(run(new_trainer()))  # a list keeps what came before the error
+    assert max(event.step for event in seen) <= 9
+
+
+def test_the_rate_rises_then_falls():
+    """Up to the peak in a short warm-up, down along half a cosine to the floor, never outside."""
+    rates = [learning_rate(2.0, step / 1000) for step in range(1001)]
+    peak = rates.index(max(rates))
+    assert max(rates) == pytest.approx(2.0)
+    assert 0 < peak < 50
+    assert rates[:peak] == sorted(rates[:peak])
+    assert rates[peak:] == sorted(rates[peak:], reverse=True)
+    assert rates[-1] == pytest.approx(2.0 * FINAL_RATE)
+    assert learning_rate(2.0, 0.51) == pytest.approx(2.0 * (1 + FINAL_RATE) / 2)
