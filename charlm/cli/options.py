@@ -42,10 +42,10 @@ Glob = Annotated[str, typer.Option(help="Which files of a folder are read.")]
 DEFAULT_TEXT = CorpusConfig()
 
 
-def from_given(cls: type[T], given: dict[str, Any]) -> T:
-    """The configuration `cls` with the values that were given, and its own defaults for the rest."""
+def config_from(cls: type[T], values: dict[str, Any]) -> T:
+    """The configuration `cls` from a command's options, which have the names of its fields."""
     names: dict[str, Any] = cls.__dataclass_fields__  # type: ignore[attr-defined]
-    return cls(**{name: value for name, value in given.items() if name in names})
+    return cls(**{name: values[name] for name in names})
 
 
 def open_model(checkpoint: str | None, device: str, threads: int) -> tuple["LanguageModel", "ModelCard"]:
