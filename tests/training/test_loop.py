@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from charlm.checkpoint.training import load_trainer, save_trainer
 from charlm.config import End, SampleConfig, TrainConfig
 from charlm.errors import DivergedError
+from charlm.evaluation import Score
 from charlm.sampling import generate
 from charlm.text.streams import Streams
 from charlm.training import loop
@@ -202,3 +203,12 @@ def test_the_rate_rises_then_falls():
     assert rates[peak:] == sorted(rates[peak:], reverse=True)
     assert rates[-1] == pytest.approx(2.0 * FINAL_RATE)
     assert learning_rate(2.0, 0.51) == pytest.approx(2.0 * (1 + FINAL_RATE) / 2)
+
+
+def test_the_best_is_the_lowest_so_far(monkeypatch):
+    """An evaluation is the best when its loss is below all before it, and at no other time."""
+    losses = iter([3.0, 2.0, 2.5, 1.0, 1.0, 0.5])
+    monkeypatch.setattr(loop, "approximate_score", lambda *_: Score(nats=next(losses), num_characters=1))
+    trainer = new_trainer()
+    assert [event.is_best for event in run(trainer) if isinstance(event, EvalDone)] == [True, True, False, True, False, True]
+    assert trainer.best_nats == 0.5
