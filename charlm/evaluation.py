@@ -19,6 +19,7 @@ WINDOW = 1024
 LANES = 64
 WARM_UP = 64  # characters that each lane reads before it counts
 MOST_CHARACTERS = 200_000  # that a look during training scores
+MOST_LOGITS = 1 << 24  # that it holds at a time, whatever the vocabulary
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,11 +45,6 @@ class Score:
         return math.exp(min(self.nats_per_character, 700.0))
 
 
-def as_window(ids: Ids, device: torch.device) -> Tensor:
-    """Ids `(N,)` as one int64 lane `(N, 1)` on `device`."""
-    return torch.from_numpy(np.ascontiguousarray(ids).astype(np.int64)).to(device).unsqueeze(1)
-
-
 @torch.inference_mode()
 def surprisals(model: LanguageModel, ids: Ids, window: int = WINDOW) -> Iterator[Tensor]:
     """What each character of `ids` `(N,)` but the first costs, in nats: float32 tensors on the CPU, N-1 numbers in all.
@@ -57,7 +53,7 @@ def surprisals(model: LanguageModel, ids: Ids, window: int = WINDOW) -> Iterator
     """
     state = model.initial_state(1)
     for start in range(0, len(ids) - 1, window):
-        lane = as_window(ids[start : start + window + 1], model.device)
+        lane = torch.from_numpy(ids[start : start + window + 1].astype(np.int64)).to(model.device).unsqueeze(1)  # (T + 1, 1)
         logits, state = model(lane[:-1], state)
         yield next_symbol_nats(logits, lane[1:]).squeeze(1).cpu()
 
@@ -77,21 +73,20 @@ def approximate_score(model: LanguageModel, ids: Ids) -> Score:
     characters spread evenly over the text.
     """
     lanes = max(1, min(LANES, len(ids) // (4 * WARM_UP)))
-    length = min(len(ids) - 1, MOST_CHARACTERS) // lanes
-    # A lane's first prediction; the first lane starts where the text does, and has nothing before it to read.
-    firsts = np.linspace(0, len(ids) - 1 - length, lanes).astype(np.int64)
-    warm_up = np.clip(WARM_UP, 0, len(ids) - 1 - length)
-    starts = np.maximum(firsts - warm_up, 0)
-    span = np.arange(length + warm_up + 1)[:, None]
-    block = torch.from_numpy(ids[starts + span].astype(np.int64)).to(model.device)  # (warm_up + length + 1, lanes)
-    counted = span[1:] > (firsts - starts)
-    counted &= span[1:] <= (firsts - starts) + length
-    weights = torch.from_numpy(counted)
+    length = min(len(ids) - 1, MOST_CHARACTERS) // lanes  # predictions that count, in each lane
+    warm_up = min(WARM_UP, len(ids) - 1 - length)
+    counted_from = np.linspace(0, len(ids) - 1 - length, lanes).astype(np.int64)
+    read_from = np.maximum(counted_from - warm_up, 0)  # there is nothing before the text's start to warm up on
+    steps = np.arange(warm_up + length + 1)[:, None]
+    block = torch.from_numpy(ids[read_from + steps].astype(np.int64)).to(model.device)  # (warm_up + length + 1, lanes)
+    predicted = (read_from + steps)[1:] - counted_from  # 1 to `length` for those that count
+    counts = torch.from_numpy((predicted >= 1) & (predicted <= length))
+    window = max(1, min(WINDOW, MOST_LOGITS // (lanes * model.vocab_size)))
     state: ModelState = model.initial_state(lanes)
     nats = 0.0
-    for start in range(0, len(block) - 1, WINDOW):
-        window = block[start : start + WINDOW + 1]
-        logits, state = model(window[:-1], state)
-        losses = next_symbol_nats(logits, window[1:]).cpu().double()
-        nats += (losses * weights[start : start + len(losses)]).sum().item()
-    return Score(nats=nats, num_characters=int(counted.sum()))
+    for start in range(0, len(block) - 1, window):
+        chunk = block[start : start + window + 1]
+        logits, state = model(chunk[:-1], state)
+        losses = next_symbol_nats(logits, chunk[1:]).cpu().double()
+        nats += (losses * counts[start : start + window]).sum().item()
+    return Score(nats=nats, num_characters=lanes * length)

@@ -63,6 +63,8 @@ def folder_lock(folder: Path) -> Iterator[None]:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise RunError(f"{folder} is being trained by another process", "wait for it, or give --out a new folder") from None
+        except OSError:
+            pass  # a file system without locks, such as some of the network's: better to train than to refuse
         yield
     finally:
         os.close(descriptor)

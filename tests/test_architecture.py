@@ -26,7 +26,7 @@ ORDERS = {
     "training": [{"optimiser", "events"}, {"loop"}],
     "checkpoint": [{"fields", "format"}, {"model", "training"}],
     "display": [{"terminal"}, {"progress", "html"}],
-    "runs": [{"folder", "signals"}, {"drive"}],
+    "runs": [{"folder", "signals"}, {"make", "drive"}],
     "cli": [{"options"}, {"train", "sample", "evaluate", "info"}, {"app"}],
 }
 ONLY_IN = {"rich": {"display"}, "tqdm": {"display"}, "typer": {"cli"}, "time": {"runs", "cli"}, "datetime": {"runs", "cli"}}

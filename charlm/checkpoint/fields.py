@@ -57,9 +57,10 @@ def vocab_to_json(vocab: Vocab) -> dict[str, Any]:
 def vocab_from_json(data: object, where: str) -> Vocab:
     """The vocabulary that `vocab_to_json` wrote. Raises `CheckpointError` unless it is a bijection on characters."""
     entry = from_json(VocabEntry, data, where)
-    symbols = range(256) if entry.kind == "byte" and not entry.symbols else [ord(symbol) for symbol in entry.symbols]
+    bytes_only = entry.kind == "byte" and not entry.symbols
+    symbols = range(256) if bytes_only else [ord(symbol) for symbol in entry.symbols]
     rising = all(a < b for a, b in pairwise(symbols))
     lone = any(0xD800 <= symbol < 0xE000 for symbol in symbols)
-    if entry.kind not in ("char", "byte") or not rising or lone or not 0 <= entry.start < len(symbols):
+    if not (bytes_only or entry.kind == "char") or not rising or lone or not 0 <= entry.start < len(symbols):
         raise CheckpointError(f"{where}.symbols is not a rising list of characters, or its start is not in it")
     return Vocab(kind=entry.kind, symbols=tuple(symbols), start=entry.start)

@@ -2,7 +2,7 @@
 
 The file's metadata is one key holding one sorted JSON text, the head, so that equal contents are equal bytes. The head has
 a SHA-256 over every byte of the file with its own 64 digits zeroed, so that any flipped bit is found; it says that a file is
-whole, not who made it. None is ever unpickled. Checked in this order, before anything is allocated: length, the header's
+whole, not who made it. None is ever unpickled. Checked in this order, before any tensor is made: length, the header's
 bounds, format version, hash; then names, shapes and types of all tensors against what is expected.
 """
 

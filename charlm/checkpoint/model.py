@@ -55,11 +55,6 @@ def save_model(path: Path, model: LanguageModel, card: ModelCard) -> None:
     write_atomically(path, to_bytes(dict(model.named_parameters()), head))
 
 
-def load_card(path: Path) -> ModelCard:
-    """What the model file at `path` says of itself, its hash verified. Raises `CheckpointError`."""
-    return _card(path, TensorFile(path, "model"))
-
-
 def load_model(path: Path, device: torch.device) -> tuple[LanguageModel, ModelCard]:
     """The model at `path`, float32, on `device`. Raises `CheckpointError` for a file that is not whole and sane."""
     file = TensorFile(path, "model")
@@ -76,7 +71,7 @@ def load_model(path: Path, device: torch.device) -> tuple[LanguageModel, ModelCa
     return model.to(device), card
 
 
-def _card(path: Path, file: "TensorFile") -> ModelCard:
+def _card(path: Path, file: TensorFile) -> ModelCard:
     head = dict(file.head)
     head.pop("kind")
     vocab = vocab_from_json(head.pop("vocab", None), f"{path}: vocab")

@@ -22,6 +22,7 @@ class Position:
     epoch: int
     window: int
     seconds: float
+    evaluated_step: int
     best_nats: float | None
     scale: float | None
     scale_growth: int
@@ -35,6 +36,7 @@ def save_trainer(path: Path, trainer: Trainer) -> None:
         epoch=trainer.epoch,
         window=trainer.window,
         seconds=trainer.seconds,
+        evaluated_step=trainer.evaluated_step,
         best_nats=trainer.best_nats if math.isfinite(trainer.best_nats) else None,
         scale=scaler.get("scale"),
         scale_growth=scaler.get("_growth_tracker", 0),
@@ -62,7 +64,7 @@ def load_trainer(path: Path, trainer: Trainer) -> bool:
         state = trainer.scaler.state_dict()
         trainer.scaler.load_state_dict(state | {"scale": position.scale, "_growth_tracker": position.scale_growth})
     trainer.step, trainer.epoch, trainer.window = position.step, position.epoch, position.window
-    trainer.seconds = position.seconds
+    trainer.seconds, trainer.evaluated_step = position.seconds, position.evaluated_step
     trainer.best_nats = math.inf if position.best_nats is None else position.best_nats
     return same_generator
 

@@ -2,10 +2,12 @@
 
 import contextlib
 import os
+import re
 import signal
 import sys
 import traceback
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NoReturn
 
 import typer
@@ -39,6 +41,9 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run the command in `argv` (the process's own, by default) and exit with its status."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments
+    # A process that was started with a stream closed has None in its place.
+    sys.stdout = sys.stdout or Path(os.devnull).open("w")  # noqa: SIM115 (open as long as the process lives)
+    sys.stderr = sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # the same bytes on every system, whatever its own encoding and line ends are
             stream.reconfigure(encoding="utf-8", errors="backslashreplace", newline="\n")
@@ -77,7 +82,7 @@ def _explain(error: BaseException) -> int:
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
         return _say(f"{where}{error.strerror or error}", "check the disk and its permissions", 1)
-    if isinstance(error, MemoryError) or "memory" in str(error):
+    if isinstance(error, MemoryError) or re.search("out of memory|allocate memory", str(error)):
         return _say(f"not enough memory: {str(error).splitlines()[0] if str(error) else ''}", "choose smaller sizes", 1)
     return _say(f"{type(error).__name__}: {error}".splitlines()[0], "this is a bug in charlm; --debug shows where", 1)
 

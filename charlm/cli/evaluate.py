@@ -70,15 +70,22 @@ def _read(texts: list[str], vocab: "Vocab", config: CorpusConfig, *, skip_unknow
     from charlm.text.corpus import find_files, read_symbols
 
     notices: list[str] = []
-    pieces, count = [vocab.encode("")], 0
+    pieces, count, unseen = [vocab.encode("")], 0, None
     for name in find_files(texts, config.glob):
         for symbols in read_symbols(name, config, notices=notices):
-            pieces.append(vocab.encode_symbols(symbols, skip_unknown=skip_unknown, before=count))
+            try:
+                pieces.append(vocab.encode_symbols(symbols, before=count))
+            except TextError as error:
+                unseen = unseen or error  # the first is named, all are counted
+                pieces.append(vocab.encode_symbols(symbols, skip_unknown=True))
             count += symbols.size
     for notice in notices:
         print(visible(notice), file=sys.stderr)
     ids = np.concatenate(pieces)
-    return ids, count - len(ids)
+    skipped = count - len(ids)
+    if unseen is not None and not skip_unknown:
+        raise TextError(f"{unseen.message}; {skipped} such characters in all", unseen.hint)
+    return ids, skipped
 
 
 def _shown(losses: Iterator["Tensor"], ids: "Ids", vocab: "Vocab") -> Iterator["Tensor"]:

@@ -27,11 +27,11 @@ def info(
     if json:
         options.print_json(contents)
         return
-    from charlm.display.terminal import table, visible
+    from charlm.display.terminal import table
 
     symbols = "all 256 bytes"
     if card.vocab.kind == "char":
-        symbols = visible("".join(map(chr, card.vocab.symbols))).translate({ord("\n"): "⏎", ord(" "): "␣"})
+        symbols = "".join(map(chr, card.vocab.symbols)).translate({ord("\n"): "⏎", ord(" "): "␣"})
     rows = {
         "model": f"{card.model.num_layers} x {card.model.hidden_size} {card.model.cell.upper()}, embedding "
         f"{card.model.embedding_size}, dropout {card.model.dropout:g}, {contents['parameters']:,} parameters",

@@ -58,10 +58,11 @@ def open_model(checkpoint: str | None, device: str, threads: int) -> tuple["Lang
     from charlm.runs.folder import find_model
 
     set_threads(threads)
+    place = pick_device(device)
     path = find_model(checkpoint)
     if checkpoint is None:
         print(f"model: {visible(str(path))}", file=sys.stderr)
-    return load_model(path, pick_device(device))
+    return load_model(path, place)
 
 
 def print_json(value: dict[str, Any]) -> None:

@@ -1,5 +1,6 @@
 """`charlm sample`: characters drawn from a model, as they come."""
 
+import re
 import secrets
 import sys
 import time
@@ -15,7 +16,7 @@ from charlm.config import SampleConfig, check_seed, check_unknown
 from charlm.errors import TextError, UsageError
 
 if TYPE_CHECKING:
-    from charlm.text.vocab import Vocab
+    from charlm.text.vocab import Ids, Vocab
 
 DEFAULT = SampleConfig()
 SEPARATOR = b"\n----------\n"
@@ -60,9 +61,10 @@ def sample(
     text = _read_prompt(prompt, prompt_file)
     if seed is not None:
         check_seed(seed)
-    model, card = options.open_model(checkpoint, device, threads)
-    prompt_ids = card.vocab.encode(text, skip_unknown=unknown == "skip", of="prompt")
-    stop_ids = card.vocab.encode(stop or "", of="--stop text").tolist()
+    # One stream is a chain of small products, which more threads only slow down.
+    model, card = options.open_model(checkpoint, device, threads or int(num_samples == 1))
+    prompt_ids = _encode_prompt(card.vocab, text, skip_unknown=unknown == "skip")
+    stop_ids = _encode_stop(card.vocab, stop or "")
     import torch
 
     from charlm.sampling import cut_at, generate
@@ -102,6 +104,21 @@ def _read_prompt(prompt: str | None, prompt_file: str | None) -> str:
     return raw.decode("utf-8", "surrogateescape")
 
 
+def _encode_prompt(vocab: "Vocab", text: str, *, skip_unknown: bool) -> "Ids":
+    broken = re.search("[\udc80-\udcff]", text) if vocab.kind == "char" else None
+    if broken and not skip_unknown:
+        byte = ord(broken.group()) - 0xDC00
+        raise TextError(f"the prompt is not UTF-8: byte 0x{byte:02X} after {broken.start()} characters", "convert it first")
+    return vocab.encode(text, skip_unknown=skip_unknown, of="prompt")
+
+
+def _encode_stop(vocab: "Vocab", stop: str) -> list[int]:
+    try:
+        return [int(symbol) for symbol in vocab.encode(stop, of="--stop text")]
+    except TextError as error:
+        raise TextError(error.message, "it could never be drawn, so leave --stop out") from error
+
+
 def _stream(vocab: "Vocab", ids: Iterator[int]) -> None:
     """Write symbols as they come: harmless ones to a terminal, the exact bytes into a pipe."""
     on_terminal = sys.stdout.isatty()
@@ -118,12 +135,13 @@ def _stream(vocab: "Vocab", ids: Iterator[int]) -> None:
 
 
 def _pieces(vocab: "Vocab", ids: Iterator[int], on_terminal: bool) -> Iterator[bytes]:
-    if not on_terminal:
-        yield from (vocab.symbols_for([symbol]) for symbol in ids)
+    if vocab.kind == "byte" and not on_terminal:
+        yield from (bytes([symbol]) for symbol in ids)
         return
     from charlm.display.terminal import visible
 
     decode = vocab.decoder()
     for symbol in ids:
-        yield visible(decode([symbol], False)).encode()
-    yield visible(decode([], True)).encode()
+        text = decode([symbol], False)
+        yield (visible(text) if on_terminal else text).encode()
+    yield decode([], True).encode()

@@ -113,7 +113,7 @@ def _start(corpus: Sequence[str], values: dict[str, Any], end: End) -> tuple[Pat
     text = options.config_from(CorpusConfig, values)
     if not corpus:
         raise UsageError("no CORPUS was given", "name a text file, as in: charlm train novel.txt")
-    from charlm.runs.folder import make_run
+    from charlm.runs.make import make_run
 
     return make_run(
         corpus,

@@ -125,7 +125,7 @@ def _describe(event: Event) -> str:
     if isinstance(event, StepsDone):
         done = f"{event.progress:.0%} done in {_clock(event.seconds)}"
         return f"train {_bpc(event.loss_nats)} bits/char  {_count(event.chars_per_second)} chars/s  {done}"
-    if isinstance(event, EvalDone):
+    if isinstance(event, EvalDone) and event.validation_nats is not None:
         return f"validation about {_bpc(event.validation_nats)} bits/char{'  (best)' if event.is_best else ''}"
     if isinstance(event, SampleDrawn):
         return "sample " + json.dumps(visible(event.text), ensure_ascii=False)

@@ -105,5 +105,5 @@ def table(file: TextIO, rows: dict[str, str]) -> None:
     console = Console(file=file, highlight=False, markup=False, emoji=False)
     grid = Table.grid(padding=(0, 2))
     for name, value in rows.items():
-        grid.add_row(Text(name, style="bold"), Text(value, overflow="fold"))
+        grid.add_row(Text(name, style="bold"), Text(visible(value), overflow="fold"))
     console.print(grid)

@@ -21,7 +21,6 @@ class Cell(nn.Module):
     """One layer: weights W `(G*H, E)`, U `(G*H, H)` and two biases, as torch's fused `kernel` keeps them."""
 
     kernel: ClassVar[type[nn.RNN] | type[nn.GRU] | type[nn.LSTM]]
-    num_gates: ClassVar[int]
     num_states: ClassVar[int] = 1
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
@@ -64,7 +63,6 @@ class RNN(Cell):
     """The plain recurrent network (Elman 1990): h = tanh(W x + U h + b)."""
 
     kernel = nn.RNN
-    num_gates = 1
 
     def step(self, projected: Tensor, state: State) -> State:
         """One equation: h = tanh(W x + U h)."""
@@ -76,7 +74,6 @@ class GRU(Cell):
     """The gated recurrent unit (Cho et al. 2014), the reset gate applied after the recurrent product, as cuDNN does."""
 
     kernel = nn.GRU
-    num_gates = 3
 
     def step(self, projected: Tensor, state: State) -> State:
         """r, z = sigmoid(W x + U h); n = tanh(W x + r * U h); h = (1 - z) * n + z * h."""
@@ -93,7 +90,6 @@ class LSTM(Cell):
     """Long short-term memory (Hochreiter and Schmidhuber 1997), with the forget gate of Gers et al. 2000."""
 
     kernel = nn.LSTM
-    num_gates = 4
     num_states = 2
 
     def initialise(self, generator: torch.Generator) -> None:
@@ -107,9 +103,11 @@ class LSTM(Cell):
     def step(self, projected: Tensor, state: State) -> State:
         """i, f, o = sigmoid(W x + U h); g = tanh(W x + U h); c = f * c + i * g; h = o * tanh(c)."""
         h, c = state
-        i, f, g, o = (projected + self.recur(h)).chunk(4, dim=-1)
-        c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
-        h = torch.sigmoid(o) * torch.tanh(c)
+        input_gate, forget_gate, candidate, output_gate = (projected + self.recur(h)).chunk(4, dim=-1)
+        i, f, o = torch.sigmoid(input_gate), torch.sigmoid(forget_gate), torch.sigmoid(output_gate)
+        g = torch.tanh(candidate)
+        c = f * c + i * g
+        h = o * torch.tanh(c)
         return h, c
 
 

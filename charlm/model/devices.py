@@ -15,15 +15,17 @@ def pick_device(name: str) -> torch.device:
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    device = torch.device(name)
+    kind, _, number = name.partition(":")
     available = {
         "cpu": True,
-        "cuda": (device.index or 0) < torch.cuda.device_count(),
+        "cuda": int(number or 0) < torch.cuda.device_count(),
         "mps": torch.backends.mps.is_available(),
     }
-    if not available[device.type]:
+    if not available[kind]:
         raise UsageError(f"--device {name}: torch {torch.__version__} finds no such device here", "try --device cpu")
-    return device
+    if kind == "cuda":
+        torch.backends.cudnn.allow_tf32 = False  # so that float32 is float32 there too, and an exact loss exact
+    return torch.device(name)
 
 
 def set_threads(threads: int) -> int:

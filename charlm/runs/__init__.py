@@ -1,6 +1,7 @@
 """Run folders: make, lock, resume, find the newest; drive the training loop and do what its events ask.
 
-folder.py    what is in a run folder: make one, find one, open one
+folder.py    what is in a run folder: find one, open one
+make.py      make one: encode the corpus, write down what was decided
 signals.py   a first signal asks, a second one insists
 drive.py     train an opened run to its end, saving on the way
 """

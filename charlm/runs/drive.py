@@ -3,6 +3,7 @@ remarks go to whoever is handed in.
 """
 
 import json
+import math
 import shlex
 import time
 from collections.abc import Iterator
@@ -37,20 +38,49 @@ def drive(run: Run, reporter: Reporter, report_seconds: float = 1.0) -> RunDone:
     Raises `Interrupted` after a signal, with everything saved; `DivergedError`; `RunError` when another process has it.
     """
     with folder_lock(run.folder), StopRequest() as stop:
+        for litter in run.folder.glob(".*.tmp"):  # of a process killed while it wrote
+            litter.unlink()
         record_end(run)
-        trainer = _restore(run, reporter)
+        screen = Screen(reporter)
+        trainer = _restore(run, screen)
         was_done = _cut_metrics(run.folder / METRICS, trainer)
-        for notice in (_describe(run, trainer), *run.notices):
-            reporter.notice(notice)
-        for event in _events(run, trainer, stop, report_seconds):
-            _handle(event, run, trainer, reporter)
+        for notice in (*run.notices, _describe(run, trainer)):
+            screen.notice(notice)
+        for event in _events(run, trainer, stop, screen, report_seconds):
+            _handle(event, run, trainer, screen)
+        if screen.lost is not None:
+            raise screen.lost
         if stop.signal and trainer.progress < 1:
             raise _interrupted(run, stop.signal, f"stopped and saved at step {trainer.step}")
-        done = _finish(run, trainer, stop, reporter)
+        done = _finish(run, trainer, stop, screen)
         if not was_done:
             _record(run, done)
         reporter.report(done)
         return done
+
+
+class Screen:
+    """A reporter that may go away: from its first `OSError` on, kept in `lost`, nothing more is shown, and the run stops."""
+
+    def __init__(self, reporter: Reporter) -> None:
+        self.reporter = reporter
+        self.lost: OSError | None = None
+
+    def report(self, event: Event) -> None:
+        """Show one event, if anyone is there."""
+        if self.lost is None:
+            try:
+                self.reporter.report(event)
+            except OSError as error:
+                self.lost = error
+
+    def notice(self, text: str) -> None:
+        """Show one line that people should know, if anyone is there."""
+        if self.lost is None:
+            self.reporter.notice(text)
+
+    def close(self) -> None:
+        """Leave that to whoever made the reporter."""
 
 
 def _restore(run: Run, reporter: Reporter) -> Trainer:
@@ -68,6 +98,7 @@ def _restore(run: Run, reporter: Reporter) -> Trainer:
             damage.append(error)
             continue
         if damage:
+            path.replace(run.folder / LAST)  # or the next save would put the damaged file in its place
             reporter.notice(f"{damage[0].message}; going on from {path.name}, the one before it")
         if not same_generator:
             reporter.notice("dropout goes on from another random state: the run was saved on another device")
@@ -81,20 +112,21 @@ def _restore(run: Run, reporter: Reporter) -> Trainer:
 def _describe(run: Run, trainer: Trainer) -> str:
     model, corpus = run.model, run.corpus
     if trainer.progress >= 1:
-        return f"{run.folder} is already trained to its end, step {trainer.step}; a later --max-steps or --max-time goes on"
+        at = f"{run.folder} is already trained to its end, step {trainer.step}"
+        return f"{at}; a later --max-steps, --epochs or --max-time goes on"
     verb = f"resuming {run.folder} at step {trainer.step}" if trainer.step else f"training {run.folder}"
     parameters = sum(parameter.numel() for parameter in trainer.model.parameters())
     what = f"{model.num_layers} x {model.hidden_size} {model.cell.upper()}, {parameters:,} parameters"
     return f"{verb}: {what}, on {len(corpus.ids):,} characters of {len(corpus.vocab)} kinds; {run.device}, {run.precision}"
 
 
-def _events(run: Run, trainer: Trainer, stop: "StopRequest", report_seconds: float) -> Iterator[Event]:
+def _events(run: Run, trainer: Trainer, stop: StopRequest, screen: Screen, report_seconds: float) -> Iterator[Event]:
     return train(
         trainer,
         run.streams,
         run.corpus.validation_ids,
         elapsed=time.monotonic,
-        should_stop=lambda: stop.signal != 0,
+        should_stop=lambda: stop.signal != 0 or screen.lost is not None,
         report_seconds=report_seconds,
     )
 
@@ -111,17 +143,13 @@ def _handle(event: Event, run: Run, trainer: Trainer, reporter: Reporter) -> Non
     if isinstance(event, SampleDue):
         event = SampleDrawn(step=event.step, seconds=event.seconds, progress=event.progress, text=_preview(run, trainer))
     _record(run, event)
-    try:
-        reporter.report(event)
-    except OSError:
-        _save(run, trainer)
-        raise
+    reporter.report(event)
 
 
 def _save(run: Run, trainer: Trainer) -> None:
-    """Save what a continuation needs; and a model, its score unknown, where no evaluation has kept one yet."""
+    """Save what a continuation needs; and the model as it is, its score unknown, while no evaluation has chosen one."""
     folder = run.folder
-    if not (folder / MODEL).exists():
+    if trainer.best_nats == math.inf:
         unscored = Scores(validation_nats=None, exact=False)
         save_model(folder / MODEL, trainer.model, _card(run, trainer.step, unscored))
     if (folder / LAST).exists():
@@ -151,7 +179,7 @@ def _preview(run: Run, trainer: Trainer) -> str:
     return vocab.decode([int(ids[0]) for ids in generate(trainer.model, prompt, PREVIEW, generator)])
 
 
-def _finish(run: Run, trainer: Trainer, stop: "StopRequest", reporter: Reporter) -> RunDone:
+def _finish(run: Run, trainer: Trainer, stop: StopRequest, reporter: Reporter) -> RunDone:
     """Score the best model exactly, once, and write the score into it."""
     path = run.folder / MODEL
     model, card = load_model(path, run.device)
@@ -162,9 +190,7 @@ def _finish(run: Run, trainer: Trainer, stop: "StopRequest", reporter: Reporter)
     return RunDone(**trainer.now(), validation_nats=card.scores.validation_nats, checkpoint=str(path))
 
 
-def _scoring(
-    run: Run, trainer: Trainer, model: LanguageModel, stop: "StopRequest", reporter: Reporter
-) -> Iterator[torch.Tensor]:
+def _scoring(run: Run, trainer: Trainer, model: LanguageModel, stop: StopRequest, reporter: Reporter) -> Iterator[torch.Tensor]:
     """The losses of the validation part, with a report now and then: a long text takes a while."""
     ids, scored, reported = run.corpus.validation_ids, 0, time.monotonic()
     reporter.notice(f"scoring the best model exactly, on all {len(ids):,} characters of the validation part")

@@ -81,7 +81,10 @@ def find_files(arguments: Sequence[str], glob: str) -> list[str]:
             raise TextError("the name of a text is empty", "name a file or a folder, or - for standard input")
         path = Path(argument)
         if argument != "-" and path.is_dir():
-            found = sorted(str(file) for file in path.rglob(glob) if file.is_file())
+            try:
+                found = sorted(str(file) for file in path.rglob(glob) if file.is_file())
+            except (ValueError, NotImplementedError) as error:
+                raise UsageError(f"--glob {glob!r} is no pattern for names in a folder", "write one such as '*.py'") from error
             if not found:
                 raise TextError(f"no file under {argument} matches {glob!r}", "name a pattern, such as --glob '*.py'")
             files += found
@@ -156,6 +159,8 @@ def _read_characters(
                 f"{name} is not {encoding}: byte 0x{error.object[error.start]:02X} at offset {bad}, line {line}",
                 "try --encoding latin-1, or --symbols byte for any file at all",
             ) from error
+        except UnicodeError as error:
+            raise TextError(f"{name} is not {encoding}: {error}", "try another --encoding, or --symbols byte") from error
         if ((points >= SURROGATES.start) & (points < SURROGATES.stop)).any():
             raise TextError(f"{name} holds lone surrogates, which are no characters", "try --symbols byte")
         yield points
@@ -169,7 +174,7 @@ def _decoder(encoding: str) -> codecs.IncrementalDecoder:
     try:
         "".encode(encoding)  # unlike the look-up, this refuses codecs that are not for text
         return codecs.getincrementaldecoder(encoding)("strict")
-    except (LookupError, TypeError) as error:
+    except (LookupError, TypeError, UnicodeError) as error:
         raise UsageError(f"--encoding {encoding} is not known", "try utf-8, latin-1, utf-16 or cp1252") from error
 
 
@@ -199,17 +204,25 @@ def encode_corpus(files: Sequence[str], config: CorpusConfig, target: Path) -> t
             counts[: len(seen)] += seen
     _check_counts(counts, files)
     vocab = Vocab.from_counts(counts, config.symbols)
-    with target.open("wb") as out:
-        for path in paths:
-            for symbols in read_symbols(path, config):
-                out.write(vocab.encode_symbols(symbols).astype(vocab.dtype.newbyteorder("<")).tobytes())
-        out.flush()
-        os.fsync(out.fileno())
+    _write_ids(paths, config, vocab, target)
     for path in paths:
         if path.parent == target.parent and path.name.startswith(".spool-"):
             path.unlink()
     splits = Splits.of(int(counts.sum()), config)
     return open_corpus(target, vocab, splits, digest.hexdigest()), notices
+
+
+def _write_ids(paths: Sequence[Path], config: CorpusConfig, vocab: Vocab, target: Path) -> None:
+    with target.open("wb") as out:
+        for path in paths:
+            for symbols in read_symbols(path, config):
+                try:
+                    ids = vocab.encode_symbols(symbols)
+                except TextError as error:
+                    raise TextError(f"{path} changed while it was being read", "train on a copy of it") from error
+                out.write(ids.astype(vocab.dtype.newbyteorder("<")).tobytes())
+        out.flush()
+        os.fsync(out.fileno())
 
 
 def _check_counts(counts: npt.NDArray[np.int64], files: Sequence[str]) -> None:

@@ -48,6 +48,7 @@ class Trainer:
     epoch: int = 0
     window: int = 0
     seconds: float = 0.0
+    evaluated_step: int = 0
     best_nats: float = math.inf
 
     @classmethod
@@ -85,8 +86,8 @@ def training_step(trainer: Trainer, window: Window) -> tuple[Tensor, Tensor]:
     with autocast(trainer.precision, model.device):
         logits, state = model(inputs, trainer.state, trainer.generator)
     loss = next_symbol_nats(logits, targets).mean()
-    optimiser.zero_grad(set_to_none=True)
-    torch.autograd.backward(scaler.scale(loss))
+    optimiser.zero_grad()
+    scaler.scale(loss).backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
     scaler.unscale_(optimiser)
     grad_norm = clip_gradients(model, trainer.config.clip_norm)
     set_learning_rate(optimiser, learning_rate(trainer.config.learning_rate, trainer.progress))
@@ -111,15 +112,16 @@ def train(
     left behind.
     """
     sums, saved = Sums(since=trainer.seconds), trainer.seconds
+    began, before = elapsed(), trainer.progress
     while trainer.progress < 1:
         if trainer.window == 0:
             trainer.state = trainer.model.initial_state(streams.batch_size)  # here, and at no other time
         for window in streams.windows(trainer.epoch, trainer.window):
-            began, before = elapsed(), trainer.progress
             sums.add(*training_step(trainer, window), window.targets.numel())
             trainer.step, trainer.window = trainer.step + 1, trainer.window + 1
             trainer.seconds += elapsed() - began
             due = Due.after_step(trainer, before, stopping=should_stop(), unsaved=trainer.seconds - saved)
+            before = trainer.progress  # what `due` has seen: a report's wait for the device counts for the next step
             if due.report or trainer.seconds - sums.since >= report_seconds:
                 yield report(trainer, sums, elapsed)
                 sums = Sums(since=trainer.seconds)
@@ -133,7 +135,11 @@ def train(
                 yield CheckpointDue(**trainer.now())
             if due.leave:
                 return
+            began = elapsed()
         trainer.epoch, trainer.window = trainer.epoch + 1, 0
+    if trainer.evaluated_step < trainer.step:  # the end was moved to where the run already stood
+        yield evaluate(trainer, validation_ids)
+        yield CheckpointDue(**trainer.now())
 
 
 @dataclass(slots=True)
@@ -196,7 +202,7 @@ def require_finite(trainer: Trainer, value: float, what: str) -> None:
     if not math.isfinite(value):
         raise DivergedError(
             f"training diverged by step {trainer.step}: the {what} is {value}",
-            "what was saved before is kept; try a smaller --learning-rate or --clip-norm",
+            "try a smaller --learning-rate or --clip-norm; what the run had saved is still there",
         )
 
 
@@ -212,6 +218,7 @@ def evaluate(trainer: Trainer, validation_ids: Ids) -> EvalDone:
         with autocast(trainer.precision, trainer.model.device):
             nats = approximate_score(trainer.model, validation_ids).nats_per_character
         require_finite(trainer, nats, "validation loss")
+    trainer.evaluated_step = trainer.step
     is_best = nats is None or nats < trainer.best_nats
     if nats is not None and is_best:
         trainer.best_nats = nats

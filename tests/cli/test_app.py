@@ -150,3 +150,9 @@ def test_a_full_disk_is_one_line(charlm, monkeypatch, tmp_path: Path):
     is_error(charlm("train", "t.txt", *SHORT, "--quiet"), 1, "No space left on device")
     monkeypatch.setattr(drive, "save_trainer", real)
     assert charlm("train", "--resume", "t").status == 0
+
+
+@pytest.mark.parametrize("number", ["7", "128", "999", "99999999999999999999"])
+def test_a_graphics_card_that_is_not_there_is_named(charlm, number):
+    """Whatever the number, it is a usage error and no bug."""
+    is_error(charlm("info", "--device", f"cuda:{number}"), 2, f"--device cuda:{number}")

@@ -163,3 +163,8 @@ def test_bytes_are_scored_as_bytes(charlm, tmp_path: Path):
     shown = charlm("eval", "-", "-c", str(folder), "--per-character", stdin="né\n".encode())
     assert shown.status == 0
     assert "né" in shown.text
+
+
+def test_unseen_characters_are_counted_in_the_error(charlm, model):
+    """The first is named, and all are counted."""
+    is_error(charlm("eval", "-", "-c", model, stdin="thé cat Q sat Q".encode()), 1, "U+00E9", "position 2", "3 such characters")

@@ -1,5 +1,6 @@
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -84,3 +85,17 @@ def test_a_missing_model_is_one_line_of_error(charlm):
     """Nothing to describe is an error with a hint."""
     is_error(charlm("info", "-c", "nope"), 1, "nope")
     is_error(charlm("info"), 1, "charlm train")
+
+
+def test_what_a_strangers_file_says_of_itself_is_harmless(charlm, model, tmp_path):
+    """Escapes in a model's own description are shown, not sent."""
+    import torch
+
+    from charlm.checkpoint.model import load_model, save_model
+
+    loaded, card = load_model(model, torch.device("cpu"))
+    evil = replace(card, setting=replace(card.setting, torch="\x1b[2J\x1b]0;owned\x07", precision="\u202e"))
+    save_model(tmp_path / "evil.safetensors", loaded, evil)
+    shown = charlm("info", "-c", "evil.safetensors").text
+    assert "owned" in shown
+    assert not set("\x1b\x07\u202e") & set(shown)

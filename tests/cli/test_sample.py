@@ -156,8 +156,15 @@ def test_unseen_characters_can_be_skipped(sample):
 
 
 def test_a_prompt_that_is_no_text_is_one_line_of_error(sample):
-    """Bytes that are no UTF-8 are unseen characters, for a model of characters."""
-    is_error(sample("--prompt", "-", stdin=b"the\xff"), 1, "position 3")
+    """The first byte that is no UTF-8 is named, for a model of characters."""
+    is_error(sample("--prompt", "-", stdin=b"the\xff"), 1, "byte 0xFF after 3 characters")
+
+
+def test_a_stop_that_can_never_come_is_an_error_with_a_hint_that_helps(sample):
+    """An unseen character in --stop is named, and --unknown skip, which would not help, is not suggested."""
+    result = sample("--stop", "é")
+    is_error(result, 1, "U+00E9", "--stop")
+    assert "--unknown" not in result.err
 
 
 @pytest.mark.parametrize("value", ["-1", "nan", "inf", "-inf", "-0.001"])

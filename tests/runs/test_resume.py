@@ -14,6 +14,7 @@ import pytest
 import torch
 from safetensors import safe_open
 
+from charlm.checkpoint.model import load_model
 from charlm.config import CELL_NAMES, End
 from charlm.errors import CharlmError, Interrupted
 from charlm.files import folder_lock
@@ -473,18 +474,57 @@ def test_another_number_of_threads_is_said_to_add_up_otherwise(new_run):
     assert any("not bit-exact" in notice and "torch 1.0" in notice for notice in go_on(folder).notices)
 
 
-def test_a_screen_that_has_gone_costs_no_work(new_run, whole):
-    """When showing an event fails, the run ends with everything saved, and can be resumed."""
+@pytest.mark.parametrize("step", [1, 17, 20, STEPS])
+def test_a_screen_that_has_gone_costs_no_work(new_run, whole, step):
+    """When showing an event fails, the run stops with everything saved, and resumed it ends as if nothing had been."""
 
     def broken(event: Event) -> None:
-        if event.step == 17:
+        if event.step == step:
             raise BrokenPipeError
 
     folder = new_run()
     with pytest.raises(BrokenPipeError):
         go_on(folder, broken)
-    assert "at step 17" in go_on(folder).notices[0]
+    assert (folder / "model.safetensors").exists()
+    go_on(folder)
     assert_same_end(folder, whole["lstm"])
+
+
+def test_a_fall_back_is_not_lost_to_the_next_save(new_run, whole, monkeypatch):
+    """After a damaged newest state, the good one before it stays until a new one is whole."""
+    folder = new_run()
+    with pytest.raises(Interrupted):
+        go_on(folder, signal_at_step(24))
+    flip(folder / "last.safetensors")
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("charlm.runs.drive.save_trainer", full)
+    with pytest.raises(OSError, match="No space"):
+        go_on(folder)
+    monkeypatch.undo()
+    go_on(folder)
+    assert_same_end(folder, whole["lstm"])
+
+
+def test_a_model_without_a_score_is_as_new_as_the_last_save(new_run, monkeypatch):
+    """Before the first evaluation every save keeps the model as it then is."""
+    monkeypatch.setattr("charlm.training.loop.SAVE_SECONDS", 0.0)
+    folder = new_run()
+    with pytest.raises(Interrupted):
+        go_on(folder, signal_at_step(5))
+    assert load_model(folder / "model.safetensors", torch.device("cpu"))[1].step == 6
+
+
+def test_an_end_moved_to_where_the_run_stands_is_evaluated(new_run):
+    """A run that is over because its end came to it is scored at its last step like any other."""
+    folder = new_run()
+    with pytest.raises(Interrupted):
+        go_on(folder, signal_at_step(24))
+    go_on(folder, end=End(max_steps=25))
+    records = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert [record["step"] for record in records if record["event"] == "eval"] == [10, 20, 25]
 
 
 def test_nothing_but_the_runs_files_is_left(new_run):

@@ -113,6 +113,33 @@ def test_an_encoding_that_is_none_is_refused(tmp_path, encoding):
         encoded(b"ab", tmp_path, encoding=encoding)
 
 
+@pytest.mark.parametrize("encoding", ["undefined", "punycode", "utf-7"])
+def test_a_decoder_may_fail_in_its_own_way(tmp_path, encoding):
+    """Whatever a codec raises, the error names the encoding that was asked for."""
+    with pytest.raises((TextError, UsageError), match=encoding):
+        encoded(b"a\xff\xe9-\x80b" * 3, tmp_path, encoding=encoding)
+
+
+def test_a_pattern_that_is_none_is_refused(tmp_path):
+    """What cannot be looked for in a folder is a usage error that names --glob."""
+    with pytest.raises(UsageError, match="--glob"):
+        find_files([str(tmp_path)], "/x")
+
+
+def test_a_file_that_changes_while_it_is_read_is_said_to(tmp_path, monkeypatch):
+    """A symbol that the first reading did not meet is no bug of the model's."""
+    path, real = tmp_path / "t", corpus.Vocab.from_counts
+    path.write_text("abab")
+
+    def from_counts(*arguments):
+        path.write_text("abac")
+        return real(*arguments)
+
+    monkeypatch.setattr(corpus.Vocab, "from_counts", from_counts)
+    with pytest.raises(TextError, match="changed while it was being read"):
+        encode_corpus([str(path)], CorpusConfig(), tmp_path / "ids")
+
+
 def test_splits_are_contiguous_and_in_order():
     """Train, then validation, then test; for the benchmark corpus, the bounds that others report on."""
     assert Splits.of(1_115_394, CorpusConfig()) == Splits(train=1_003_854, validation=1_115_394, test=1_115_394)

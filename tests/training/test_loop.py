@@ -205,6 +205,27 @@ def test_the_rate_rises_then_falls():
     assert learning_rate(2.0, 0.51) == pytest.approx(2.0 * (1 + FINAL_RATE) / 2)
 
 
+def test_no_evaluation_is_missed_while_a_report_waits(monkeypatch):
+    """Time that passes while a report waits for the device counts, and an evaluation that falls into it comes after it."""
+    clock, real_step, real_report = {"now": 0.0}, loop.training_step, loop.report
+
+    def step(*arguments):
+        clock["now"] += 0.25
+        return real_step(*arguments)
+
+    def report(trainer, *arguments):
+        trainer.seconds += 2.0
+        return real_report(trainer, *arguments)
+
+    monkeypatch.setattr(loop, "training_step", step)
+    monkeypatch.setattr(loop, "report", report)
+    config = TrainConfig(batch_size=4, seq_len=9)
+    trainer = Trainer.fresh(new_model("rnn", 1, V), config, End(max_seconds=200.0), "fp32", 4)
+    events = list(train(trainer, STREAMS, HELD_OUT, elapsed=lambda: clock["now"], report_seconds=1.0))
+    assert sum(isinstance(event, EvalDone) for event in events) == loop.EVALUATIONS
+    assert sum(isinstance(event, SampleDue) for event in events) == loop.SAMPLES
+
+
 def test_the_best_is_the_lowest_so_far(monkeypatch):
     """An evaluation is the best when its loss is below all before it, and at no other time."""
     losses = iter([3.0, 2.0, 2.5, 1.0, 1.0, 0.5])
