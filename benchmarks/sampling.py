@@ -6,6 +6,7 @@ Both draw with the same code from weights of the same shape; only the recurrence
 """
 
 import argparse
+import os
 import time
 
 import numpy as np
@@ -21,7 +22,8 @@ VOCAB_SIZE = 65
 
 
 def charlm_speed(model: LanguageModel, seconds: float) -> float:
-    """Characters per second of `charlm.sampling.generate`."""
+    """Characters per second of `charlm.sampling.generate`, on one thread as `charlm sample` runs it."""
+    torch.set_num_threads(1)
     generator = torch.Generator().manual_seed(0)
     steps = generate(model, np.zeros(1, dtype=np.uint8), SampleConfig(length=10**9), generator)
     next(steps)
@@ -34,7 +36,8 @@ def charlm_speed(model: LanguageModel, seconds: float) -> float:
 
 @torch.inference_mode()
 def loop_speed(config: ModelConfig, seconds: float) -> float:
-    """Characters per second of the loop that people write: embedding, nn.LSTM on one step, head, draw."""
+    """Characters per second of the loop that people write: embedding, nn.LSTM on one step, head, draw; on all cores."""
+    torch.set_num_threads(os.cpu_count() or 1)
     embedding = nn.Embedding(VOCAB_SIZE, config.embedding_size)
     lstm = nn.LSTM(config.embedding_size, config.hidden_size, config.num_layers)
     head = nn.Linear(config.hidden_size, VOCAB_SIZE)

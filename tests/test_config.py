@@ -13,6 +13,9 @@ from charlm.config import (
     SampleConfig,
     TrainConfig,
     check_device,
+    check_seed,
+    check_threads,
+    check_unknown,
     parse_duration,
 )
 from charlm.errors import UsageError
@@ -102,3 +105,35 @@ def test_what_is_no_duration_is_refused(text):
     """The error names the option and the value."""
     with pytest.raises(UsageError, match="--max-time"):
         parse_duration(text)
+
+
+@pytest.mark.parametrize(
+    ("check", "values", "option"),
+    [
+        (lambda value: End(max_seconds=value), [0, -1.0, NAN, INF], "--max-time"),
+        (check_seed, [-1, 2**63], "--seed"),
+        (check_threads, [-1, 1025], "--threads"),
+        (check_unknown, ["", "drop"], "--unknown"),
+        (check_device, ["", "CUDA", "cuda:-1", "cuda:1\n"], "--device"),
+        (parse_duration, ["h", "1h2h", "1.s", "--5", "5 m"], "--max-time"),
+    ],
+)
+def test_what_is_checked_by_itself_names_its_option(check, values, option):
+    """Checks outside the classes refuse as the classes do."""
+    for value in values:
+        with pytest.raises(UsageError, match=option):
+            check(value)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"max_steps": 1, "max_seconds": 1.0},
+        {"epochs": 1.0, "max_seconds": 1.0},
+        {"max_steps": 1, "epochs": 1.0, "max_seconds": 1.0},
+    ],
+)
+def test_any_two_ends_are_one_too_many(given):
+    """Steps, epochs and time exclude each other, whichever two are given."""
+    with pytest.raises(UsageError, match="together"):
+        End(**given)

@@ -75,3 +75,25 @@ def test_a_long_text_is_scored_in_part(monkeypatch):
 def test_a_hopeless_score_still_has_a_perplexity():
     """Losses beyond what a float's exponent holds do not overflow."""
     assert math.isfinite(Score(nats=1e9, num_characters=1).perplexity)
+
+
+@pytest.mark.parametrize(("num_characters", "lanes"), [(513, 2), (769, 3), (1025, 4), (2050, 8)])
+def test_lanes_tile_the_text(num_characters, lanes):
+    """For a model without memory, lanes that share out all predictions add up to the exact score: none is counted twice."""
+    model = new_model("rnn", 1)
+    torch.nn.init.zeros_(model.layers[0].fused.weight_hh_l0)
+    text = np.random.default_rng(4).integers(0, V, num_characters - (num_characters - 1) % lanes).astype(np.uint8)
+    about, exact = approximate_score(model, text), total(surprisals(model, text))
+    assert about.num_characters == exact.num_characters == len(text) - 1
+    assert about.nats == pytest.approx(exact.nats, rel=1e-6)
+
+
+def test_the_approximation_counts_what_it_says():
+    """Of a text of any length, lanes * floor((N - 1) / lanes) predictions count, each costing log V to a model without wits."""
+    model = new_model("gru", 1)
+    torch.nn.init.zeros_(model.head.weight)
+    for num_characters in (2, 3, *range(4, 2001, 83), *range(507, 518)):
+        score = approximate_score(model, np.zeros(num_characters, dtype=np.uint8))
+        lanes = max(1, num_characters // 256)
+        assert score.num_characters == (num_characters - 1) // lanes * lanes
+        assert score.nats == pytest.approx(score.num_characters * math.log(V), rel=1e-6)

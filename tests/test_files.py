@@ -77,3 +77,43 @@ def test_a_folder_is_held_by_one_process(tmp_path: Path):
         with pytest.raises(RunError), folder_lock(tmp_path):
             pass
     assert subprocess.run(command, cwd=Path(__file__).parent.parent, check=False).returncode == 0
+
+
+def test_an_interruption_leaves_no_temporary_file(tmp_path: Path, monkeypatch):
+    """Ctrl-C in the middle of a write is passed on, with the old bytes in place and nothing beside them."""
+    path = tmp_path / "f"
+    write_atomically(path, b"old")
+
+    def interrupted(_descriptor: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write_atomically(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such limit")
+def test_a_write_that_stops_half_way_leaves_the_old_file(tmp_path: Path):
+    """A disk that takes the first part of a file only: an error, the old bytes, and nothing beside them."""
+    resource = pytest.importorskip("resource")
+    path = tmp_path / "f"
+    write_atomically(path, b"old")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, before[1]))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            write_atomically(path, b"new" * (1 << 16))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_error_frees_the_folder(tmp_path: Path):
+    """However the holder leaves, the next one is let in."""
+    with pytest.raises(ZeroDivisionError), folder_lock(tmp_path):
+        raise ZeroDivisionError
+    with folder_lock(tmp_path):
+        pass

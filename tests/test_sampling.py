@@ -131,3 +131,24 @@ def test_cutting_waits_no_longer_than_it_must():
     endless = (read.append(n) or n for n in chain([1, 2, 1, 2, 9], count(100)))
     assert list(islice(cut_at(endless, [1, 2, 3]), 4)) == [1, 2, 1, 2]
     assert read == [1, 2, 1, 2, 9]
+
+
+@given(
+    st.lists(st.integers(-3, 3), min_size=1, max_size=9),
+    st.sampled_from([0.5, 1.0, 3.0]),
+    st.integers(0, 10),
+    st.sampled_from([0.07, 0.33, 0.61, 0.97, 1.0]),
+)
+def test_cuts_agree_with_the_long_way_round_when_symbols_tie(logits, temperature, top_k, top_p):
+    """Top-k and top-p keep, of equally probable symbols, those with the lower ids."""
+    found = probabilities(torch.tensor([logits]).float(), SampleConfig(temperature=temperature, top_k=top_k, top_p=top_p))
+    expected = numpy_probabilities(np.array(logits, dtype=float), temperature, top_k, top_p)
+    np.testing.assert_allclose(found[0].numpy(), expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_logits_of_any_precision_can_be_drawn_from(dtype):
+    """The greatest logits of half precision overflow nothing, at any temperature."""
+    logits = torch.tensor([[60000.0, -60000.0, 0.0]], dtype=dtype)
+    for temperature in (0, 0.01, 1.0, 1e9):
+        assert draw(logits, SampleConfig(temperature=temperature, top_k=1), seeded()).tolist() == [0]

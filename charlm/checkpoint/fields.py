@@ -1,6 +1,6 @@
 """JSON <-> the dataclasses, strictly: what a file leaves out, adds or gets wrong is an error that names the field."""
 
-import math
+import sys
 import types
 from dataclasses import asdict, dataclass, fields
 from itertools import pairwise
@@ -34,8 +34,8 @@ def from_json(cls: type[T], data: object, where: str) -> T:
 def _fits(value: object, kind: object) -> bool:
     if get_origin(kind) is types.UnionType:
         return any(_fits(value, option) for option in get_args(kind))
-    if kind is float:
-        return type(value) in (int, float) and math.isfinite(value)  # type: ignore[arg-type]
+    if kind is float:  # a whole number is one too, unless it is beyond all floats
+        return isinstance(value, int | float) and type(value) is not bool and abs(value) <= sys.float_info.max
     return type(value) is (type(None) if kind is type(None) else kind)
 
 

@@ -73,13 +73,16 @@ class TensorFile:
             or not isinstance(metadata[METADATA_KEY], str)
         ):
             raise self._fail("has no head that charlm wrote")
+        for name, entry in header.items():
+            if name != "__metadata__" and not _is_entry(entry):
+                raise self._fail(f"describes its tensor {name} in another way than the format does")
         return header, length
 
     def _read_head(self, header_length: int) -> dict[str, Any]:
-        head = _parse(self.header["__metadata__"][METADATA_KEY].encode())
-        if not isinstance(head, dict) or not isinstance(head.get("format"), int):
+        head = _parse(self.header["__metadata__"][METADATA_KEY])
+        if not isinstance(head, dict) or type(head.get("format")) is not int or head["format"] < FORMAT:
             raise self._fail("has no format version")
-        if head.pop("format") != FORMAT:
+        if head.pop("format") > FORMAT:
             raise CheckpointError(f"{self.path} is of a newer format than this charlm knows", "upgrade charlm")
         digest = head.pop("sha256", None)
         place = self.contents.find(digest.encode(), 8, 8 + header_length) if _is_digest(digest) else -1
@@ -93,8 +96,7 @@ class TensorFile:
 
     def shape(self, name: str) -> tuple[int, ...]:
         """The shape the header gives for a tensor; empty when there is none."""
-        entry = self.header.get(name)
-        return tuple(entry.get("shape", ())) if isinstance(entry, dict) else ()
+        return tuple(self.header[name]["shape"]) if name in self.header else ()
 
     def tensors(self, expected: Mapping[str, Tensor], also: set[str] | None = None) -> dict[str, Tensor]:
         """All tensors, which must be `expected` in name, shape and type, and those in `also`, of any shape."""
@@ -103,7 +105,7 @@ class TensorFile:
         if wrong := sorted(names ^ (set(expected) | also)):
             raise self._fail(f"has {'an unknown' if wrong[0] in names else 'no'} tensor {wrong[0]}")
         for name, tensor in expected.items():
-            if self.shape(name) != tuple(tensor.shape) or DTYPES.get(self.header[name].get("dtype")) != tensor.dtype:
+            if self.shape(name) != tuple(tensor.shape) or DTYPES.get(self.header[name]["dtype"]) != tensor.dtype:
                 raise self._fail(f"has a tensor {name} of another shape or type than its configuration says")
         try:
             return safetensors.torch.load(self.contents)
@@ -111,11 +113,17 @@ class TensorFile:
             raise self._fail(f"cannot be taken apart: {error}") from error
 
 
+def _is_entry(entry: object) -> bool:
+    if not isinstance(entry, dict) or not isinstance(entry.get("dtype"), str) or not isinstance(entry.get("shape"), list):
+        return False
+    return all(type(size) is int and size >= 0 for size in entry["shape"])
+
+
 def _is_digest(value: object) -> bool:
     return isinstance(value, str) and len(value) == 64 and set(value) <= set("0123456789abcdef")
 
 
-def _parse(text: bytes) -> object:
+def _parse(text: bytes | str) -> object:
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         if len(dict(pairs)) != len(pairs):
             raise ValueError("a name occurs twice")

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from charlm.checkpoint.fields import from_json
 from charlm.checkpoint.format import TensorFile, to_bytes
+from charlm.errors import CheckpointError
 from charlm.files import write_atomically
 from charlm.training.loop import Trainer
 
@@ -55,6 +56,11 @@ def load_trainer(path: Path, trainer: Trainer) -> bool:
     random_state = expected.pop("generator")
     same_generator = file.shape("generator") == tuple(random_state.shape)
     tensors = file.tensors(expected, also={"generator"})
+    if same_generator:
+        try:
+            torch.Generator(trainer.generator.device).set_state(tensors["generator"].clone())
+        except (RuntimeError, TypeError) as error:
+            raise CheckpointError(f"{path}: generator is no state that a random generator could have") from error
     with torch.no_grad():
         for name, tensor in expected.items():
             tensor.copy_(tensors[name])

@@ -174,7 +174,7 @@ def _decoder(encoding: str) -> codecs.IncrementalDecoder:
     try:
         "".encode(encoding)  # unlike the look-up, this refuses codecs that are not for text
         return codecs.getincrementaldecoder(encoding)("strict")
-    except (LookupError, TypeError, UnicodeError) as error:
+    except (LookupError, TypeError, ValueError) as error:
         raise UsageError(f"--encoding {encoding} is not known", "try utf-8, latin-1, utf-16 or cp1252") from error
 
 

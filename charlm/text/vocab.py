@@ -67,8 +67,11 @@ class Vocab:
     def symbols_of(self, text: str) -> npt.NDArray[np.unsignedinteger]:
         """The `(N,)` symbols that make up `text`: its code points, or the bytes of its UTF-8 form."""
         if self.kind == "byte":
-            # "surrogateescape" gives back the bytes of a command-line argument that was no UTF-8.
-            return np.frombuffer(text.encode("utf-8", "surrogateescape"), dtype=np.uint8)
+            try:  # "surrogateescape" gives back the bytes of a command-line argument that was no UTF-8
+                return np.frombuffer(text.encode("utf-8", "surrogateescape"), dtype=np.uint8)
+            except UnicodeEncodeError as error:
+                symbol = describe_symbol(ord(text[error.start]))
+                raise TextError(f"{symbol}, at position {error.start}, is no character", "leave it out") from error
         return code_points(text)
 
     def encode_symbols(

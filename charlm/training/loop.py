@@ -125,12 +125,13 @@ def train(
             if due.report or trainer.seconds - sums.since >= report_seconds:
                 yield report(trainer, sums, elapsed)
                 sums = Sums(since=trainer.seconds)
+            if due.evaluation or due.checkpoint:  # either may be saved
+                require_finite(trainer, largest_weight(trainer.model), "largest weight")
             if due.evaluation:
                 yield evaluate(trainer, validation_ids)
             if due.sample:
                 yield SampleDue(**trainer.now())
             if due.checkpoint:
-                require_finite(trainer, largest_weight(trainer.model), "largest weight")
                 saved = trainer.seconds
                 yield CheckpointDue(**trainer.now())
             if due.leave:

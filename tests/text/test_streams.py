@@ -64,3 +64,10 @@ def test_epochs_start_at_different_places_and_seeds_repeat_them():
     assert offsets == [fitted(8, 4, 2000, 1).offset(epoch) for epoch in range(50)]
     assert len(set(offsets)) > 10
     assert offsets != [fitted(8, 4, 2000, 2).offset(epoch) for epoch in range(50)]
+
+
+def test_every_offset_there_is_room_for_comes_up():
+    """Both ends of [0, N - 1 - B*W*T] are reached: no character at either end of a text is left out for good."""
+    streams = Streams.fitted(np.arange(50), 3, 5, 1)
+    last = 50 - 1 - 3 * 5 * ((50 - 5) // (3 * 5))
+    assert {streams.offset(epoch) for epoch in range(200)} == set(range(last + 1))

@@ -75,3 +75,11 @@ def test_bytes_that_are_no_text_become_replacement_characters():
     vocab = vocab_of("ab", "byte")
     assert vocab.decode([0xFF, 0x61]) == "\ufffda"
     assert vocab.symbols_for([0xFF, 0x61]) == b"\xffa"
+
+
+@pytest.mark.parametrize("kind", ["char", "byte"])
+@pytest.mark.parametrize("lone", [0xD800, 0xDBFF, 0xDFFF], ids=hex)
+def test_a_lone_surrogate_is_refused(kind, lone):
+    """What is no character, and stands for no byte either, is a TextError for either kind of symbols."""
+    with pytest.raises(TextError):
+        vocab_of("hello", kind).encode(f"he{chr(lone)}llo")

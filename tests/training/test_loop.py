@@ -233,3 +233,52 @@ def test_the_best_is_the_lowest_so_far(monkeypatch):
     trainer = new_trainer()
     assert [event.is_best for event in run(trainer) if isinstance(event, EvalDone)] == [True, True, False, True, False, True]
     assert trainer.best_nats == 0.5
+
+
+@pytest.mark.parametrize(
+    "stop", [1, STREAMS.windows_per_epoch - 1, STREAMS.windows_per_epoch, STREAMS.windows_per_epoch + 1, 39]
+)
+def test_a_run_can_be_interrupted_at_any_step(stop, tmp_path):
+    """Around the end of an epoch as anywhere, and in bf16 too, what goes on is what would have been, bit for bit."""
+    trainers = [new_trainer("lstm", 2) for _ in range(3)]
+    for trainer in trainers:
+        trainer.precision = "bf16"
+    whole, first, second = trainers
+    list(run(whole))
+    list(run(first, should_stop=lambda: first.step >= stop))
+    save_trainer(tmp_path / "last", first)
+    load_trainer(tmp_path / "last", second)
+    list(run(first))  # in memory
+    list(run(second))  # by way of the file
+    assert_same(whole, first)
+    assert_same(whole, second)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_state_that_was_carried_is_never_written_to(cell):
+    """What a step left behind stays what it was through later steps, evaluations and samples: no buffer is shared."""
+    trainer, kept = new_trainer(cell, 2), []
+    for _ in train(trainer, STREAMS, HELD_OUT, elapsed=ticking(), report_seconds=0.0):
+        flat = [part for cell_state in trainer.state for part in cell_state]
+        kept.append((flat, [part.clone() for part in flat]))
+        list(generate(trainer.model, HELD_OUT[:3], SampleConfig(length=2), torch.Generator().manual_seed(0)))
+    assert all(torch.equal(a, b) for states, copies in kept for a, b in zip(states, copies, strict=True))
+
+
+@pytest.mark.parametrize("held_out", [HELD_OUT, HELD_OUT[:0]], ids=["validation", "no-validation"])
+def test_weights_that_are_no_numbers_are_never_offered_for_saving(held_out):
+    """A step whose loss is finite but which ruins the weights ends the run before an evaluation or a checkpoint."""
+    config = TrainConfig(batch_size=4, seq_len=9, learning_rate=1e300, eval_every=1)
+    trainer, seen = Trainer.fresh(new_model("rnn", 1, V), config, End(max_steps=40), "fp32", 4), []
+    with pytest.raises(DivergedError):
+        seen.extend(train(trainer, STREAMS, held_out, elapsed=ticking()))
+    assert not any(isinstance(event, EvalDone | CheckpointDue) for event in seen)
+
+
+@pytest.mark.parametrize("seconds", range(2 * STREAMS.windows_per_epoch - 3, 2 * STREAMS.windows_per_epoch + 4))
+def test_a_time_limit_at_an_epochs_end_still_ends_with_a_checkpoint(seconds):
+    """Wherever the time runs out, in a step or while a report waits, the last step is evaluated and saved."""
+    trainer = Trainer.fresh(new_model("rnn", 1, V), CONFIG, End(max_seconds=float(seconds)), "fp32", 4)
+    events = list(train(trainer, STREAMS, HELD_OUT, elapsed=ticking(), report_seconds=0.0))
+    assert isinstance(events[-1], CheckpointDue)
+    assert [event.step for event in events if isinstance(event, EvalDone)][-1] == trainer.step == events[-1].step

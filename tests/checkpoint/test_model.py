@@ -1,0 +1,134 @@
+"""A model file made by a hand that knows the hash: what it may say, and that nothing but a CheckpointError comes of it."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from charlm.checkpoint.format import METADATA_KEY, NO_DIGEST
+from charlm.checkpoint.model import load_model, save_model
+from charlm.errors import CheckpointError
+from charlm.model.language_model import LanguageModel
+from charlm.text.vocab import Vocab
+from tests.checkpoint.test_format import CARD, CPU
+from tests.conftest import CELLS, LAYERS, new_model
+
+BYTES = Vocab(kind="byte", symbols=tuple(range(256)), start=10)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    file = tmp_path / "model.safetensors"
+    model = LanguageModel.initialised(CARD.model, len(CARD.vocab), torch.Generator().manual_seed(0))
+    save_model(file, model, CARD)
+    return file
+
+
+def parts(path: Path) -> tuple[dict[str, Any], dict[str, Any], bytes]:
+    """The head, the header without it, and the tensors' bytes."""
+    contents = path.read_bytes()
+    length = int.from_bytes(contents[:8], "little")
+    header = json.loads(contents[8 : 8 + length])
+    return json.loads(header.pop("__metadata__")[METADATA_KEY]), header, contents[8 + length :]
+
+
+def forge(path: Path, head: str, header: dict[str, Any], data: bytes) -> None:
+    """Write a file whose hash is right, whatever its head and header say."""
+    text = json.dumps({"__metadata__": {METADATA_KEY: head}, **header}).encode()
+    contents = len(text).to_bytes(8, "little") + text + data
+    assert contents.count(NO_DIGEST.encode()) == 1
+    path.write_bytes(contents.replace(NO_DIGEST.encode(), hashlib.sha256(contents).hexdigest().encode()))
+
+
+@pytest.mark.parametrize("layers", LAYERS)
+@pytest.mark.parametrize("cell", CELLS)
+def test_every_shape_of_model_comes_back(tmp_path, cell, layers):
+    """Whatever the cell and the depth, for characters and for bytes, weights and card come back bit for bit."""
+    for vocab in (CARD.vocab, BYTES):
+        model = new_model(cell, layers, len(vocab))
+        card = type(CARD)(**{name: getattr(CARD, name) for name in CARD.__slots__} | {"model": model.config, "vocab": vocab})
+        save_model(tmp_path / "m", model, card)
+        found, found_card = load_model(tmp_path / "m", CPU)
+        assert found_card == card
+        assert [name for name, _ in found.named_parameters()] == [name for name, _ in model.named_parameters()]
+        assert all(torch.equal(a, b) for a, b in zip(found.parameters(), model.parameters(), strict=True))
+
+
+def test_a_forged_file_that_is_sane_is_read(path):
+    """The forger of these tests makes nothing wrong by itself."""
+    head, header, data = parts(path)
+    forge(path, json.dumps(head | {"sha256": NO_DIGEST}), header, data)
+    assert load_model(path, CPU)[1] == CARD
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        [],
+        None,
+        5,
+        "x",
+        {},
+        {"dtype": "F32"},
+        {"dtype": [], "shape": [6], "data_offsets": [0, 24]},
+        {"dtype": "F32", "shape": 6, "data_offsets": [0, 24]},
+        {"dtype": "F32", "shape": None, "data_offsets": [0, 24]},
+        {"dtype": "F32", "shape": [6.0], "data_offsets": [0, 24]},
+        {"dtype": "F32", "shape": [6], "data_offsets": [0, 10**30]},
+        {"dtype": "F32", "shape": [6], "data_offsets": [4, 28]},
+        {"dtype": "F32", "shape": [6]},
+        {"dtype": "F32", "shape": [6], "data_offsets": [-24, 0]},
+    ],
+    ids=str,
+)
+def test_a_forged_entry_of_the_header_is_refused(path, entry):
+    """A tensor whose entry is no entry, or points elsewhere, is a CheckpointError and nothing else."""
+    head, header, data = parts(path)
+    forge(path, json.dumps(head | {"sha256": NO_DIGEST}), header | {"head.bias": entry}, data)
+    with pytest.raises(CheckpointError):
+        load_model(path, CPU)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("vocab", {"kind": "char", "start": 0, "symbols": "abcde\ud800"}),
+        ("vocab", {"kind": "byte", "start": 0, "symbols": "abcdef"}),
+        ("vocab", {"kind": "byte", "start": 256, "symbols": ""}),
+        ("scores", {"validation_nats": int("9" * 400), "exact": True}),
+        ("scores", {"validation_nats": float("nan"), "exact": True}),
+        ("scores", {"validation_nats": float("inf"), "exact": True}),
+        ("scores", {"validation_nats": 1.0, "exact": 1}),
+        ("corpus_sha256", 7),
+        ("corpus_sha256", None),
+        ("setting", {}),
+        ("step", 10.0),
+        ("step", True),
+        ("format", None),
+        ("format", "1"),
+        ("format", 2),
+        ("kind", []),
+        ("model", None),
+        ("splits", {"train": 1, "validation": 2}),
+    ],
+)
+def test_a_forged_field_is_refused(path, field, value):
+    """Numbers that are none, surrogates, and values of other types are a CheckpointError and nothing else."""
+    head, header, data = parts(path)
+    forge(path, json.dumps(head | {"sha256": NO_DIGEST, field: value}), header, data)
+    with pytest.raises(CheckpointError):
+        load_model(path, CPU)
+
+
+@pytest.mark.parametrize("head", ["\ud800", "[]", "{", "[" * 50_000, "{}", '{"format": 1}', '{"format": 1, "sha256": "%s"}'])
+def test_a_forged_head_is_refused(path, head):
+    """A head that is no JSON, or says nothing, is a CheckpointError and nothing else."""
+    _, header, data = parts(path)
+    digest = NO_DIGEST if "%s" in head else ""
+    text = json.dumps({"__metadata__": {METADATA_KEY: head % digest if digest else head}, **header}).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + data)
+    with pytest.raises(CheckpointError):
+        load_model(path, CPU)

@@ -1,0 +1,129 @@
+"""The training state: what comes back, and what is refused with the trainer as it was."""
+
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+
+from charlm.checkpoint.format import TensorFile, to_bytes
+from charlm.checkpoint.training import load_trainer, save_trainer
+from charlm.config import End, TrainConfig
+from charlm.errors import CheckpointError
+from charlm.training.loop import Trainer
+from tests.conftest import CELLS, LAYERS, new_model
+
+
+def new_trainer(cell: str = "gru", layers: int = 1, seed: int = 0, batch_size: int = 4) -> Trainer:
+    model = new_model(cell, layers, dropout=0.3, seed=seed)
+    return Trainer.fresh(model, TrainConfig(), End(max_steps=40), "fp32", batch_size)
+
+
+def scrambled(trainer: Trainer) -> Trainer:
+    """The same trainer with every tensor and number unlike that of a fresh one."""
+    generator = torch.Generator().manual_seed(5)
+    with torch.no_grad():
+        for tensor in tensors_of(trainer)[:-1]:
+            tensor.copy_(torch.rand(tensor.shape, generator=generator))
+    trainer.generator.manual_seed(77)
+    trainer.step, trainer.epoch, trainer.window, trainer.seconds, trainer.best_nats = 9, 2, 3, 4.5, 1.75
+    return trainer
+
+
+def tensors_of(trainer: Trainer) -> list[torch.Tensor]:
+    moments = [value for state in trainer.optimiser.state.values() for value in state.values()]
+    carried = [part for cell_state in trainer.state for part in cell_state]
+    return [*(p.data for p in trainer.model.parameters()), *moments, *carried, trainer.generator.get_state()]
+
+
+def numbers_of(trainer: Trainer) -> list[float]:
+    return [trainer.step, trainer.epoch, trainer.window, trainer.seconds, trainer.best_nats]
+
+
+@pytest.mark.parametrize("layers", LAYERS)
+@pytest.mark.parametrize("cell", CELLS)
+def test_all_that_a_continuation_needs_comes_back(tmp_path, cell, layers):
+    """Weights, moments, counts, carried state, random state and numbers are those that were saved."""
+    saved, loaded = scrambled(new_trainer(cell, layers)), new_trainer(cell, layers, seed=1)
+    save_trainer(tmp_path / "last", saved)
+    assert load_trainer(tmp_path / "last", loaded)
+    assert all(torch.equal(a, b) for a, b in zip(tensors_of(saved), tensors_of(loaded), strict=True))
+    assert numbers_of(saved) == numbers_of(loaded)
+    save_trainer(tmp_path / "again", loaded)
+    assert (tmp_path / "again").read_bytes() == (tmp_path / "last").read_bytes()
+
+
+def test_a_run_that_was_never_evaluated_has_no_best(tmp_path):
+    """An infinite best loss, which JSON has no number for, comes back as it was."""
+    save_trainer(tmp_path / "last", new_trainer())
+    loaded = scrambled(new_trainer())
+    load_trainer(tmp_path / "last", loaded)
+    assert loaded.best_nats == float("inf")
+
+
+@pytest.mark.parametrize(
+    "other", [{"cell": "lstm"}, {"cell": "rnn"}, {"layers": 2}, {"batch_size": 3}, {"batch_size": 1}], ids=str
+)
+def test_the_state_of_another_shape_is_refused(tmp_path, other):
+    """A file of another cell, depth or number of streams is refused, with the trainer as it was."""
+    save_trainer(tmp_path / "last", new_trainer(**other))
+    assert_refused(tmp_path / "last")
+
+
+def assert_refused(path: Path) -> None:
+    trainer = scrambled(new_trainer())
+    tensors, numbers = [tensor.clone() for tensor in tensors_of(trainer)], numbers_of(trainer)
+    with pytest.raises(CheckpointError):
+        load_trainer(path, trainer)
+    assert all(torch.equal(a, b) for a, b in zip(tensors, tensors_of(trainer), strict=True))
+    assert numbers == numbers_of(trainer)
+
+
+def test_damage_is_refused_with_the_trainer_as_it_was(tmp_path):
+    """One flipped bit anywhere, or a file cut short: nothing of it is taken over."""
+    path = tmp_path / "last"
+    save_trainer(path, new_trainer())
+    contents = path.read_bytes()
+    for position in range(0, len(contents), 997):
+        path.write_bytes(contents[:position] + bytes([contents[position] ^ 4]) + contents[position + 1 :])
+        assert_refused(path)
+        path.write_bytes(contents[:position])
+        assert_refused(path)
+
+
+@pytest.mark.parametrize(
+    ("tensors", "position"),
+    [
+        ({"generator": torch.zeros(5056, dtype=torch.float32)}, {}),
+        ({"generator": torch.full((5056,), 255, dtype=torch.uint8)}, {}),
+        ({"generator": None}, {}),
+        ({"zzz": torch.zeros(1)}, {}),
+        ({"adamw.step.head.bias": torch.zeros(1)}, {}),
+        ({"state.0.0": None}, {}),
+        ({}, {"step": "9"}),
+        ({}, {"step": None}),
+        ({}, {"seconds": int("9" * 400)}),
+        ({}, {"more": 1}),
+    ],
+)
+def test_a_forged_file_is_refused_with_the_trainer_as_it_was(tmp_path, tensors, position):
+    """With a right hash, but a tensor or a number that cannot be: a CheckpointError, and nothing is taken over."""
+    path = tmp_path / "last"
+    save_trainer(path, new_trainer())
+    head = TensorFile(path, "training").head
+    kept = {k: v for k, v in (safetensors.torch.load(path.read_bytes()) | tensors).items() if v is not None}
+    path.write_bytes(to_bytes(kept, head | {"position": head["position"] | position}))
+    assert_refused(path)
+
+
+def test_the_random_state_of_another_device_is_left_out(tmp_path):
+    """A generator's state of another size is not taken over, and everything else is."""
+    path, saved, loaded = tmp_path / "last", scrambled(new_trainer()), new_trainer()
+    save_trainer(path, saved)
+    head = TensorFile(path, "training").head
+    other = {"generator": torch.zeros(16, dtype=torch.uint8)}
+    path.write_bytes(to_bytes(safetensors.torch.load(path.read_bytes()) | other, head))
+    before = loaded.generator.get_state()
+    assert not load_trainer(path, loaded)
+    assert torch.equal(loaded.generator.get_state(), before)
+    assert all(torch.equal(a, b) for a, b in zip(tensors_of(saved)[:-1], tensors_of(loaded)[:-1], strict=True))
