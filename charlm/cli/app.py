@@ -44,6 +44,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     # A process that was started with a stream closed has None in its place.
     sys.stdout = sys.stdout or Path(os.devnull).open("w")  # noqa: SIM115 (open as long as the process lives)
     sys.stderr = sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115
+    sys.stdin = sys.stdin or Path(os.devnull).open()  # noqa: SIM115 (likewise)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # the same bytes on every system, whatever its own encoding and line ends are
             stream.reconfigure(encoding="utf-8", errors="backslashreplace", newline="\n")
@@ -96,7 +97,8 @@ def _say(message: str, hint: str, status: int) -> int:
 
     line = f"charlm: {message}" if status > 128 else f"charlm: error: {message}"
     if hint:
-        line += f". To go on: {hint}" if status > 128 else f". {_sentence(hint)}"
+        stop = "" if message.endswith("?") else "."
+        line += f"{stop} To go on: {hint}" if status > 128 else f"{stop} {_sentence(hint)}"
     with contextlib.suppress(OSError, ValueError):  # no one may be left to read it
         print(visible(line.replace("\n", " ")), file=sys.stderr)
     return status

@@ -113,6 +113,8 @@ def _start(corpus: Sequence[str], values: dict[str, Any], end: End) -> tuple[Pat
     text = options.config_from(CorpusConfig, values)
     if not corpus:
         raise UsageError("no CORPUS was given", "name a text file, as in: charlm train novel.txt")
+    if values["overwrite"] and values["out"] is None:
+        raise UsageError("--overwrite was given without --out", "name the run to replace, as in --out checkpoints/novel")
     from charlm.runs.make import make_run
 
     return make_run(

@@ -40,9 +40,9 @@ def drive(run: Run, reporter: Reporter, report_seconds: float = 1.0) -> RunDone:
     with folder_lock(run.folder), StopRequest() as stop:
         for litter in run.folder.glob(".*.tmp"):  # of a process killed while it wrote
             litter.unlink()
-        record_end(run)
         screen = Screen(reporter)
         trainer = _restore(run, screen)
+        record_end(run, is_behind=trainer.is_past(run.end))
         was_done = _cut_metrics(run.folder / METRICS, trainer)
         for notice in (*run.notices, _describe(run, trainer)):
             screen.notice(notice)

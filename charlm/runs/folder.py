@@ -149,12 +149,18 @@ def _move_end(run: Run, end: End) -> None:
         run.end = end
 
 
-def record_end(run: Run) -> None:
-    """Write a moved end into `run.json`; for whoever holds the folder's lock."""
+def record_end(run: Run, *, is_behind: bool) -> None:
+    """Write a moved end into `run.json`; for whoever holds the folder's lock.
+
+    Raises `RunError`, and leaves the record alone, for an end that the run is already past.
+    """
     path = run.folder / RUN
     contents = json.loads(path.read_bytes())
-    if contents["end"] != asdict(run.end):
-        write_json(path, contents | {"end": asdict(run.end)})
+    if contents["end"] == asdict(run.end):
+        return
+    if is_behind:
+        raise RunError(f"{run.folder} is already past {_say_end(run.end)}", "give it an end that is still ahead")
+    write_json(path, contents | {"end": asdict(run.end)})
 
 
 def _say_end(end: End) -> str:

@@ -71,6 +71,10 @@ class Trainer:
         end = self.end
         return min(1.0, self.step / end.max_steps if end.max_steps else self.seconds / (end.max_seconds or math.inf))
 
+    def is_past(self, end: End) -> bool:
+        """Whether the run has gone beyond `end`, rather than just to it."""
+        return self.step > (end.max_steps or math.inf) or self.seconds > (end.max_seconds or math.inf)
+
     def now(self) -> dict[str, Any]:
         """What every event says of when it came."""
         return {"step": self.step, "seconds": self.seconds, "progress": self.progress}

@@ -156,3 +156,17 @@ def test_a_full_disk_is_one_line(charlm, monkeypatch, tmp_path: Path):
 def test_a_graphics_card_that_is_not_there_is_named(charlm, number):
     """Whatever the number, it is a usage error and no bug."""
     is_error(charlm("info", "--device", f"cuda:{number}"), 2, f"--device cuda:{number}")
+
+
+def test_overwriting_needs_to_be_told_what(charlm):
+    """--overwrite without --out would replace nothing, and says so."""
+    is_error(charlm("train", "t.txt", "--overwrite"), 2, "--overwrite", "--out")
+
+
+@pytest.mark.parametrize("command", [("train", "-"), ("sample", "-p", "-"), ("eval", "-")])
+def test_a_closed_standard_input_is_an_empty_one(command, tmp_path):
+    """Reading from what was closed is no bug."""
+    line = f"exec {sys.executable} -m charlm {' '.join(command)} <&-"
+    result = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert "bug" not in result.stderr

@@ -16,7 +16,7 @@ from safetensors import safe_open
 
 from charlm.checkpoint.model import load_model
 from charlm.config import CELL_NAMES, End
-from charlm.errors import CharlmError, Interrupted
+from charlm.errors import CharlmError, Interrupted, RunError
 from charlm.files import folder_lock
 from charlm.runs.drive import drive
 from charlm.runs.folder import open_run
@@ -525,6 +525,17 @@ def test_an_end_moved_to_where_the_run_stands_is_evaluated(new_run):
     go_on(folder, end=End(max_steps=25))
     records = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     assert [record["step"] for record in records if record["event"] == "eval"] == [10, 20, 25]
+
+
+@pytest.mark.parametrize("end", [End(max_steps=STEPS - 1), End(max_seconds=1e-9)])
+def test_an_end_that_is_behind_is_refused(whole, tmp_path, end):
+    """A run that is past the end it is given says so, and its record stays as it was."""
+    folder = tmp_path / "run"
+    shutil.copytree(whole["lstm"], folder)
+    before = (folder / "run.json").read_bytes()
+    with pytest.raises(RunError, match="already past"):
+        go_on(folder, end=end)
+    assert (folder / "run.json").read_bytes() == before
 
 
 def test_nothing_but_the_runs_files_is_left(new_run):
