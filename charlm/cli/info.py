@@ -37,8 +37,8 @@ def info(
         f"{card.model.embedding_size}, dropout {card.model.dropout:g}, {contents['parameters']:,} parameters",
         "vocabulary": f"{len(card.vocab)} symbols ({card.vocab.kind}): {symbols}",
         "trained": f"the best model, of step {card.step}; {card.training.batch_size} x {card.training.seq_len} a step, "
-        f"learning rate {card.training.learning_rate:g}, seed {card.training.seed}, on {card.setting.device} in {card.setting.precision} "
-        f"with torch {card.setting.torch}",
+        f"learning rate {card.training.learning_rate:g}, seed {card.training.seed}, on {card.setting.device} "
+        f"in {card.setting.precision} with torch {card.setting.torch}",
         "corpus": f"{card.splits.test:,} symbols, SHA-256 {card.corpus_sha256}; train {card.splits.train:,}, validation "
         f"{card.splits.validation - card.splits.train:,}, test {card.splits.test - card.splits.validation:,}",
         "score": _score(contents["scores"]),
