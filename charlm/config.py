@@ -146,6 +146,64 @@ class SampleConfig:
         _check_range("--num-samples", self.num_samples, 1, 65_536)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InspectConfig:
+    """What `inspect-cells` reads and shows. `max_characters` 0 is the whole text."""
+
+    top: int = 3
+    length: int = 700
+    max_characters: int = 200_000
+    seed: int = 1
+    theme: str = "auto"
+
+    def __post_init__(self) -> None:
+        _check(self.top >= 0, "--top", self.top, "0 or more")
+        _check(self.length > 0, "--length", self.length, "1 or more")
+        _check(self.max_characters >= 0, "--max-characters", self.max_characters, "0 (all of the text) or more")
+        check_seed(self.seed)
+        _check_choice("--theme", self.theme, ("auto", "dark", "light"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldUnit:
+    """A unit that is held at a value: of a layer and a part of its state, h or c; None is c where there is one, else h."""
+
+    layer: int
+    unit: int
+    part: str | None
+    value: float
+
+
+def parse_unit(option: str, text: str) -> tuple[int, int]:
+    """The layer and unit of LAYER:UNIT, counted from zero. Raises `UsageError` naming the option."""
+    match = re.fullmatch(r"(\d{1,9}):(\d{1,9})", text.strip(), re.ASCII)
+    if match is None:
+        raise UsageError(f"{option} is {text!r}, which names no unit", "write it as LAYER:UNIT from zero, such as 0:12")
+    return int(match[1]), int(match[2])
+
+
+def parse_clamp(text: str) -> HeldUnit:
+    """The unit and value of LAYER:UNIT[:h|c]=VALUE. Raises `UsageError` for anything else."""
+    name, _, number = text.partition("=")
+    match = re.fullmatch(r"(\d{1,9}:\d{1,9})(?::([hc]))?", name.strip(), re.ASCII)
+    try:
+        value = float(number)
+    except ValueError:
+        value = math.nan
+    if match is None or not math.isfinite(value):
+        raise UsageError(
+            f"--clamp is {text!r}, which holds nothing", "write it as LAYER:UNIT=VALUE or LAYER:UNIT:h=VALUE, such as 0:12=2.5"
+        )
+    layer, unit = parse_unit("--clamp", match[1])
+    return HeldUnit(layer=layer, unit=unit, part=match[2], value=value)
+
+
+def check_unit(option: str, layer: int, unit: int, model: ModelConfig) -> None:
+    """Raise `UsageError` unless a model of this shape has the unit."""
+    _check_range(f"{option}: the layer", layer, 0, model.num_layers - 1)
+    _check_range(f"{option}: the unit", unit, 0, model.hidden_size - 1)
+
+
 def check_device(name: str) -> None:
     """Raise `UsageError` unless `name` is a device's name, such as auto, cpu, cuda or cuda:1."""
     _check_choice("--device", re.sub(r"^cuda:\d+$", "cuda", name), DEVICE_NAMES)

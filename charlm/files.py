@@ -9,6 +9,7 @@ import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from charlm.errors import RunError
 
@@ -18,16 +19,18 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 
-def write_atomically(path: Path, contents: bytes) -> None:
-    """Replace `path` by `contents`, so that after a crash at any instant it holds the old bytes or the new, whole.
+@contextlib.contextmanager
+def replaced(path: Path) -> Iterator[BinaryIO]:
+    """A new file to write (and read back) that takes the place of `path` at the end of the block.
 
-    An exclusive temporary file in the same folder is written, flushed to the disk and renamed; then the folder is
-    flushed. Raises `OSError`, with the old file in place, when any of that fails.
+    After a crash at any instant `path` holds the old bytes or the new, whole: an exclusive temporary file in the same folder
+    is written, flushed to the disk and renamed; then the folder is flushed. Raises `OSError`, with the old file in place,
+    when any of that fails.
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
-        with temporary.open("xb") as file:
-            file.write(contents)
+        with temporary.open("x+b") as file:
+            yield file
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
@@ -35,6 +38,12 @@ def write_atomically(path: Path, contents: bytes) -> None:
         temporary.unlink(missing_ok=True)
         raise
     flush_folder(path.parent)
+
+
+def write_atomically(path: Path, contents: bytes) -> None:
+    """Make `contents` all that is in `path`, as `replaced` does."""
+    with replaced(path) as file:
+        file.write(contents)
 
 
 def flush_folder(folder: Path) -> None:

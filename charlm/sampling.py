@@ -8,33 +8,47 @@ from torch import Tensor
 
 from charlm.config import SampleConfig
 from charlm.model.language_model import LanguageModel, ModelState
+from charlm.model.stepper import LayerClamps, Stepper
 from charlm.text.vocab import Ids
 
 PRIME_WINDOW = 1024
 
 
 @torch.inference_mode()
-def generate(model: LanguageModel, prompt: Ids, config: SampleConfig, generator: torch.Generator) -> Iterator[Tensor]:
+def generate(
+    model: LanguageModel,
+    prompt: Ids,
+    config: SampleConfig,
+    generator: torch.Generator,
+    clamps: LayerClamps | None = None,
+) -> Iterator[Tensor]:
     """Draw `config.length` symbols that follow `prompt` `(P,)`, P at least 1, for `config.num_samples` streams at once.
 
-    Yields int64 ids `(num_samples,)` on the CPU, one step at a time; `generator` is a CPU one.
+    Yields int64 ids `(num_samples,)` on the CPU, one step at a time; `generator` is a CPU one. Units that `clamps` hold are
+    held in every stream, while the prompt is read too.
     """
-    input_table = model.input_table()
-    logits, state = prime(model, prompt, config.num_samples)
+    stepper = Stepper(model)
+    logits, state = prime(model, prompt, config.num_samples, clamps)
     for _ in range(config.length):
         ids = draw(logits, config, generator)
         yield ids
-        logits, state = model.step(ids.to(model.device), state, input_table)
+        logits, state = stepper.step(ids.to(model.device), state, clamps)
 
 
-def prime(model: LanguageModel, prompt: Ids, num_samples: int) -> tuple[Tensor, ModelState]:
+def prime(model: LanguageModel, prompt: Ids, num_samples: int, clamps: LayerClamps | None = None) -> tuple[Tensor, ModelState]:
     """Read `prompt` once, then stand `num_samples` times where it ends: logits `(B, V)` and the state."""
     ids = torch.from_numpy(prompt.astype(np.int64)).to(model.device).unsqueeze(1)  # (P, 1)
     state = model.initial_state(1)
-    for window in torch.split(ids, PRIME_WINDOW):
-        logits, state = model(window, state)
+    if clamps:
+        stepper = Stepper(model)
+        for symbol in ids:
+            last, state = stepper.step(symbol, state, clamps)
+    else:
+        for window in torch.split(ids, PRIME_WINDOW):
+            logits, state = model(window, state)
+            last = logits[-1]
     copies = tuple(tuple(part.repeat(num_samples, 1) for part in cell_state) for cell_state in state)
-    return logits[-1].repeat(num_samples, 1), copies
+    return last.repeat(num_samples, 1), copies
 
 
 def draw(logits: Tensor, config: SampleConfig, generator: torch.Generator) -> Tensor:

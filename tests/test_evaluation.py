@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from charlm.evaluation import Score, approximate_score, surprisals, total
+from charlm.model.stepper import Stepper
 from tests.conftest import CELLS, LAYERS, new_model
 
 V = 13
@@ -16,9 +17,9 @@ TEXT = np.random.default_rng(0).integers(0, V, 301).astype(np.uint8)
 def by_steps(model, ids) -> float:
     """The loss of all predictions, one character at a time, in float64."""
     model, nats = model.double(), 0.0
-    state, table = model.initial_state(1), model.input_table()
+    state, stepper = model.initial_state(1), Stepper(model)
     for symbol, following in zip(ids[:-1].tolist(), ids[1:].tolist(), strict=True):
-        logits, state = model.step(torch.tensor([symbol]), state, table)
+        logits, state = stepper.step(torch.tensor([symbol]), state)
         nats -= logits.log_softmax(dim=-1)[0, following].item()
     return nats
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from charlm.config import SampleConfig
+from charlm.model.stepper import Stepper
 from charlm.sampling import cut_at, draw, generate, prime, probabilities
 from tests.conftest import CELLS, new_model
 
@@ -101,9 +102,9 @@ def test_a_prompt_read_in_windows_is_the_prompt_read_step_by_step(cell, monkeypa
     monkeypatch.setattr("charlm.sampling.PRIME_WINDOW", 4)
     model, prompt = new_model(cell, 2).double(), np.array([3, 1, 4, 1, 5, 9, 2, 6, 5], dtype=np.uint8)
     logits, state = prime(model, prompt, 3)
-    expected, table = model.initial_state(1), model.input_table()
+    expected, stepper = model.initial_state(1), Stepper(model)
     for symbol in prompt.tolist():
-        expected_logits, expected = model.step(torch.tensor([symbol]), expected, table)
+        expected_logits, expected = stepper.step(torch.tensor([symbol]), expected)
     torch.testing.assert_close(logits, expected_logits.expand(3, -1))
     for part, one in zip(chain(*state), chain(*expected), strict=True):
         torch.testing.assert_close(part, one.expand(3, -1))

@@ -12,7 +12,7 @@ from typing import NoReturn
 
 import typer
 
-from charlm.cli import evaluate, info, options, sample, train
+from charlm.cli import evaluate, info, inspect_cells, options, sample, train
 from charlm.errors import CharlmError
 
 INTERRUPTED = 128 + signal.SIGINT
@@ -28,6 +28,7 @@ app = typer.Typer(
 )
 app.command("train")(train.train)
 app.command("sample")(sample.sample)
+app.command("inspect-cells", epilog=inspect_cells.EPILOG)(inspect_cells.inspect_cells)
 app.command("eval")(evaluate.evaluate)
 app.command("info")(info.info)
 

@@ -39,11 +39,9 @@ def evaluate(
     check_unknown(unknown)
     model, card = options.open_model(checkpoint, device, threads)
     config = CorpusConfig(symbols=card.vocab.kind, encoding=encoding, glob=glob)
-    ids, skipped = _read(texts, card.vocab, config, skip_unknown=unknown == "skip")
+    ids, skipped = options.read_texts(texts, card.vocab, config, skip_unknown=unknown == "skip")
     if len(ids) < 2:
         raise TextError(f"the text has {len(ids)} characters to score", "at least 2 are needed: the first is only read")
-    if skipped:
-        print(f"{skipped} characters that the model has never seen were left out", file=sys.stderr)
     from charlm.evaluation import surprisals, total
 
     losses = surprisals(model, ids)
@@ -62,37 +60,11 @@ def evaluate(
     print(line.format(**numbers), file=sys.stderr if per_character else sys.stdout)
 
 
-def _read(texts: list[str], vocab: "Vocab", config: CorpusConfig, *, skip_unknown: bool) -> tuple["Ids", int]:
-    """The ids of all texts, joined with nothing between, and the number of symbols left out."""
-    import numpy as np
-
-    from charlm.display.terminal import visible
-    from charlm.text.corpus import find_files, read_symbols
-
-    notices: list[str] = []
-    pieces, count, unseen = [vocab.encode("")], 0, None
-    for name in find_files(texts, config.glob):
-        for symbols in read_symbols(name, config, notices=notices):
-            try:
-                pieces.append(vocab.encode_symbols(symbols, before=count))
-            except TextError as error:
-                unseen = unseen or error  # the first is named, all are counted
-                pieces.append(vocab.encode_symbols(symbols, skip_unknown=True))
-            count += symbols.size
-    for notice in notices:
-        print(visible(notice), file=sys.stderr)
-    ids = np.concatenate(pieces)
-    skipped = count - len(ids)
-    if unseen is not None and not skip_unknown:
-        raise TextError(f"{unseen.message}; {skipped} such characters in all", unseen.hint)
-    return ids, skipped
-
-
 def _shown(losses: Iterator["Tensor"], ids: "Ids", vocab: "Vocab") -> Iterator["Tensor"]:
     """Pass `losses` on, and print each character they belong to on the way."""
-    from charlm.display.terminal import ColouredText
+    from charlm.display.terminal import ORANGE, ColouredText
 
-    screen = ColouredText(sys.stdout, scale=MOST_NATS)
+    screen = ColouredText(sys.stdout, 0.0, MOST_NATS, ORANGE)
     print(f"surprise: {screen.legend()} 0 to {MOST_NATS:g} nats or more", file=sys.stderr)
     decode = vocab.decoder()
     screen.write(first := decode(ids[:1], False), [0.0] * len(first))

@@ -2,16 +2,19 @@
 
 import json
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 import charlm
 from charlm.config import CorpusConfig, check_device, check_threads
+from charlm.errors import TextError
 
 if TYPE_CHECKING:
     from charlm.checkpoint.model import ModelCard
     from charlm.model.language_model import LanguageModel
+    from charlm.text.vocab import Ids, Vocab
 
 T = TypeVar("T")
 
@@ -50,6 +53,12 @@ def config_from(cls: type[T], values: dict[str, Any]) -> T:
 
 def open_model(checkpoint: str | None, device: str, threads: int) -> tuple["LanguageModel", "ModelCard"]:
     """The model that -c/--checkpoint means, on its device; named on standard error where it was not said."""
+    _, model, card = find_and_open(checkpoint, device, threads)
+    return model, card
+
+
+def find_and_open(checkpoint: str | None, device: str, threads: int) -> tuple[Path, "LanguageModel", "ModelCard"]:
+    """The same, and the file that it is from."""
     check_device(device)
     check_threads(threads)
     from charlm.checkpoint.model import load_model
@@ -62,7 +71,38 @@ def open_model(checkpoint: str | None, device: str, threads: int) -> tuple["Lang
     path = find_model(checkpoint)
     if checkpoint is None:
         print(f"model: {visible(str(path))}", file=sys.stderr)
-    return load_model(path, place)
+    return path, *load_model(path, place)
+
+
+def read_texts(texts: list[str], vocab: "Vocab", config: CorpusConfig, *, skip_unknown: bool) -> tuple["Ids", int]:
+    """The ids of all texts, joined with nothing between, and the number of symbols left out, which is said on standard error.
+
+    Raises `TextError` for symbols that the model has never seen, unless they are to be skipped.
+    """
+    import numpy as np
+
+    from charlm.display.terminal import visible
+    from charlm.text.corpus import find_files, read_symbols
+
+    notices: list[str] = []
+    pieces, count, unseen = [vocab.encode("")], 0, None
+    for name in find_files(texts, config.glob):
+        for symbols in read_symbols(name, config, notices=notices):
+            try:
+                pieces.append(vocab.encode_symbols(symbols, before=count))
+            except TextError as error:
+                unseen = unseen or error  # the first is named, all are counted
+                pieces.append(vocab.encode_symbols(symbols, skip_unknown=True))
+            count += symbols.size
+    for notice in notices:
+        print(visible(notice), file=sys.stderr)
+    ids = np.concatenate(pieces)
+    skipped = count - len(ids)
+    if unseen is not None and not skip_unknown:
+        raise TextError(f"{unseen.message}; {skipped} such characters in all", unseen.hint)
+    if skipped:
+        print(f"{skipped} characters that the model has never seen were left out", file=sys.stderr)
+    return ids, skipped
 
 
 def print_json(value: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from charlm.cli import options
-from charlm.config import SampleConfig, check_seed, check_unknown
+from charlm.config import SampleConfig, check_seed, check_unknown, parse_clamp
 from charlm.errors import TextError, UsageError
 
 if TYPE_CHECKING:
@@ -43,6 +43,10 @@ def sample(
     seed: Annotated[
         int | None, typer.Option(help="The same seed gives the same text.", show_default="drawn, and named")
     ] = None,
+    clamp: Annotated[
+        list[str] | None,
+        typer.Option(metavar="LAYER:UNIT[:h|c]=VALUE", help="Hold a unit's state, from zero; c by default where there is one."),
+    ] = None,
     unknown: options.Unknown = "error",
     json: options.Json = False,
     checkpoint: options.Checkpoint = None,
@@ -58,6 +62,7 @@ def sample(
         temperature=0.0 if argmax else temperature, top_k=top_k, top_p=top_p, length=length, num_samples=num_samples
     )
     check_unknown(unknown)
+    held = [parse_clamp(each) for each in clamp or []]
     text = _read_prompt(prompt, prompt_file)
     if seed is not None:
         check_seed(seed)
@@ -67,14 +72,16 @@ def sample(
     stop_ids = _encode_stop(card.vocab, stop or "")
     import torch
 
+    from charlm.model.stepper import layer_clamps
     from charlm.sampling import cut_at, generate
     from charlm.text.vocab import with_start
 
+    clamps = layer_clamps(model, held) if held else None
     if seed is None:
         seed = secrets.randbelow(2**31)
         if config.temperature > 0:
             print(f"seed: {seed}", file=sys.stderr)
-    steps = generate(model, with_start(card.vocab, prompt_ids), config, torch.Generator().manual_seed(seed))
+    steps = generate(model, with_start(card.vocab, prompt_ids), config, torch.Generator().manual_seed(seed), clamps)
     if num_samples == 1 and not json:
         _stream(card.vocab, chain(prompt_ids.tolist(), cut_at((int(ids[0]) for ids in steps), stop_ids)))
         return

@@ -6,13 +6,16 @@ A new way to show one: a class with `report`, `notice` and `close`, and its entr
 import contextlib
 import json
 import sys
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Generator
+from typing import Any, TypeVar
 
 from tqdm import tqdm
 
 from charlm.display.terminal import visible
+from charlm.inspection.findings import Progress
 from charlm.training.events import EvalDone, Event, Reporter, RunDone, SampleDrawn, Scoring, StepsDone, as_record, bits
+
+T = TypeVar("T")
 
 
 class Stderr:
@@ -156,3 +159,24 @@ def _clock(seconds: float) -> str:
 
 
 REPORTERS: dict[str, Callable[[], Reporter]] = {"bar": Bar, "log": LogLines, "json": JsonLines, "quiet": Quiet}
+
+
+def follow(work: Generator[Progress, None, T]) -> T:
+    """Do `work`, with a bar for its stages on standard error where that is a terminal, and give its result."""
+    bar = None
+    if sys.stderr.isatty():
+        form = "{desc} {bar} {percentage:3.0f}% {elapsed}"
+        bar = tqdm(total=1.0, file=Stderr(), bar_format=form, leave=False, dynamic_ncols=True, mininterval=0.1)
+    try:
+        while True:
+            step = next(work)
+            if bar is not None:
+                bar.set_description_str(f"{step.stage:38}", refresh=False)
+                bar.update(step.fraction - bar.n)
+    except StopIteration as end:
+        result: T = end.value
+        return result
+    finally:
+        work.close()
+        if bar is not None:
+            bar.close()

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TextIO
 
 from rich.cells import cell_len
+from rich.color import Color
 from rich.console import Console
 from rich.segment import Segment, Segments
 from rich.style import Style
@@ -17,8 +18,54 @@ from rich.table import Table
 from rich.text import Text
 
 BLOCKS = " ▁▂▃▄▅▆▇█"
+LEVELS = len(BLOCKS)
+
+
+@dataclass(frozen=True, slots=True)
+class Ramp:
+    """Nine styles, from least to greatest, for each colour system: 16 million colours, 256, and 16 (Rich's "standard")."""
+
+    truecolor: tuple[Style, ...]
+    eight_bit: tuple[Style, ...]
+    standard: tuple[Style, ...]
+
+    def styles(self, color_system: str | None) -> tuple[Style, ...]:
+        """The styles for a console's colour system."""
+        return {"truecolor": self.truecolor, "256": self.eight_bit}.get(color_system or "", self.standard)
+
+
+def _on(*backgrounds: str, text: str = "") -> tuple[Style, ...]:
+    """Styles with these backgrounds, none where a name is empty, and black or white text on them, whichever is clearer."""
+    return tuple(Style(bgcolor=name, color=text or _clearer(name)) if name else Style() for name in backgrounds)
+
+
+def _clearer(background: str) -> str:
+    red, green, blue = Color.parse(background).get_truecolor()
+    return "#000000" if 0.299 * red + 0.587 * green + 0.114 * blue > 110 else "#ffffff"
+
+
 # White to orange under black text, on dark and light screens alike, and for the colour-blind.
-RAMP = ("#ffffff", "#fff0e0", "#ffe0c0", "#ffcf9e", "#ffbd7a", "#ffaa55", "#ff9632", "#f57f17", "#e66101")
+_ORANGE = _on("#ffffff", "#fff0e0", "#ffe0c0", "#ffcf9e", "#ffbd7a", "#ffaa55", "#ff9632", "#f57f17", "#e66101", text="#000000")
+ORANGE = Ramp(_ORANGE, _ORANGE, _ORANGE)
+# Blue to orange, told apart by the colour-blind too, with nothing in the middle, so that the screen's own colour is zero.
+_SIXTEEN = _on("bright_blue", "bright_blue", "blue", "", "", "", "yellow", "bright_yellow", "bright_yellow")
+DARK = Ramp(
+    _on("#2f8dff", "#2a71c6", "#255590", "#20395b", "", "#55381b", "#8e541b", "#c6701a", "#ff8c1a"),
+    _on(*(f"color({number})" if number else "" for number in (33, 26, 24, 23, 0, 58, 94, 166, 208))),
+    _SIXTEEN,
+)
+LIGHT = Ramp(
+    _on("#2166ac", "#588cc1", "#90b3d5", "#c8d9ea", "", "#f9d7c0", "#f3b080", "#ec8841", "#e66101"),
+    _on(*(f"color({number})" if number else "" for number in (25, 67, 110, 188, 0, 223, 216, 209, 166))),
+    _SIXTEEN,
+)
+THEMES = {"dark": DARK, "light": LIGHT}
+
+
+def theme_of(terminal: str) -> str:
+    """Whether the terminal is dark or light, by what many of them say in COLORFGBG; dark where nothing is said."""
+    background = terminal.rpartition(";")[2]
+    return "light" if background in ("7", "15") else "dark"
 
 
 def _visible_forms() -> dict[int, str]:
@@ -46,14 +93,15 @@ class Shown:
 
 
 class ColouredText:
-    """Writes characters to `file`, the background of each as strong as its number; call `write`, then `close`.
+    """Writes characters to `file`, each with a background for its number from `low` to `high`; call `write`, then `close`.
 
     Where there is no colour (a pipe, NO_COLOR) a line of block characters under each line carries the same numbers.
     """
 
-    def __init__(self, file: TextIO, scale: float) -> None:
+    def __init__(self, file: TextIO, low: float, high: float, ramp: Ramp) -> None:
         self.console = Console(file=file, highlight=False, markup=False, emoji=False)
-        self.scale = scale
+        self.low, self.high = low, high
+        self.styles = ramp.styles(self.console.color_system)
         self.line: list[Shown] = []
         self.column = 0
 
@@ -63,17 +111,18 @@ class ColouredText:
         return self.console.color_system is not None and not self.console.no_color
 
     def legend(self) -> str:
-        """The steps from nothing to the strongest, as they are shown."""
+        """The steps from the least to the greatest, as they are shown."""
         if not self.is_coloured:
             return BLOCKS[1:]
         with self.console.capture() as capture:
-            self.console.print(Segments([Segment(" ", Style(bgcolor=colour)) for colour in RAMP]), end="")
+            self.console.print(Segments([Segment(" ", style) for style in self.styles]), end="")
         return capture.get()
 
     def write(self, text: str, values: Sequence[float]) -> None:
-        """Show `text`, one of `values` for each character, from 0 to `scale`; NaN and below are not coloured."""
+        """Show `text`, one of `values` for each character; NaN counts as the least."""
         for character, value in zip(text, values, strict=True):
-            level = 0 if math.isnan(value) else round(min(8.0, max(0.0, 8 * value / self.scale)))
+            share = 0.0 if math.isnan(value) else (value - self.low) / (self.high - self.low)
+            level = round((LEVELS - 1) * min(1.0, max(0.0, share)))
             shown = "⏎" if character == "\n" else visible(character).replace("\t", "→")
             width = cell_len(shown)
             if self.console.is_terminal and self.column + width > self.console.width:
@@ -91,8 +140,7 @@ class ColouredText:
     def _end_line(self) -> None:
         cells, self.line, self.column = self.line, [], 0
         if self.is_coloured:
-            styles = [Style(color="#000000", bgcolor=colour) for colour in RAMP]
-            segments = [Segment(cell.text, styles[cell.level]) for cell in cells]
+            segments = [Segment(cell.text, self.styles[cell.level]) for cell in cells]
             self.console.print(Segments([*segments, Segment.line()]), end="", soft_wrap=True)
             return
         blocks = "".join(BLOCKS[cell.level] * cell_len(cell.text) for cell in cells)

@@ -1,27 +1,52 @@
 """RNN, GRU, LSTM: one recurrent layer each, with one signature. Knows nothing of layers above or below.
 
-A cell is its equations, in `step`; whole windows run through torch's fused kernel over the same weights, and the tests hold
-the two equal. State goes in and comes out: `(h, c)` for the LSTM, `(h,)` for the others, always with h first, so that code
-which carries, detaches or gathers states never asks which cell it has.
+A cell is its equations, in `gates` and `advance`; whole windows run through torch's fused kernel over the same weights, and
+the tests hold the two equal. State goes in and comes out: `(h, c)` for the LSTM, `(h,)` for the others, always with h first,
+so that code which carries, detaches or gathers states never asks which cell it has.
 
 Shapes: B streams, T steps, E inputs, H hidden units, G gates, each H wide.
 """
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 State = tuple[Tensor, ...]
+Gates = tuple[Tensor, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Clamp:
+    """Holds units of one part of a state at values: in stream `streams[k]`, unit `units[k]` is `values[k]`, all `(K,)`.
+
+    Where `streams` is a slice, every unit in each of those streams.
+    """
+
+    part: str
+    streams: Tensor | slice
+    units: Tensor
+    values: Tensor
+
+
+def hold(part: str, x: Tensor, clamps: Sequence[Clamp]) -> Tensor:
+    """`x` `(B, H)`, freshly computed, as the clamps on this part of the state leave it."""
+    for clamp in clamps:
+        if clamp.part == part:
+            x[clamp.streams, clamp.units] = clamp.values
+    return x
 
 
 class Cell(nn.Module):
     """One layer: weights W `(G*H, E)`, U `(G*H, H)` and two biases, as torch's fused `kernel` keeps them."""
 
     kernel: ClassVar[type[nn.RNN] | type[nn.GRU] | type[nn.LSTM]]
-    num_states: ClassVar[int] = 1
+    parts: ClassVar[tuple[str, ...]] = ("h",)  # of the state
+    gate_names: ClassVar[tuple[str, ...]] = ()
+    keepers: ClassVar[dict[str, str]] = {}  # of a part of the state: the gate that says how much of it is kept
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__()
@@ -37,18 +62,24 @@ class Cell(nn.Module):
     def initial_state(self, batch_size: int) -> State:
         """Zeros: one `(B, H)` for each part of the state, where the weights are."""
         weight = self.fused.weight_hh_l0
-        return tuple(weight.new_zeros(batch_size, self.hidden_size) for _ in range(self.num_states))
+        return tuple(weight.new_zeros(batch_size, self.hidden_size) for _ in self.parts)
 
-    def project(self, x: Tensor) -> Tensor:
-        """What the input adds to the gates: W x + b, `(..., E)` -> `(..., G*H)`."""
-        return F.linear(x, self.fused.weight_ih_l0, self.fused.bias_ih_l0)
+    @property
+    def input_weights(self) -> tuple[Tensor, Tensor]:
+        """W `(G*H, E)` and b `(G*H,)`: what the input adds to the gates is W x + b."""
+        return self.fused.weight_ih_l0, self.fused.bias_ih_l0
 
-    def recur(self, h: Tensor) -> Tensor:
-        """What the past adds to the gates: U h + b', `(B, H)` -> `(B, G*H)`."""
-        return F.linear(h, self.fused.weight_hh_l0, self.fused.bias_hh_l0)
+    @property
+    def past_weights(self) -> tuple[Tensor, Tensor]:
+        """U `(G*H, H)` and b' `(G*H,)`: what the past adds to the gates is U h + b'."""
+        return self.fused.weight_hh_l0, self.fused.bias_hh_l0
 
-    def step(self, projected: Tensor, state: State) -> State:
-        """One time step by the cell's equations: `project`ed input `(B, G*H)` and state in, new state out."""
+    def gates(self, from_input: Tensor, from_past: Tensor) -> Gates:
+        """What decides the step, `(B, H)` each, by the cell's equations: W x + b and U h + b' in, both `(B, G*H)`."""
+        raise NotImplementedError
+
+    def advance(self, gates: Gates, state: State, clamps: Sequence[Clamp] = ()) -> State:
+        """The state after the step. Clamped units are held before anything is computed from them."""
         raise NotImplementedError
 
     def forward(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
@@ -64,33 +95,46 @@ class RNN(Cell):
 
     kernel = nn.RNN
 
-    def step(self, projected: Tensor, state: State) -> State:
-        """One equation: h = tanh(W x + U h)."""
-        (h,) = state
-        return (torch.tanh(projected + self.recur(h)),)
+    def gates(self, from_input: Tensor, from_past: Tensor) -> Gates:
+        """The one equation: h = tanh(W x + U h)."""
+        return (torch.tanh(from_input + from_past),)
+
+    def advance(self, gates: Gates, state: State, clamps: Sequence[Clamp] = ()) -> State:  # noqa: ARG002 (h is all new)
+        """The new state: h, as it is."""
+        (h,) = gates
+        return (hold("h", h, clamps),)
 
 
 class GRU(Cell):
     """The gated recurrent unit (Cho et al. 2014), the reset gate applied after the recurrent product, as cuDNN does."""
 
     kernel = nn.GRU
+    gate_names = ("r", "z", "n")
+    keepers: ClassVar = {"h": "z"}
 
-    def step(self, projected: Tensor, state: State) -> State:
-        """r, z = sigmoid(W x + U h); n = tanh(W x + r * U h); h = (1 - z) * n + z * h."""
-        (h,) = state
-        reset_x, update_x, new_x = projected.chunk(3, dim=-1)
-        reset_h, update_h, new_h = self.recur(h).chunk(3, dim=-1)
+    def gates(self, from_input: Tensor, from_past: Tensor) -> Gates:
+        """r, z = sigmoid(W x + U h); n = tanh(W x + r * U h)."""
+        reset_x, update_x, new_x = from_input.chunk(3, dim=-1)
+        reset_h, update_h, new_h = from_past.chunk(3, dim=-1)
         r = torch.sigmoid(reset_x + reset_h)
         z = torch.sigmoid(update_x + update_h)
         n = torch.tanh(new_x + r * new_h)
-        return ((1 - z) * n + z * h,)
+        return r, z, n
+
+    def advance(self, gates: Gates, state: State, clamps: Sequence[Clamp] = ()) -> State:
+        """The new state: h = (1 - z) * n + z * h."""
+        _, z, n = gates
+        (h,) = state
+        return (hold("h", (1 - z) * n + z * h, clamps),)
 
 
 class LSTM(Cell):
     """Long short-term memory (Hochreiter and Schmidhuber 1997), with the forget gate of Gers et al. 2000."""
 
     kernel = nn.LSTM
-    num_states = 2
+    parts = ("h", "c")
+    gate_names = ("i", "f", "o", "g")
+    keepers: ClassVar = {"c": "f"}
 
     def initialise(self, generator: torch.Generator) -> None:
         """As every cell, but for a forget bias of 1, so that a new cell remembers (Jozefowicz et al. 2015)."""
@@ -100,14 +144,18 @@ class LSTM(Cell):
             self.fused.bias_ih_l0[forget] = 1.0
             self.fused.bias_hh_l0[forget] = 0.0
 
-    def step(self, projected: Tensor, state: State) -> State:
-        """i, f, o = sigmoid(W x + U h); g = tanh(W x + U h); c = f * c + i * g; h = o * tanh(c)."""
-        h, c = state
-        input_gate, forget_gate, candidate, output_gate = (projected + self.recur(h)).chunk(4, dim=-1)
+    def gates(self, from_input: Tensor, from_past: Tensor) -> Gates:
+        """i, f, o = sigmoid(W x + U h); g = tanh(W x + U h)."""
+        input_gate, forget_gate, candidate, output_gate = (from_input + from_past).chunk(4, dim=-1)
         i, f, o = torch.sigmoid(input_gate), torch.sigmoid(forget_gate), torch.sigmoid(output_gate)
-        g = torch.tanh(candidate)
-        c = f * c + i * g
-        h = o * torch.tanh(c)
+        return i, f, o, torch.tanh(candidate)
+
+    def advance(self, gates: Gates, state: State, clamps: Sequence[Clamp] = ()) -> State:
+        """The new state: c = f * c + i * g; h = o * tanh(c)."""
+        i, f, o, g = gates
+        _, c = state
+        c = hold("c", f * c + i * g, clamps)
+        h = hold("h", o * torch.tanh(c), clamps)
         return h, c
 
 

@@ -1,4 +1,4 @@
-"""Embed -> stack of cells -> head: whole windows, or one character at a time. Knows nothing of characters' names.
+"""Embed -> stack of cells -> head, for whole windows. Knows nothing of characters' names, nor of single steps (stepper.py).
 
     B streams   T steps   V vocabulary   E embedding   H hidden   L layers   G gates of a cell
 
@@ -80,23 +80,6 @@ class LanguageModel(nn.Module):
             x, last = cell(dropout(x, self.config.dropout, dropout_generator), cell_state)  # (T, B, H)
             new_state.append(last)
         return self.head(dropout(x, self.config.dropout, dropout_generator)), tuple(new_state)
-
-    def input_table(self) -> Tensor:
-        """What each symbol adds to the first layer's gates, `(V, G*H)`: with it, `step` need not multiply by W at all."""
-        return self.layers[0].project(self.embedding.weight)
-
-    def step(self, ids: Tensor, state: ModelState, input_table: Tensor) -> tuple[Tensor, ModelState]:
-        """One character: ids `(B,)`, a state and the `input_table` -> logits `(B, V)` and the state after it.
-
-        Equal to `forward` on a window of one; here no weight is re-packed, which makes it many times faster on a CPU.
-        """
-        projected = input_table[ids]  # (B, G*H)
-        new_state: list[State] = []
-        for cell, cell_state in zip(self.layers, state, strict=True):
-            if new_state:
-                projected = cell.project(new_state[-1][0])
-            new_state.append(cell.step(projected, cell_state))
-        return self.head(new_state[-1][0]), tuple(new_state)
 
 
 def dropout(x: Tensor, rate: float, generator: torch.Generator | None) -> Tensor:

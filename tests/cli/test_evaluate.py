@@ -9,6 +9,7 @@ import torch
 
 from charlm.checkpoint.model import load_model
 from charlm.display.terminal import BLOCKS
+from charlm.model.stepper import Stepper
 from tests.commands import TEXT, is_error, on_terminal, trained
 
 LINE = "the mat sat on the cat.\nthat\n"
@@ -27,7 +28,7 @@ def surprises(model: str, text: str) -> list[float]:
     state, nats = network.initial_state(1), []
     with torch.inference_mode():
         for this, following in pairwise(ids):
-            logits, state = network.step(torch.tensor([this]), state, network.input_table())
+            logits, state = Stepper(network).step(torch.tensor([this]), state)
             scores = logits[0].double().numpy()
             nats.append(float(np.log(np.exp(scores - scores.max()).sum()) + scores.max() - scores[following]))
     return nats

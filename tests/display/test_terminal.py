@@ -5,7 +5,7 @@ import unicodedata
 import pytest
 from rich.cells import cell_len
 
-from charlm.display.terminal import BLOCKS, ColouredText, table, visible
+from charlm.display.terminal import BLOCKS, ORANGE, ColouredText, table, visible
 
 BIDI = {"LRE", "RLE", "PDF", "LRO", "RLO", "LRI", "RLI", "FSI", "PDI"}
 
@@ -66,7 +66,7 @@ def test_controls_have_forms_to_see(character, shown):
 
 def blocks_of(text: str, values: list[float], scale: float = 8.0) -> list[str]:
     file = io.StringIO()
-    screen = ColouredText(file, scale)
+    screen = ColouredText(file, 0.0, scale, ORANGE)
     screen.write(text, values)
     screen.close()
     return file.getvalue().split("\n")[:-1]
@@ -105,7 +105,7 @@ def test_every_line_has_its_blocks():
 def test_markup_is_text(colours):
     """Rich's markup and emoji codes mean nothing in a text."""
     for file in (io.StringIO(), Screen()):
-        screen = ColouredText(file, 8.0)
+        screen = ColouredText(file, 0.0, 8.0, ORANGE)
         for character in "[/nope][bold]:tada:":
             screen.write(character, [0.0])
         screen.close()
@@ -115,7 +115,7 @@ def test_markup_is_text(colours):
 def test_a_terminal_gets_background_colours(colours):
     """With colours the background of each character says its level, on black text."""
     file = Screen()
-    screen = ColouredText(file, 8.0)
+    screen = ColouredText(file, 0.0, 8.0, ORANGE)
     assert screen.is_coloured
     screen.write("ab", [8.0, 0.0])
     screen.close()
@@ -129,7 +129,7 @@ def test_no_color_is_respected(colours, monkeypatch):
     """With NO_COLOR a terminal gets blocks and no escape sequence."""
     monkeypatch.setenv("NO_COLOR", "1")
     file = Screen()
-    screen = ColouredText(file, 8.0)
+    screen = ColouredText(file, 0.0, 8.0, ORANGE)
     screen.write("ab", [8.0, 4.0])
     screen.close()
     assert file.getvalue() == "ab\n█▄\n"
@@ -140,7 +140,7 @@ def test_lines_break_at_the_terminals_edge(colours, monkeypatch):
     """On a terminal no line is longer than it, wide characters included, so that blocks stay under their text."""
     monkeypatch.setenv("NO_COLOR", "1")
     file = Screen()
-    screen = ColouredText(file, 8.0)
+    screen = ColouredText(file, 0.0, 8.0, ORANGE)
     screen.write("한" * 50, [8.0] * 50)
     screen.close()
     rows = file.getvalue().split("\n")[:-1]
@@ -151,7 +151,7 @@ def test_lines_break_at_the_terminals_edge(colours, monkeypatch):
 def test_hostile_text_is_harmless_in_colour(colours):
     """The only escape sequences on a terminal are the colours."""
     file = Screen()
-    screen = ColouredText(file, 8.0)
+    screen = ColouredText(file, 0.0, 8.0, ORANGE)
     screen.write("\x1b[2J\x9b\u202e", [8.0] * 6)
     screen.close()
     assert "\x1b[2J" not in file.getvalue()

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from charlm.config import CELL_NAMES
 from charlm.model.cells import CELLS, Cell, State
@@ -24,7 +25,7 @@ def random(*shape: int, seed: int = 2) -> Tensor:
 
 
 def start(cell: Cell, seed: int = 3) -> State:
-    return tuple(torch.tanh(random(B, H, seed=seed + part)) for part in range(cell.num_states))
+    return tuple(torch.tanh(random(B, H, seed=seed + part)) for part in range(len(cell.parts)))
 
 
 def sigmoid(x: np.ndarray) -> np.ndarray:
@@ -61,7 +62,7 @@ def numpy_cell(name: str, cell: Cell, inputs: np.ndarray, state: list[np.ndarray
 def by_steps(cell: Cell, inputs: Tensor, state: State) -> tuple[Tensor, State]:
     outputs = []
     for x in inputs:
-        state = cell.step(cell.project(x), state)
+        state = cell.advance(cell.gates(F.linear(x, *cell.input_weights), F.linear(state[0], *cell.past_weights)), state)
         outputs.append(state[0])
     return torch.stack(outputs), state
 
@@ -80,7 +81,7 @@ def test_a_cell_equals_a_plain_numpy_implementation(name, how):
     outputs, last = how(cell, inputs, state)
     expected, expected_last = numpy_cell(name, cell, inputs.numpy(), [piece.numpy() for piece in state])
     np.testing.assert_allclose(outputs.detach().numpy(), expected, atol=1e-12)
-    assert len(last) == cell.num_states
+    assert len(last) == len(cell.parts)
     for piece, expected_piece in zip(last, expected_last, strict=True):
         np.testing.assert_allclose(piece.detach().numpy(), expected_piece, atol=1e-12)
 
@@ -104,7 +105,7 @@ def test_gradients_are_those_of_finite_differences(name, how):
     names = [key for key, _ in cell.named_parameters()]
 
     def run(inputs: Tensor, *rest: Tensor) -> tuple[Tensor, ...]:
-        given, weights = rest[: cell.num_states], dict(zip(names, rest[cell.num_states :], strict=True))
+        given, weights = rest[: len(cell.parts)], dict(zip(names, rest[len(cell.parts) :], strict=True))
         if how is Cell.__call__:
             outputs, last = torch.func.functional_call(cell, weights, (inputs, given))
             return outputs, *last

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from charlm.model.language_model import detach, dropout
+from charlm.model.stepper import Stepper
 from tests.conftest import CELLS, LAYERS, new_model
 
 T, B, V = 11, 3, 13
@@ -33,9 +34,9 @@ def test_the_step_of_sampling_equals_the_fused_forward(cell, layers):
     """Character by character through the table, or a whole window: the same within 1e-5 in float32."""
     model = new_model(cell, layers)
     whole, last = model(ids(), model.initial_state(B))
-    table, state = model.input_table(), model.initial_state(B)
+    stepper, state = Stepper(model), model.initial_state(B)
     for t, row in enumerate(ids()):
-        logits, state = model.step(row, state, table)
+        logits, state = stepper.step(row, state)
         torch.testing.assert_close(logits, whole[t], atol=1e-5, rtol=0)
     torch.testing.assert_close(state, last, atol=1e-5, rtol=0)
 

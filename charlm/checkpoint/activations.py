@@ -1,0 +1,56 @@
+"""What every unit did at every character -> a safetensors file, for people's own analysis. Written as it is computed.
+
+The safetensors library writes only what is whole in memory, and activations of a long text are not; so this writes the
+format's eight bytes of length and its JSON head, and then fills in the tensors. Tests read it back with the library.
+"""
+
+import json
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from charlm.files import replaced
+from charlm.inspection.findings import Progress
+from charlm.inspection.trace import blocks, chapters, groups
+from charlm.model.language_model import LanguageModel
+from charlm.text.vocab import Ids
+
+DTYPES: dict[str, np.dtype[Any]] = {"I64": np.dtype("<i8"), "F32": np.dtype("<f4")}
+
+
+def save_activations(path: Path, model: LanguageModel, ids: Ids) -> Generator[Progress, None, int]:
+    """Write float32 `layerL.SIGNAL` `(N, H)`, c as itself and not tanh(c), and int64 `ids` `(N,)`; gives the size in bytes.
+
+    The values at row t are those after character t is read. The file appears whole or not at all.
+    """
+    shapes = {"ids": ("I64", 1), **{f"layer{group.layer}.{group.signal}": ("F32", group.size) for group in groups(model)}}
+    spans, end = {}, 0
+    for name, (kind, width) in shapes.items():
+        spans[name] = (end, end := end + len(ids) * width * DTYPES[kind].itemsize)
+    head = {
+        name: {"dtype": kind, "shape": [len(ids)] if name == "ids" else [len(ids), width], "data_offsets": list(spans[name])}
+        for name, (kind, width) in shapes.items()
+    }
+    text = json.dumps(head).encode()
+    text += b" " * (-len(text) % 8)
+    with replaced(path) as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        file.truncate(8 + len(text) + end)
+        file.flush()
+        columns = [
+            np.memmap(file, DTYPES[kind], "r+", offset=8 + len(text) + spans[name][0], shape=(len(ids), width))
+            for name, (kind, width) in shapes.items()
+        ]
+        columns[0][:, 0] = ids
+        done = 0
+        for chapter, _ in chapters(model, ids, (0, len(ids))):
+            for block in blocks(model, chapter):
+                for column, values in zip(columns[1:], block.values, strict=True):
+                    column[block.positions] = values.t().cpu().numpy()
+                done += len(block.positions)
+                yield Progress("writing activations", done / len(ids))
+        for column in columns:
+            column.flush()
+    return 8 + len(text) + end

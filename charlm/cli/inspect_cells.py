@@ -1,0 +1,247 @@
+"""`charlm inspect-cells`: find the units that mean something, test them, show them."""
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from charlm.cli import options
+from charlm.config import CorpusConfig, InspectConfig, check_unit, check_unknown, parse_unit
+from charlm.errors import TextError, UsageError
+from charlm.inspection.findings import VERDICTS, UnitId
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from charlm.checkpoint.model import ModelCard
+    from charlm.inspection.features import Feature
+    from charlm.inspection.findings import Finding, Report
+    from charlm.model.language_model import LanguageModel
+    from charlm.text.vocab import Ids, Vocab
+
+DEFAULT = InspectConfig()
+MOST_UNITS = 64  # in a page
+PAGE_CHARACTERS = 20_000
+LEAST_CHARACTERS = 2_000
+EPILOG = "Verdicts, the strongest first. " + " ".join(f"{verdict.upper()}: {meaning}." for verdict, meaning in VERDICTS.items())
+
+
+def inspect_cells(
+    text: Annotated[
+        str | None,
+        typer.Argument(metavar="[TEXT]", help="A text file, or - for standard input.", show_default="the held-out part"),
+    ] = None,
+    feature: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=REGEX", help="A feature of your own: what the expression covers.")
+    ] = None,
+    top: Annotated[int, typer.Option(help="How many of the best units to show in colour.")] = DEFAULT.top,
+    length: Annotated[int, typer.Option("-n", "--length", help="Characters to show of each.")] = DEFAULT.length,
+    show: Annotated[list[str] | None, typer.Option(metavar="LAYER:UNIT", help="Show this unit, from zero.")] = None,
+    signal: Annotated[
+        str | None, typer.Option(help="What of it: c (as tanh(c)), h, or a gate: i, f, o, g; r, z, n.", show_default="c or h")
+    ] = None,
+    gates: Annotated[bool, typer.Option("--gates", help="Show how often gates are shut and open.")] = False,
+    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page to explore, all in one file.")] = None,
+    save_activations: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write every unit's c, h and gates as safetensors.")
+    ] = None,
+    max_characters: Annotated[int, typer.Option(help="Of the text, at most; 0 is all.")] = DEFAULT.max_characters,
+    theme: Annotated[str, typer.Option(help="For which screens the colours are: dark, light or auto.")] = DEFAULT.theme,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same p-values.")] = DEFAULT.seed,
+    unknown: options.Unknown = "error",
+    encoding: options.Encoding = options.DEFAULT_TEXT.encoding,
+    json: options.Json = False,
+    checkpoint: options.Checkpoint = None,
+    device: options.Device = "auto",
+    threads: options.Threads = 0,
+    version: options.Version = False,
+) -> None:
+    """Find the units that track something in a text, test whether that is real, and show them in colour.
+
+    Example: charlm inspect-cells --html cells.html
+
+    Each feature's best unit is found in the first half of the text and tested in the second. --show, --gates and
+    --save-activations show what they say without a search.
+    """
+    config = InspectConfig(top=top, length=length, max_characters=max_characters, seed=seed, theme=theme)
+    check_unknown(unknown)
+    units = [parse_unit("--show", name) for name in show or []]
+    if signal is not None and not units:
+        raise UsageError("--signal was given without --show", "name a unit, as in --show 0:12 --signal f")
+    features = _features(feature or [])
+    for target in (html, save_activations):
+        if target is not None and not target.parent.is_dir():
+            raise UsageError(f"{target} cannot be written: there is no folder {target.parent}", "make it first")
+    path, model, card = options.find_and_open(checkpoint, device, threads)
+    for layer, unit in units:
+        check_unit("--show", layer, unit, card.model)
+    ids, source = _read(text, path, card, CorpusConfig(symbols=card.vocab.kind, encoding=encoding), unknown, config)
+    subject = Subject(model=model, vocab=card.vocab, ids=ids, config=config)
+    is_look = bool(units or gates or save_activations)
+    if save_activations is not None:
+        _save(save_activations, subject)
+    if html or json or not is_look:
+        report = _search(subject, features)
+        if html is not None:
+            shape = f"{card.model.num_layers} x {card.model.hidden_size} {card.model.cell.upper()}"
+            _write_page(html, subject, report, units, f"{path.parent.name or path.name}: {shape}", source)
+        _print_report(subject, report, json=json, is_table=not is_look)
+    if units and not json:
+        _show_units(subject, units, signal)
+    if gates and not json:
+        _show_gates(subject)
+
+
+def _features(own: list[str]) -> "list[Feature]":
+    """All features there are, with the user's own."""
+    import warnings
+
+    from charlm.inspection.features import FEATURES, parse_feature
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about what an expression may mean in some later Python
+        features = [*FEATURES.values(), *map(parse_feature, own)]
+    if len({feature.name for feature in features}) < len(features):
+        raise UsageError("two --feature options have the same name", "give each a name of its own")
+    return features
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """What is looked at, and how: a model, and the text it reads."""
+
+    model: "LanguageModel"
+    vocab: "Vocab"
+    ids: "Ids"
+    config: InspectConfig
+
+
+def _read(
+    text: str | None, path: Path, card: "ModelCard", reading: CorpusConfig, unknown: str, config: InspectConfig
+) -> tuple["Ids", str]:
+    """The ids to look at, as many as are wanted, and where they are from, in words for people."""
+    from charlm.display.terminal import visible
+
+    if text is None:
+        from charlm.runs.heldout import held_out
+
+        ids, found = held_out(path, card)
+        source = f"the held-out part of {visible(str(found))}"
+        print(f"text: {source}", file=sys.stderr)
+    else:
+        ids, _ = options.read_texts([text], card.vocab, reading, skip_unknown=unknown == "skip")
+        source = "standard input" if text == "-" else visible(text)
+    if 0 < config.max_characters < len(ids):
+        print(
+            f"only the first {config.max_characters:,} of {len(ids):,} characters: --max-characters 0 reads all",
+            file=sys.stderr,
+        )
+        ids = ids[: config.max_characters]
+    if len(ids) < LEAST_CHARACTERS:
+        raise TextError(f"{source} has {len(ids)} characters to look at", f"give a text of {LEAST_CHARACTERS:,} or more")
+    return ids, source
+
+
+def _search(subject: Subject, features: "Sequence[Feature]") -> "Report":
+    from charlm.display.progress import follow
+    from charlm.inspection.examine import examine
+
+    return follow(examine(subject.model, subject.ids, subject.vocab, features, subject.config.seed))
+
+
+def _print_report(subject: Subject, report: "Report", *, json: bool, is_table: bool) -> None:
+    """The findings as JSON, or as a table with the best units in colour below it, each once."""
+    from charlm.display.terminal import visible
+    from charlm.display.units import as_record, show_findings
+
+    if json:
+        options.print_json({"findings": [as_record(found) for found in report.findings]})
+    if json or not is_table:
+        return
+    show_findings(sys.stdout, report.findings)
+    for name, why in report.left_out:
+        print(f"left out: {visible(name)} ({why})", file=sys.stderr)
+    best = {(found.unit.layer, found.unit.unit): found for found in reversed(report.findings)}
+    chosen = sorted(best.values(), key=report.findings.index)[: subject.config.top]
+    _show(subject, [(found.unit.layer, found.unit.unit, found.unit.signal) for found in chosen], report.findings)
+
+
+def _show_units(subject: Subject, units: list[tuple[int, int]], signal: str | None) -> None:
+    from charlm.inspection.trace import groups
+
+    names = [group.signal for group in groups(subject.model)]
+    if signal is not None and signal not in names:
+        raise UsageError(
+            f"--signal is {signal!r}, which this model has not", f"choose one of {', '.join(dict.fromkeys(names))}"
+        )
+    _show(subject, [(*unit, signal or names[0]) for unit in units], ())
+
+
+def _show(subject: Subject, chosen: list[tuple[int, int, str]], findings: "Sequence[Finding]") -> None:
+    """Each unit's signal over the stretch in which it varies most."""
+    from charlm.display.terminal import THEMES, theme_of
+    from charlm.display.units import show_unit
+    from charlm.inspection.views import Viewer
+
+    if not chosen:
+        return
+    theme = theme_of(os.environ.get("COLORFGBG", "")) if subject.config.theme == "auto" else subject.config.theme
+    viewer = Viewer(subject.model, subject.vocab, subject.ids)
+    for layer, unit, signal in chosen:
+        ((signals, values),) = viewer.values([(layer, unit)])
+        start = viewer.liveliest(values[signals.index(signal)], subject.config.length)
+        (view,) = viewer.unit_views([(layer, unit)], findings, (start, start + subject.config.length))
+        own = [found for found in findings if found.unit == UnitId(layer=layer, unit=unit, signal=signal)]
+        passage = viewer.passage(start, subject.config.length)
+        show_unit(sys.stdout, view, signal, passage, THEMES[theme], own[0] if own else None)
+
+
+def _show_gates(subject: Subject) -> None:
+    from charlm.display.progress import follow
+    from charlm.display.units import show_gates
+    from charlm.inspection.examine import gate_habits
+
+    if habits := follow(gate_habits(subject.model, subject.ids)):
+        show_gates(sys.stdout, habits)
+    else:
+        print("a plain recurrent network has no gates", file=sys.stderr)
+
+
+def _write_page(
+    target: Path, subject: Subject, report: "Report", wanted: list[tuple[int, int]], title: str, source: str
+) -> None:
+    """The page: the units that were asked for, those of the findings, then the first others, 64 in all."""
+    from charlm.display.html import page
+    from charlm.display.terminal import visible
+    from charlm.files import write_atomically
+    from charlm.inspection.views import Viewer
+
+    found = [(finding.unit.layer, finding.unit.unit) for finding in report.findings]
+    others = [(layer, unit) for unit in range(MOST_UNITS) for layer in range(subject.model.config.num_layers)]
+    has = subject.model.config.hidden_size
+    units = list(dict.fromkeys(unit for unit in (*wanted, *found, *others) if unit[1] < has))[:MOST_UNITS]
+    viewer = Viewer(subject.model, subject.vocab, subject.ids)
+    notes = [f"Text: {source}, {report.num_characters:,} characters; shown are the first {PAGE_CHARACTERS:,}."]
+    notes += [f"Left out: {name} ({why})" for name, why in report.left_out]
+    text = page(
+        title=title,
+        passage=viewer.passage(0, PAGE_CHARACTERS),
+        units=viewer.unit_views(units, report.findings, (0, PAGE_CHARACTERS)),
+        ranked=report.findings,
+        gates=report.saturation,
+        notes=notes,
+    )
+    write_atomically(target, text.encode())
+    print(f"page: {visible(str(target))}", file=sys.stderr)
+
+
+def _save(target: Path, subject: Subject) -> None:
+    from charlm.checkpoint.activations import save_activations
+    from charlm.display.progress import follow
+    from charlm.display.terminal import visible
+
+    size = follow(save_activations(target, subject.model, subject.ids))
+    print(f"activations: {visible(str(target))}, {size / 1e6:,.0f} MB", file=sys.stderr)

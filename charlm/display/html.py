@@ -1,0 +1,245 @@
+"""What single units do, as one HTML page that needs nothing else: no server, no network. Knows nothing of models or files.
+
+The page carries a JSON text (names and single numbers) and one compressed block (all arrays), which page.js puts together.
+Text from a corpus is hostile until shown otherwise: every character of it is looked up in a table, what is invisible there is
+made visible, page.js only ever sets text, and a content security policy lets nothing run but page.js itself.
+"""
+
+import base64
+import hashlib
+import html
+import json
+import math
+import re
+import unicodedata
+import zlib
+from collections.abc import Iterable, Sequence
+from importlib import resources
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from charlm.display.terminal import visible
+from charlm.inspection.findings import VERDICTS, Finding, Passage, Saturation, Snippet, UnitView
+
+SIGNED = frozenset("chgn")  # from -1 to 1; the other signals are gates, from 0 to 1
+STEPS = 254  # an even number, so that the middle of a range is itself a step
+NOT_A_NUMBER = 255
+BARS = 50
+CONTROLS = {"\n": "LINE FEED", "\t": "TABULATION", "\r": "CARRIAGE RETURN"}
+
+Json = dict[str, Any]
+Place = tuple[int, int]
+
+
+def page(
+    *,
+    title: str,
+    passage: Passage,
+    units: Sequence[UnitView],
+    ranked: Sequence[Finding],
+    gates: Sequence[Saturation],
+    notes: Sequence[str],
+) -> str:
+    """The whole HTML document, ASCII but for its own style and script.
+
+    `units` are those that can be looked at; `ranked` are all findings, the best first, also of units that are not among them.
+    `gates` may be empty. `notes` are lines of text to go under the list of findings.
+    """
+    data, block = _data(passage, units, ranked, gates)
+    style, script = _resource("page.css"), _resource("page.js")
+    return _filled(
+        _resource("page.html"),
+        {
+            "policy": _policy(style=style, script=script),
+            "title": _escaped(title),
+            "notes": "".join(f"<li>{_escaped(note)}</li>" for note in notes),
+            "style": style,
+            "script": script,
+            "data": _script_json(data),
+            "block": base64.b64encode(zlib.compress(block, 6)).decode("ascii"),
+        },
+    )
+
+
+def low(signal: str) -> float:
+    """The least value that a signal of this name takes; the greatest is 1."""
+    return -1.0 if signal in SIGNED else 0.0
+
+
+def quantised(values: npt.NDArray[np.floating[Any]], least: float) -> npt.NDArray[np.uint8]:
+    """`values` from `least` to 1 as steps from 0 to 254, the middle 127; what is no number is 255."""
+    steps = np.clip(np.rint((values - least) * (STEPS / (1 - least))), 0, STEPS)
+    return np.where(np.isnan(steps), NOT_A_NUMBER, steps).astype(np.uint8)
+
+
+def folded(histogram: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """A histogram `(BINS,)` with its neighbours added up until there are 50 bars at most."""
+    edges = np.linspace(0, len(histogram), min(BARS, len(histogram)), endpoint=False).astype(int)
+    bars: npt.NDArray[np.int64] = np.add.reduceat(histogram, edges)
+    return bars
+
+
+class _Block:
+    """Arrays one after the other; an array is known by its place, where it starts and how many elements it has."""
+
+    def __init__(self) -> None:
+        self.parts: list[bytes] = []
+        self.size = 0
+
+    def bytes_(self, array: npt.NDArray[np.uint8]) -> Place:
+        return self._add(array, "u1")
+
+    def floats(self, array: npt.ArrayLike) -> Place:
+        return self._add(array, "<f4")
+
+    def integers(self, array: npt.ArrayLike) -> Place:
+        return self._add(array, "<u4")
+
+    def _add(self, array: npt.ArrayLike, kind: str) -> Place:
+        values = np.asarray(array).astype(kind)
+        place = self.size, values.size
+        self.parts.append(values.tobytes())
+        self.size += values.nbytes
+        return place
+
+
+class _Characters:
+    """The distinct pieces of all texts, so that a text is a row of numbers."""
+
+    def __init__(self) -> None:
+        self.numbers: dict[str, int] = {}
+
+    def of(self, pieces: Sequence[str]) -> list[int]:
+        return [self.numbers.setdefault(piece, len(self.numbers)) for piece in pieces]
+
+    def table(self) -> list[tuple[str, str]]:
+        """Each piece as it is shown, and what it is called."""
+        return [(_shown(piece), _called(piece)) for piece in self.numbers]
+
+
+def _data(
+    passage: Passage, units: Sequence[UnitView], ranked: Sequence[Finding], gates: Sequence[Saturation]
+) -> tuple[Json, bytes]:
+    block, characters = _Block(), _Characters()
+    data: Json = {
+        "start": passage.start,
+        "pieces": block.integers(characters.of(passage.pieces)),
+        "surprise": block.floats(passage.surprise),
+        "guesses": passage.expected.shape[1],
+        "expected": block.integers(passage.expected),
+        "probabilities": block.floats(passage.probabilities),
+        "symbols": [_shown(symbol) for symbol in passage.symbols],
+        "units": [_unit(unit, block, characters) for unit in units],
+        "ranked": [_finding(finding) for finding in ranked],
+        "gates": [_gate(gate, block) for gate in gates],
+        "verdicts": VERDICTS,
+    }
+    data["characters"] = characters.table()  # only now are all known
+    return data, b"".join(block.parts)
+
+
+def _unit(unit: UnitView, block: _Block, characters: _Characters) -> Json:
+    signals = []
+    for number, signal in enumerate(unit.signals):
+        least = low(signal)
+        signals.append(
+            {
+                "name": signal,
+                "low": least,
+                "values": block.bytes_(quantised(unit.values[number], least)),
+                "histogram": block.integers(folded(unit.histogram[number])),
+                "shareOn": _number(unit.share_on[number]),
+                "snippets": [_snippet(snippet, least, block, characters) for snippet in unit.snippets[number]],
+            }
+        )
+    findings = [_finding(finding) for finding in unit.findings]
+    return {"layer": unit.layer, "unit": unit.unit, "signals": signals, "findings": findings}
+
+
+def _snippet(snippet: Snippet, least: float, block: _Block, characters: _Characters) -> Json:
+    return {
+        "start": snippet.start,
+        "pieces": block.integers(characters.of(snippet.pieces)),
+        "values": block.bytes_(quantised(snippet.values, least)),
+    }
+
+
+def _finding(finding: Finding) -> Json:
+    delta = finding.delta_nats
+    return {
+        "layer": finding.unit.layer,
+        "unit": finding.unit.unit,
+        "signal": finding.unit.signal,
+        "feature": visible(finding.feature),
+        "statistic": finding.statistic,
+        "score": _number(finding.score),
+        "confirmed": _number(finding.confirmed_score),
+        "strength": _number(finding.strength),
+        "p": _number(finding.p_value),
+        "gain": _number(finding.baseline_gain),
+        "delta": delta and [_number(delta.present), _number(delta.absent)],
+        "verdict": finding.verdict,
+    }
+
+
+def _gate(gate: Saturation, block: _Block) -> Json:
+    return {"layer": gate.layer, "gate": gate.gate, "left": block.floats(gate.left), "right": block.floats(gate.right)}
+
+
+def _number(value: float) -> float | None:
+    """`value` to six digits; JSON has no word for what is no number."""
+    return float(f"{value:.6g}") if math.isfinite(value) else None
+
+
+def _shown(piece: str) -> str:
+    """`piece` with what could not be seen, or would be obeyed, made visible, line ends and tabs apart."""
+    return "".join(
+        f"<U+{ord(character):04X}>" if unicodedata.category(character) in ("Cf", "Zl", "Zp") else visible(character)
+        for character in piece
+    )
+
+
+def _called(piece: str) -> str:
+    """The code points of `piece`, and its name where it has one."""
+    if not piece:
+        return "part of a character"
+    codes = " ".join(f"U+{ord(character):04X}" for character in piece)
+    name = CONTROLS.get(piece) or (unicodedata.name(piece, "") if len(piece) == 1 else "")
+    return f"{codes} {name}".rstrip()
+
+
+def _escaped(text: str) -> str:
+    return html.escape(_shown(text))
+
+
+def _script_json(data: Json) -> str:
+    """JSON that cannot end the element that it is in, whatever its strings say: ASCII without `<`, `>` and `&`."""
+    text = json.dumps(data, allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _resource(name: str) -> str:
+    return resources.files("charlm.display").joinpath(name).read_text(encoding="utf-8")
+
+
+def _filled(template: str, parts: dict[str, str]) -> str:
+    """`template` with each `{{name}}` replaced, once: what is put in is not looked at again."""
+    return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], template)
+
+
+def _policy(*, style: str, script: str) -> str:
+    """A content security policy that allows these two inline texts and nothing else at all."""
+    directives: Iterable[str] = (
+        "default-src 'none'",
+        f"script-src '{_digest(script)}'",
+        f"style-src '{_digest(style)}'",
+        "base-uri 'none'",
+        "form-action 'none'",
+    )
+    return "; ".join(directives)
+
+
+def _digest(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")

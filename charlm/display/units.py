@@ -1,0 +1,117 @@
+"""What units mean, on a terminal: the ranked findings, a text coloured by a unit, the gates' saturation. Knows no models."""
+
+from collections.abc import Sequence
+from typing import Any, TextIO
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from charlm.display.terminal import ColouredText, Ramp, visible
+from charlm.inspection.findings import Finding, Passage, Saturation, UnitView
+
+NAMES = {"auroc": "AUROC", "spearman": "Spearman"}
+VERDICT_STYLES = {"used": "bold", "confirmed": "", "correlated": "dim"}
+PLOT_ROWS, PLOT_COLUMNS = 8, 24
+SHADES = " ·∘○●"
+
+
+def name_of(signal: str) -> str:
+    """A signal as people read it: c is shown and ranked as tanh(c)."""
+    return "tanh(c)" if signal == "c" else signal
+
+
+def as_record(finding: Finding) -> dict[str, Any]:
+    """A finding as JSON."""
+    delta = finding.delta_nats
+    return {
+        "layer": finding.unit.layer,
+        "unit": finding.unit.unit,
+        "signal": finding.unit.signal,
+        "feature": finding.feature,
+        "statistic": finding.statistic,
+        "score": finding.score,
+        "confirmed_score": finding.confirmed_score,
+        "p_value": finding.p_value,
+        "baseline_gain": finding.baseline_gain,
+        "delta_nats": {"present": delta.present if delta else None, "absent": delta.absent if delta else None},
+        "verdict": finding.verdict,
+    }
+
+
+def show_findings(file: TextIO, findings: Sequence[Finding]) -> None:
+    """The findings as a table, best first; each row fits 80 columns."""
+    console = Console(file=file, highlight=False, markup=False, emoji=False)
+    if not console.is_terminal:
+        console.width = 100  # so that a pipe gets whole rows
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), collapse_padding=True, pad_edge=False)
+    table.add_column("feature", overflow="fold")
+    table.add_column("unit", no_wrap=True)
+    for name in ("score", "held out", "p", "gain", "Δ here", "Δ else"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
+    for found in findings:
+        delta = found.delta_nats
+        cells = [
+            visible(found.feature),
+            f"{found.unit.layer}:{found.unit.unit} {name_of(found.unit.signal)}",
+            f"{found.score:+.3f}",
+            f"{found.confirmed_score:+.3f}",
+            f"{found.p_value:.3f}",
+            f"{found.baseline_gain:+.2f}",
+            f"{delta.present:+.3f}" if delta else "",
+            f"{delta.absent:+.3f}" if delta else "",
+            found.verdict,
+        ]
+        table.add_row(*(Text(cell) for cell in cells), style=VERDICT_STYLES[found.verdict])
+    console.print(table)
+
+
+def show_unit(file: TextIO, view: UnitView, signal: str, passage: Passage, ramp: Ramp, finding: Finding | None) -> None:
+    """A legend, then the passage with each character coloured by the unit's signal."""
+    row = view.signals.index(signal)
+    values = view.values[row]
+    low = -1.0 if signal in ("c", "h", "g", "n") else 0.0
+    screen = ColouredText(file, low, 1.0, ramp)
+    console = Console(file=file, highlight=False, markup=False, emoji=False, soft_wrap=True)
+    console.print(Text(f"unit {view.layer}:{view.unit}  {name_of(signal)}", style="bold"), end="")
+    if finding is not None:
+        score = f"{NAMES[finding.statistic]} {finding.score:+.3f}, held out {finding.confirmed_score:+.3f}"
+        console.print(Text(f"  {visible(finding.feature)}: {finding.verdict}, {score}"), end="")
+    console.print()
+    share = f"above {(low + 1) / 2:g} for {view.share_on[row]:.0%} of the time"
+    file.write(
+        f"{low:g} {screen.legend()} 1, {share}; characters {passage.start:,} to {passage.start + len(passage.pieces):,}\n\n"
+    )
+    for piece, value in zip(passage.pieces, values, strict=True):
+        screen.write(piece, [float(value)] * len(piece))
+    screen.close()
+    file.write("\n")
+
+
+def show_gates(file: TextIO, gates: Sequence[Saturation]) -> None:
+    """For each gate the units by how often they are shut (to the right) and open (upwards), more units as bigger dots."""
+    for gate in gates:
+        shut, wide = gate.left.mean(), gate.right.mean()
+        file.write(
+            f"layer {gate.layer}, gate {gate.gate}: below 0.1 {shut:.0%} of the time, above 0.9 {wide:.0%}, on average\n"
+        )
+        counts = [[0] * (PLOT_COLUMNS + 1) for _ in range(PLOT_ROWS + 1)]
+        for left, right in zip(gate.left, gate.right, strict=True):
+            counts[round(float(right) * PLOT_ROWS)][round(float(left) * PLOT_COLUMNS)] += 1
+        most = max(max(row) for row in counts)
+        for number in range(PLOT_ROWS, -1, -1):
+            edge = {PLOT_ROWS: "1 open ┤", 0: "     0 ┤"}.get(number, "       │")
+            dots = "".join(SHADES[_shade(count, most)] for count in counts[number])
+            file.write(f"{edge}{dots.rstrip()}\n")
+        file.write(f"       └{'─' * PLOT_COLUMNS}\n        0{'1 shut':>{PLOT_COLUMNS}}\n")
+
+
+def _shade(count: int, most: int) -> int:
+    """0 for no unit, then one step for each third of the way, by logarithm, to the fullest place."""
+    return (
+        0
+        if count == 0
+        else min(len(SHADES) - 1, 1 + int((len(SHADES) - 2) * (count.bit_length() - 1) / max(1, most.bit_length() - 1)))
+    )

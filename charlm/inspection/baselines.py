@@ -1,0 +1,132 @@
+"""How well a feature can be told without the model: from the last 8 characters, and from models that were never trained.
+
+Each is fitted on some text and scored on another, in the same effects from -1 to 1 as units are. Generators yield characters.
+"""
+
+from collections.abc import Generator
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from charlm.config import ModelConfig
+from charlm.inspection.labels import Bounds, Labels
+from charlm.inspection.ranking import confirm, rank
+from charlm.inspection.statistics import Counts, Floats, effects, mid_ranks
+from charlm.inspection.trace import chapters
+from charlm.model.language_model import LanguageModel
+from charlm.text.vocab import Ids
+
+CONTEXT = 8
+UNTRAINED = 5  # models
+UNTRAINED_CHARACTERS = 1 << 15  # of each half that they read
+CONTEXT_CHARACTERS = 1 << 17  # of each half that the predictors from context read
+PRIOR = 1.0  # characters' worth of trust in the shorter context
+COMMONEST = 64  # symbols that the linear predictor tells apart
+RIDGE = 1e-4
+
+
+def untrained(
+    config: ModelConfig, labels: Labels, halves: tuple[Bounds, Bounds], device: torch.device
+) -> Generator[int, None, Floats]:
+    """For each feature the effect `(F,)` on the second half of the unit that was the best in the first half among all units
+    of 5 untrained models of the same shape; 0 where it turns round.
+    """
+    first, second = (shortened(bounds, UNTRAINED_CHARACTERS) for bounds in halves)
+    found, held = [], []
+    for seed in range(UNTRAINED):
+        model = LanguageModel.initialised(config, len(labels.vocab), torch.Generator().manual_seed(seed)).to(device)
+        ranking = yield from rank(model, [chapter for chapter, _ in chapters(model, labels.ids, first)], labels)
+        best = ranking.best()
+        effects_here = ranking.effects[best, np.arange(len(best))]
+        signs, there = np.sign(effects_here), [chapter for chapter, _ in chapters(model, labels.ids, second)]
+        confirmed = yield from confirm(model, there, labels, best.tolist(), signs, np.random.default_rng(0), draws=0)
+        found.append(np.abs(effects_here))
+        held.append(confirmed.effects * signs)
+    of = np.array(found).argmax(axis=0)
+    best_of_all: Floats = np.maximum(np.array(held)[of, np.arange(len(of))], 0.0)
+    return best_of_all
+
+
+def shortened(bounds: Bounds, most: int) -> Bounds:
+    """The last `most` characters between two bounds."""
+    start, stop = bounds
+    return max(start, stop - most), stop
+
+
+def from_context(labels: Labels, halves: tuple[Bounds, Bounds]) -> Floats:
+    """For each feature the effect `(F,)` on the second half of the best predictor of it from the last 8 characters.
+
+    The predictors, fitted on the first half: each number of characters from 1 to 8 as a table that backs off to shorter
+    contexts, and a linear one that sees which symbol stands at each of the 8 places. The best is taken after the fact, which
+    favours them.
+    """
+    first, second = (shortened(bounds, CONTEXT_CHARACTERS) for bounds in halves)
+    ids = labels.ids
+    graded = [feature.is_graded for feature in labels.features]
+    targets, _ = _ranked(labels, first)
+    truth, counts = _ranked(labels, second)
+    best = np.zeros(len(graded))
+    for prediction in (*_tables(ids, first, second, targets), _linear(ids, first, second, targets, len(labels.vocab))):
+        for number, column in enumerate(prediction.T):
+            _, places, sizes = np.unique(column, return_inverse=True, return_counts=True)
+            total = float(mid_ranks(sizes)[places] @ truth[:, number])
+            best[number] = max(best[number], float(effects(total, sizes, counts[number], is_graded=graded[number])))
+    return best
+
+
+def _ranked(labels: Labels, bounds: Bounds) -> tuple[Floats, Counts]:
+    """The labels' ranks `(n, F)`, and their counts."""
+    levels = labels.between(*bounds)
+    counts = Labels.counts(levels)
+    return np.stack([mid_ranks(count)[level] for count, level in zip(counts, levels, strict=True)], axis=1), counts
+
+
+def _tables(ids: Ids, first: Bounds, second: Bounds, targets: Floats) -> Generator[Floats, None, None]:
+    """Predictions `(n, F)` for the second stretch from 1, 2, ... 8 characters."""
+    keys, new_keys = np.zeros(first[1] - first[0], dtype=np.uint64), np.zeros(second[1] - second[0], dtype=np.uint64)
+    fitted: Floats = np.broadcast_to(targets.mean(axis=0), targets.shape)
+    predicted: Floats = np.broadcast_to(targets.mean(axis=0), (len(new_keys), targets.shape[1]))
+    for back in range(CONTEXT):
+        weight = np.uint64(pow(0x9E3779B97F4A7C15, back + 1, 1 << 64))  # odd, so that no symbol is lost
+        keys = keys + _shifted(ids, first, back) * weight
+        new_keys = new_keys + _shifted(ids, second, back) * weight
+        contexts, at, places, sizes = np.unique(keys, return_index=True, return_inverse=True, return_counts=True)
+        sums = np.stack([np.bincount(places, weights=column) for column in targets.T], axis=1)  # (C, F)
+        table = (sums + PRIOR * fitted[at]) / (sizes[:, None] + PRIOR)
+        fitted = table[places]
+        found = np.minimum(np.searchsorted(contexts, new_keys), len(contexts) - 1)
+        is_known = contexts[found] == new_keys
+        predicted = np.where(is_known[:, None], table[found], predicted)
+        yield predicted
+
+
+def _shifted(ids: Ids, bounds: Bounds, back: int) -> npt.NDArray[np.uint64]:
+    """The symbols `back` places before those between `bounds`, counted from 1; 0 before the text's start."""
+    places = np.arange(*bounds) - back
+    return np.where(places >= 0, ids[np.maximum(places, 0)].astype(np.uint64) + np.uint64(1), np.uint64(0))
+
+
+def _linear(ids: Ids, first: Bounds, second: Bounds, targets: Floats, vocab_size: int) -> Floats:
+    """Predictions `(n, F)` for the second stretch by ridge regression on which symbol stands at each of the 8 places."""
+    commonest = np.argsort(-np.bincount(ids[slice(*first)], minlength=vocab_size), kind="stable")[:COMMONEST]
+    column = np.full(vocab_size + 1, len(commonest))  # the rest, and what is before the text's start, share one
+    column[commonest + 1] = np.arange(len(commonest))
+    width = len(commonest) + 1
+    product = np.zeros((CONTEXT * width, CONTEXT * width))
+    towards = np.zeros((CONTEXT * width, targets.shape[1]))
+    for start in range(*first, 8192):
+        x = _one_hot(ids, (start, min(start + 8192, first[1])), column, width)
+        product += x.T @ x
+        towards += x.T @ targets[start - first[0] : start - first[0] + len(x)]
+    number = first[1] - first[0]
+    weights = np.linalg.solve(product + RIDGE * number * np.eye(len(product)), towards)
+    pieces = range(*second, 8192)
+    return np.concatenate([_one_hot(ids, (s, min(s + 8192, second[1])), column, width) @ weights for s in pieces])
+
+
+def _one_hot(ids: Ids, bounds: Bounds, column: npt.NDArray[np.int64], width: int) -> npt.NDArray[np.float32]:
+    x = np.zeros((bounds[1] - bounds[0], CONTEXT * width), dtype=np.float32)
+    for back in range(CONTEXT):
+        x[np.arange(len(x)), back * width + column[_shifted(ids, bounds, back).astype(np.int64)]] = 1
+    return x

@@ -1,0 +1,123 @@
+"""What changes when a unit is clamped: held, at every step of the recurrence, at another value than its own.
+
+Clamps run side by side as lanes over one stretch of text: first the model left alone, then each unit at its mean, then each at
+values resampled from elsewhere (its own course through the stretch, begun at another place). Knows nothing of features but
+where they are present.
+"""
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from charlm.inspection.findings import Delta, UnitId
+from charlm.inspection.statistics import Floats
+from charlm.inspection.trace import stream
+from charlm.model.cells import Clamp
+from charlm.model.language_model import LanguageModel, ModelState, next_symbol_nats
+from charlm.model.stepper import Stepper
+
+MOST_CONTROLS = 50
+LEAST_CONTROLS = 20
+BETTER_THAN = 0.95  # of the controls
+RESAMPLES, RESAMPLED_BLOCKS = 2000, 20
+LOWEST_PERCENT = 0.5  # the lower end of a 99 % interval
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effect:
+    """What two clamps of a unit do: the lesser rise in loss of the two, and whether both tell it from comparable units."""
+
+    delta: Delta
+    is_used: bool
+
+
+def part_of(model: LanguageModel, unit: UnitId) -> str:
+    """The part of the state through which a unit is clamped: its own, or for a gate that which it writes to."""
+    parts = model.layers[unit.layer].parts
+    return unit.signal if unit.signal in parts else parts[-1]
+
+
+@torch.inference_mode()
+def intervene(
+    model: LanguageModel,
+    unit: UnitId,
+    ids: Tensor,
+    state: ModelState,
+    is_present: npt.NDArray[np.bool_],
+    rng: np.random.Generator,
+) -> Generator[int, None, Effect]:
+    """Clamp `unit` and comparable ones over `ids` `(n + 1,)`, read from `state` (one stream) on.
+
+    `is_present` `(n,)` says where the feature is, after each of the first n characters. Yields characters.
+    """
+    course, own = yield from _course(model, unit, ids, state)  # (n, H), (n,)
+    controls = comparable(model, unit, course)
+    units = torch.tensor([unit.unit, *controls], device=ids.device)
+    held = course[:, units]  # (n, K)
+    offset = int(rng.integers(len(held) // 4, 3 * len(held) // 4 + 1))
+    values = torch.cat([held.mean(dim=0).expand_as(held), held.roll(offset, dims=0)], dim=1)  # (n, 2K)
+    nats = yield from clamped_nats(model, ids, state, unit.layer, part_of(model, unit), units.repeat(2), values)
+    rises = (nats - own[:, None]).cpu().double().numpy().reshape(len(own), 2, len(units))  # (n, 2 clamps, K)
+    return _judge(rises, is_present, rng)
+
+
+def _judge(rises: Floats, is_present: npt.NDArray[np.bool_], rng: np.random.Generator) -> Effect:
+    present, absent = rises[is_present].mean(axis=0), rises[~is_present].mean(axis=0)  # (2, K) each; the unit itself is first
+    lesser = int(present[:, 0].argmin())
+    delta = Delta(present=float(present[lesser, 0]), absent=float(absent[lesser, 0]))
+    if rises.shape[2] - 1 >= LEAST_CONTROLS:
+        is_used = all((row[0] > row[1:]).mean() >= BETTER_THAN and row[0] > 0 for row in present)
+    else:
+        is_used = all(_lowest(rises[:, clamp, 0], is_present, rng) > 0 for clamp in range(2))
+    return Effect(delta=delta, is_used=is_used)
+
+
+def _lowest(rises: Floats, is_present: npt.NDArray[np.bool_], rng: np.random.Generator) -> float:
+    """The lower end of the block-bootstrap 99 % interval of the mean of `rises` `(n,)` where the feature is present."""
+    sums = np.array([part.sum() for part in np.array_split(np.where(is_present, rises, 0), RESAMPLED_BLOCKS)])
+    counts = np.array([part.sum() for part in np.array_split(is_present, RESAMPLED_BLOCKS)])
+    drawn = rng.integers(0, RESAMPLED_BLOCKS, (RESAMPLES, RESAMPLED_BLOCKS))
+    means = sums[drawn].sum(axis=1) / np.maximum(counts[drawn].sum(axis=1), 1)
+    return float(np.percentile(means, LOWEST_PERCENT))
+
+
+def comparable(model: LanguageModel, unit: UnitId, course: Tensor) -> list[int]:
+    """Up to 50 other units of the layer, nearest in (the logarithms of) variance over `course` `(n, H)` and outgoing weight."""
+    above = model.layers[unit.layer + 1].fused.weight_ih_l0 if unit.layer + 1 < len(model.layers) else model.head.weight
+    numbers = torch.stack([course.var(dim=0), above.square().sum(dim=0)]).clamp_min(1e-12).log()  # (2, H)
+    scale = numbers.std(dim=1, keepdim=True).clamp_min(1e-6) if numbers.shape[1] > 1 else torch.ones_like(numbers)
+    distance = ((numbers - numbers[:, unit.unit : unit.unit + 1]) / scale).square().sum(dim=0)
+    nearest = distance.argsort(stable=True).tolist()
+    return [other for other in nearest if other != unit.unit][:MOST_CONTROLS]
+
+
+def _course(model: LanguageModel, unit: UnitId, ids: Tensor, state: ModelState) -> Generator[int, None, tuple[Tensor, Tensor]]:
+    """The clamped part of the whole layer's state, `(n, H)`, and the loss `(n,)`, when nothing is clamped."""
+    stepper, place = Stepper(model), model.layers[unit.layer].parts.index(part_of(model, unit))
+    seen, nats = [], []
+    for step in range(len(ids) - 1):
+        logits, state = stepper.step(ids[step : step + 1], state)
+        seen.append(state[unit.layer][place][0])
+        nats.append(next_symbol_nats(logits.unsqueeze(0), ids[step + 1].view(1, 1))[0, 0])
+        yield 1
+    return torch.stack(seen), torch.stack(nats)
+
+
+def clamped_nats(
+    model: LanguageModel, ids: Tensor, state: ModelState, layer: int, part: str, units: Tensor, values: Tensor
+) -> Generator[int, None, Tensor]:
+    """The loss `(n, K)` on `ids` `(n + 1,)` of K lanes, lane k with unit `units[k]` held at `values[t, k]`."""
+    lanes = torch.arange(len(units), device=ids.device)
+    state = stream(state, torch.zeros_like(lanes))
+    stepper, nats = Stepper(model), []
+    clamps: list[Sequence[Clamp]] = [()] * len(model.layers)
+    for step in range(len(ids) - 1):
+        clamps[layer] = [Clamp(part, lanes, units, values[step])]
+        logits, state = stepper.step(ids[step].expand(len(lanes)), state, clamps)
+        nats.append(next_symbol_nats(logits.unsqueeze(0), ids[step + 1].expand(1, len(lanes)))[0])
+        yield len(lanes)
+    return torch.stack(nats)

@@ -1,0 +1,194 @@
+"""Every unit against every feature; then, on text not seen so far, each feature's best unit against chance.
+
+The work is long, so it is done by generators that yield the number of characters they have gone through, and return.
+"""
+
+import itertools
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from charlm.inspection.labels import Labels
+from charlm.inspection.statistics import (
+    BINS,
+    MOST_LEVELS,
+    Counts,
+    Floats,
+    autocorrelation,
+    bins_of,
+    correlation_time,
+    effects,
+    mid_ranks,
+    rotated,
+)
+from charlm.inspection.trace import Chapter, Group, blocks, groups
+from charlm.model.language_model import LanguageModel
+
+DRAWS = 999
+LEAST_BLOCKS = 20
+LONGEST_BLOCK = 1 << 16
+TIMES_AS_LONG = 10  # a block, at least, as a label's autocorrelation time
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ranking:
+    """Each of the U units' effect for each of the F features, `(U, F)`, and the counts `(U, BINS)` behind it."""
+
+    effects: Floats
+    counts: Counts
+
+    def best(self) -> npt.NDArray[np.int64]:
+        """Each feature's best unit, `(F,)`."""
+        best: npt.NDArray[np.int64] = np.abs(self.effects).argmax(axis=0)
+        return best
+
+
+def rank(model: LanguageModel, chapters: Sequence[Chapter], labels: Labels) -> Generator[int, None, Ranking]:
+    """Rank every unit against every feature over `chapters`, which are traced twice: to count, and to sum."""
+    counts = yield from count_units(model, chapters)
+    label_counts = count_labels(chapters, labels)
+    tables = [torch.from_numpy(mid_ranks(count)).to(model.device) for count in counts]
+    label_tables = [mid_ranks(count) for count in label_counts]
+    sums = [np.zeros((len(table), len(label_tables))) for table in tables]
+    for chapter in chapters:
+        ranks = _label_ranks(labels, chapter, label_tables)  # (F, n)
+        for block in blocks(model, chapter):
+            here = torch.from_numpy(ranks[:, block.positions - chapter.start].T.copy()).to(model.device)  # (n, F)
+            for number, (group, values) in enumerate(zip(groups(model), block.values, strict=True)):
+                sums[number] += (tables[number].gather(1, binned(group, values)) @ here).cpu().numpy()
+            yield len(block.positions)
+    all_sums, all_counts = np.concatenate(sums), np.concatenate(counts)
+    columns = [
+        effects(all_sums[:, number], all_counts, count, is_graded=feature.is_graded)
+        for number, (feature, count) in enumerate(zip(labels.features, label_counts, strict=True))
+    ]
+    return Ranking(effects=np.stack(columns, axis=1), counts=all_counts)
+
+
+def binned(group: Group, values: Tensor) -> Tensor:
+    """The bins of a group's `values` `(H, n)`."""
+    return bins_of(group.ranged(values), group.low).contiguous()
+
+
+def count_units(model: LanguageModel, chapters: Sequence[Chapter]) -> Generator[int, None, list[Counts]]:
+    """How often each unit of each group is in each bin: `(H, BINS)` each."""
+    counts = [torch.zeros(group.size, BINS, dtype=torch.int64, device=model.device) for group in groups(model)]
+    for chapter in chapters:
+        for block in blocks(model, chapter):
+            for group, values, count in zip(groups(model), block.values, counts, strict=True):
+                count.scatter_add_(1, binned(group, values), count.new_ones(1).expand(values.shape))
+            yield len(block.positions)
+    return [count.cpu().numpy() for count in counts]
+
+
+def count_labels(chapters: Sequence[Chapter], labels: Labels) -> list[Counts]:
+    """How often each label is at each level, `(MOST_LEVELS,)` each."""
+    totals = np.zeros((len(labels.features), MOST_LEVELS), dtype=np.int64)
+    for chapter in chapters:
+        totals += Labels.counts(labels.between(chapter.start, chapter.stop))
+    return list(totals)
+
+
+def _label_ranks(labels: Labels, chapter: Chapter, tables: list[Floats]) -> Floats:
+    levels = labels.between(chapter.start, chapter.stop)
+    return np.stack([table[level] for table, level in zip(tables, levels, strict=True)])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confirmation:
+    """What a second text says of P pairs: effects and p-values `(P,)`, and which labels move slowly enough to be untestable."""
+
+    effects: Floats
+    p_values: Floats
+    is_too_slow: npt.NDArray[np.bool_]
+
+
+def unit_bins(model: LanguageModel, chapter: Chapter, units: Sequence[int]) -> Generator[int, None, npt.NDArray[np.int64]]:
+    """The bins of P units, as rows of all groups, at the n characters of `chapter`: `(P, n)`."""
+    bins = np.zeros((len(units), chapter.stop - chapter.start), dtype=np.int64)
+    for block in blocks(model, chapter):
+        bins[:, block.positions - chapter.start] = _rows(model, block.values, units)
+        yield len(block.positions)
+    return bins
+
+
+def _rows(model: LanguageModel, values: Sequence[Tensor], units: Sequence[int]) -> npt.NDArray[np.int64]:
+    result = np.zeros((len(units), values[0].shape[1]), dtype=np.int64)
+    first = 0
+    for group, rows in zip(groups(model), values, strict=True):
+        mine = [(place, unit - first) for place, unit in enumerate(units) if first <= unit < first + group.size]
+        if mine:
+            result[[place for place, _ in mine]] = binned(group, rows[[row for _, row in mine]]).cpu().numpy()
+        first += group.size
+    return result
+
+
+def confirm(
+    model: LanguageModel,
+    chapters: Sequence[Chapter],
+    labels: Labels,
+    units: Sequence[int],
+    signs: Floats,
+    rng: np.random.Generator,
+    draws: int = DRAWS,
+) -> Generator[int, None, Confirmation]:
+    """Test on `chapters` whether unit `units[j]` follows feature j, with the sign it had, more than chance lets it.
+
+    Chance is what remains when the labels are rotated within each of 20 blocks or more by independent random offsets, which
+    leaves alone how a text repeats itself; the p-values are those of the greatest of all pairs, each against its own mean
+    and deviation (Westfall and Young 1993). Without draws they are all 1.
+    """
+    counts = yield from _count_some(model, chapters, units)
+    table = mid_ranks(counts)
+    label_counts = count_labels(chapters, labels)
+    label_tables = [mid_ranks(count) for count in label_counts]
+    total = sum(chapter.stop - chapter.start for chapter in chapters)
+    longest = max(1, min(LONGEST_BLOCK, total // LEAST_BLOCKS))
+    observed, null = np.zeros(len(units)), np.zeros((draws, len(units)))
+    itself = np.zeros((len(units), longest))
+    for chapter in chapters:
+        mine = np.take_along_axis(table, (yield from unit_bins(model, chapter, units)), axis=1)
+        theirs = _label_ranks(labels, chapter, label_tables)
+        observed += (mine * theirs).sum(axis=1)
+        edges = np.linspace(0, mine.shape[1], -(-mine.shape[1] // longest) + 1).astype(int)
+        for start, stop in itertools.pairwise(edges) if draws else ():
+            offsets = rng.integers(0, stop - start, draws)
+            itself += autocorrelation(theirs[:, start:stop], longest)
+            null += rotated(mine[:, start:stop], theirs[:, start:stop], offsets)
+    is_too_slow = np.array([correlation_time(sums) * TIMES_AS_LONG > longest for sums in itself]) & (draws > 0)
+    return Confirmation(
+        effects=_paired(observed, counts, label_counts, labels),
+        p_values=_p_values(observed, null, signs, ~is_too_slow),
+        is_too_slow=is_too_slow,
+    )
+
+
+def _count_some(model: LanguageModel, chapters: Sequence[Chapter], units: Sequence[int]) -> Generator[int, None, Counts]:
+    counts = np.zeros((len(units), BINS), dtype=np.int64)
+    for chapter in chapters:
+        bins = yield from unit_bins(model, chapter, units)
+        counts += np.stack([np.bincount(row, minlength=BINS) for row in bins])
+    return counts
+
+
+def _paired(sums: Floats, counts: Counts, label_counts: list[Counts], labels: Labels) -> Floats:
+    """The effect of each unit for the feature of the same number, from sums of products of their ranks."""
+    pairs = zip(sums, counts, label_counts, labels.features, strict=True)
+    return np.array([effects(total, unit, label, is_graded=feature.is_graded) for total, unit, label, feature in pairs])
+
+
+def _p_values(observed: Floats, null: Floats, signs: Floats, testable: npt.NDArray[np.bool_]) -> Floats:
+    """Family-wise p-values `(P,)` of observed sums `(P,)` given sums under the null `(D, P)`; 1 for what cannot be tested."""
+    deviation = null.std(axis=0) if len(null) else np.zeros(len(observed))
+    usable = testable & (deviation > 0)
+    if not usable.any():
+        return np.ones(len(observed))
+    scale = np.where(usable, signs / np.where(deviation > 0, deviation, 1), 0)
+    z, null_z = (observed - null.mean(axis=0)) * scale, (null - null.mean(axis=0)) * scale
+    greatest = null_z[:, usable].max(axis=1)
+    reached = (greatest[:, None] >= z).sum(axis=0)
+    return np.where(usable, (1 + reached) / (1 + len(null)), 1.0)

@@ -1,0 +1,206 @@
+"""What every unit does at every character: c, h and the gates, by the model's own equations. Knows nothing of features.
+
+A text is read in chapters, each cut into lanes that are read side by side, so that the weights are fetched once for many
+characters. The lanes are no approximation: the state at the head of each is the one that the model carries there.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from charlm.inspection.findings import UnitId
+from charlm.model.cells import Cell, State
+from charlm.model.language_model import LanguageModel, ModelState
+from charlm.model.stepper import Stepper
+from charlm.text.vocab import Ids
+
+CHAPTER = 1 << 18  # characters
+LANES = 64
+BLOCK = 16  # steps of all lanes
+WINDOW = 256  # steps of all lanes through the fused kernel
+ROUNDS = 8  # of the relay, before lanes are read one after the other
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """One signal of the H units of a layer, such as the forget gates of layer 0."""
+
+    layer: int
+    signal: str
+    size: int
+
+    @property
+    def low(self) -> float:
+        """The least value it takes, c as tanh(c); the greatest is 1."""
+        return 0.0 if self.signal in ("i", "f", "o", "r", "z") else -1.0
+
+    def ranged(self, values: Tensor) -> Tensor:
+        """`values` as they are ranked and shown, from `low` to 1: tanh(c) for c."""
+        return torch.tanh(values) if self.signal == "c" else values
+
+
+def groups(model: LanguageModel) -> tuple[Group, ...]:
+    """All there is to trace, in the order in which blocks have it: c, h, then the gates; the lowest layer first."""
+    return tuple(
+        Group(layer, signal, cell.hidden_size)
+        for layer, cell in enumerate(model.layers)
+        for signal in (*sorted(cell.parts), *cell.gate_names)
+    )
+
+
+def unit_of(all_groups: tuple[Group, ...], index: int) -> UnitId:
+    """The unit and signal that a row of all groups' rows, one after the other, stands for."""
+    for group in all_groups:
+        if index < group.size:
+            return UnitId(layer=group.layer, unit=index, signal=group.signal)
+        index -= group.size
+    raise IndexError("there are not so many units")
+
+
+def group_of(all_groups: tuple[Group, ...], unit: UnitId) -> int:
+    """Which of the groups has `unit`."""
+    return next(n for n, group in enumerate(all_groups) if (group.layer, group.signal) == (unit.layer, unit.signal))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chapter:
+    """A stretch of text cut into B lanes of T characters: `ids` `(T, B)`, the last lane filled up with anything, and
+    `heads`, the model's state before the first character of each lane.
+    """
+
+    start: int
+    stop: int
+    ids: Tensor
+    heads: ModelState
+
+    def positions(self, step: int, num_steps: int) -> Tensor:
+        """The place in the text of `num_steps` characters from `step` on in every lane: `(num_steps, B)`."""
+        length, lanes = self.ids.shape
+        return self.start + torch.arange(step, step + num_steps)[:, None] + length * torch.arange(lanes)
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """n characters at `positions` `(n,)`, in no order; for each group, `values` `(H, n)`."""
+
+    positions: npt.NDArray[np.int64]
+    values: tuple[Tensor, ...]
+
+
+@torch.inference_mode()
+def chapters(
+    model: LanguageModel, ids: Ids, bounds: tuple[int, int], state: ModelState | None = None
+) -> Iterator[tuple[Chapter, ModelState]]:
+    """`ids` from one bound to the other as chapters, each with the state after it; `state` is that of one stream before."""
+    state = model.initial_state(1) if state is None else state
+    start, end = bounds
+    while start < end:
+        stop = min(end, start + CHAPTER)
+        length = -(-(stop - start) // LANES)
+        lanes = -(-(stop - start) // length)
+        flat = np.zeros(length * lanes, dtype=ids.dtype)
+        flat[: stop - start] = ids[start:stop]
+        block = torch.from_numpy(flat.reshape(lanes, length).T.copy()).to(model.device)  # (T, B)
+        heads = lane_heads(model, block, state)
+        last = (stop - start) - length * (lanes - 1)  # characters that the last lane really has
+        state = _read(model, block[:last, -1:], stream(heads, slice(lanes - 1, lanes)))
+        yield Chapter(start=start, stop=stop, ids=block, heads=heads), state
+        start = stop
+
+
+def lane_heads(model: LanguageModel, ids: Tensor, state: ModelState) -> ModelState:
+    """The state before each lane's first character, for lanes `(T, B)` that follow one another after `state`.
+
+    A relay: all lanes are read side by side, each from where the lane before it would have ended, as far as the last round
+    tells, until no head moves. What a head's error adds to the end is what the gates keep of it (a quasi-Newton iteration, as
+    in Lim et al. 2024), so that even counters that never forget settle in a few rounds. Where they do not, the lanes are read
+    one after the other.
+    """
+    lanes = ids.shape[1]
+    heads = tuple(
+        tuple(torch.cat([part, part.new_zeros(lanes - 1, part.shape[1])]) for part in cell_state) for cell_state in state
+    )
+    stepper = Stepper(model)
+    for _ in range(ROUNDS):
+        before, heads = heads, _passed_on(heads, *_lap(stepper, ids, heads))
+        if _is_close(before, heads):
+            return heads
+    for lane in range(1, lanes):
+        end = _read(model, ids[:, lane - 1 : lane], stream(heads, slice(lane - 1, lane)))
+        for parts, ends in zip(heads, end, strict=True):
+            for part, value in zip(parts, ends, strict=True):
+                part[lane] = value[0]
+    return heads
+
+
+def _lap(stepper: Stepper, ids: Tensor, state: ModelState) -> tuple[ModelState, ModelState]:
+    """The state of every lane after `ids` `(T, B)`, and how much of each number in the one before is kept in it."""
+    kept = tuple(
+        tuple(torch.ones_like(part) if name in cell.keepers else torch.zeros_like(part) for name, part in _named(cell, parts))
+        for cell, parts in zip(stepper.cells, state, strict=True)
+    )
+    for row in ids.long():
+        state, all_gates = stepper.advance(row, state)
+        for cell, parts, gates in zip(stepper.cells, kept, all_gates, strict=True):
+            for name, part in _named(cell, parts):
+                if name in cell.keepers:
+                    part.mul_(gates[cell.gate_names.index(cell.keepers[name])])
+    return state, kept
+
+
+def _named(cell: Cell, parts: State) -> Iterator[tuple[str, Tensor]]:
+    return zip(cell.parts, parts, strict=True)
+
+
+def _passed_on(heads: ModelState, ends: ModelState, kept: ModelState) -> ModelState:
+    """The heads that follow when each lane begins where the lane before it, itself moved, ends."""
+    moved = tuple(tuple(part.clone() for part in parts) for parts in heads)
+    for old, new, end, keep in zip(*(sum(state, ()) for state in (heads, moved, ends, kept)), strict=True):
+        for lane in range(1, len(new)):
+            new[lane] = end[lane - 1] + keep[lane - 1] * (new[lane - 1] - old[lane - 1])
+    return moved
+
+
+def stream(state: ModelState, which: slice | Tensor) -> ModelState:
+    """Some of the streams of a state."""
+    return tuple(tuple(part[which] for part in cell_state) for cell_state in state)
+
+
+def _read(model: LanguageModel, ids: Tensor, state: ModelState) -> ModelState:
+    for window in torch.split(ids, WINDOW):
+        _, state = model(window.long(), state)
+    return state
+
+
+def _is_close(one: ModelState, other: ModelState) -> bool:
+    tolerance = 32 * torch.finfo(one[0][0].dtype).eps
+    return all(
+        torch.allclose(a, b, rtol=tolerance, atol=tolerance)
+        for parts, others in zip(one, other, strict=True)
+        for a, b in zip(parts, others, strict=True)
+    )
+
+
+@torch.inference_mode()
+def blocks(model: LanguageModel, chapter: Chapter) -> Iterator[Block]:
+    """Every unit's signals at every character of `chapter`, a few steps of all lanes at a time."""
+    stepper, state = Stepper(model), chapter.heads
+    for start in range(0, len(chapter.ids), BLOCK):
+        window = chapter.ids[start : start + BLOCK].long()
+        steps: list[list[Tensor]] = []
+        for ids in window:
+            state, all_gates = stepper.advance(ids, state)
+            steps.append([])
+            for cell, parts, gates in zip(stepper.cells, state, all_gates, strict=True):
+                steps[-1] += [part for _, part in sorted(_named(cell, parts), key=lambda named: named[0])] + list(
+                    gates[: len(cell.gate_names)]
+                )
+        positions = chapter.positions(start, len(window)).flatten()
+        is_text = positions < chapter.stop
+        columns = (torch.cat(list(group)) for group in zip(*steps, strict=True))  # (n, H) each
+        values = tuple((column if is_text.all() else column[is_text.to(column.device)]).t() for column in columns)
+        yield Block(positions[is_text].numpy(), values)
