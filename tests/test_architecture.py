@@ -26,7 +26,7 @@ ORDERS = {
     "training": [{"optimiser", "events"}, {"loop"}],
     "checkpoint": [{"fields", "format"}, {"model", "training", "activations"}],
     "inspection": [
-        {"findings", "spans", "statistics"},
+        {"findings", "spans", "statistics", "parallel"},
         {"code"},
         {"prose"},
         {"features", "trace"},

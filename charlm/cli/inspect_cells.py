@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from charlm.cli import options
-from charlm.config import CorpusConfig, InspectConfig, check_unit, check_unknown, parse_unit
+from charlm.config import CorpusConfig, InspectConfig, check_threads, check_unit, check_unknown, parse_unit
 from charlm.errors import TextError, UsageError
 from charlm.inspection.findings import VERDICTS, UnitId
 
@@ -68,6 +68,7 @@ def inspect_cells(
     """
     config = InspectConfig(top=top, length=length, max_characters=max_characters, seed=seed, theme=theme)
     check_unknown(unknown)
+    check_threads(threads)
     units = [parse_unit("--show", name) for name in show or []]
     if signal is not None and not units:
         raise UsageError("--signal was given without --show", "name a unit, as in --show 0:12 --signal f")
@@ -75,11 +76,11 @@ def inspect_cells(
     for target in (html, save_activations):
         if target is not None and not target.parent.is_dir():
             raise UsageError(f"{target} cannot be written: there is no folder {target.parent}", "make it first")
-    path, model, card = options.find_and_open(checkpoint, device, threads)
+    path, model, card = options.find_and_open(checkpoint, device, 1)  # torch's own threads: ours are the workers
     for layer, unit in units:
         check_unit("--show", layer, unit, card.model)
     ids, source = _read(text, path, card, CorpusConfig(symbols=card.vocab.kind, encoding=encoding), unknown, config)
-    subject = Subject(model=model, vocab=card.vocab, ids=ids, config=config)
+    subject = Subject(model=model, vocab=card.vocab, ids=ids, config=config, workers=threads or os.cpu_count() or 1)
     is_look = bool(units or gates or save_activations)
     if save_activations is not None:
         _save(save_activations, subject)
@@ -117,6 +118,7 @@ class Subject:
     vocab: "Vocab"
     ids: "Ids"
     config: InspectConfig
+    workers: int
 
 
 def _read(
@@ -149,7 +151,7 @@ def _search(subject: Subject, features: "Sequence[Feature]") -> "Report":
     from charlm.display.progress import follow
     from charlm.inspection.examine import examine
 
-    return follow(examine(subject.model, subject.ids, subject.vocab, features, subject.config.seed))
+    return follow(examine(subject.model, subject.ids, subject.vocab, features, subject.config.seed, subject.workers))
 
 
 def _print_report(subject: Subject, report: "Report", *, json: bool, is_table: bool) -> None:
@@ -204,7 +206,7 @@ def _show_gates(subject: Subject) -> None:
     from charlm.display.units import show_gates
     from charlm.inspection.examine import gate_habits
 
-    if habits := follow(gate_habits(subject.model, subject.ids)):
+    if habits := follow(gate_habits(subject.model, subject.ids, subject.workers)):
         show_gates(sys.stdout, habits)
     else:
         print("a plain recurrent network has no gates", file=sys.stderr)

@@ -11,6 +11,7 @@ import torch
 
 from charlm.config import ModelConfig
 from charlm.inspection.labels import Bounds, Labels
+from charlm.inspection.parallel import side_by_side
 from charlm.inspection.ranking import confirm, rank
 from charlm.inspection.statistics import Counts, Floats, effects, mid_ranks
 from charlm.inspection.trace import chapters
@@ -19,7 +20,7 @@ from charlm.text.vocab import Ids
 
 CONTEXT = 8
 UNTRAINED = 5  # models
-UNTRAINED_CHARACTERS = 1 << 15  # of each half that they read
+UNTRAINED_CHARACTERS = 1 << 14  # of each half that they read
 CONTEXT_CHARACTERS = 1 << 17  # of each half that the predictors from context read
 PRIOR = 1.0  # characters' worth of trust in the shorter context
 COMMONEST = 64  # symbols that the linear predictor tells apart
@@ -27,25 +28,34 @@ RIDGE = 1e-4
 
 
 def untrained(
-    config: ModelConfig, labels: Labels, halves: tuple[Bounds, Bounds], device: torch.device
+    config: ModelConfig,
+    labels: Labels,
+    halves: tuple[Bounds, Bounds],
+    device: torch.device,
+    workers: int = 1,
 ) -> Generator[int, None, Floats]:
     """For each feature the effect `(F,)` on the second half of the unit that was the best in the first half among all units
     of 5 untrained models of the same shape; 0 where it turns round.
     """
-    first, second = (shortened(bounds, UNTRAINED_CHARACTERS) for bounds in halves)
-    found, held = [], []
-    for seed in range(UNTRAINED):
-        model = LanguageModel.initialised(config, len(labels.vocab), torch.Generator().manual_seed(seed)).to(device)
-        ranking = yield from rank(model, [chapter for chapter, _ in chapters(model, labels.ids, first)], labels)
-        best = ranking.best()
-        effects_here = ranking.effects[best, np.arange(len(best))]
-        signs, there = np.sign(effects_here), [chapter for chapter, _ in chapters(model, labels.ids, second)]
-        confirmed = yield from confirm(model, there, labels, best.tolist(), signs, np.random.default_rng(0), draws=0)
-        found.append(np.abs(effects_here))
-        held.append(confirmed.effects * signs)
-    of = np.array(found).argmax(axis=0)
-    best_of_all: Floats = np.maximum(np.array(held)[of, np.arange(len(of))], 0.0)
+    works = [_untrained(config, seed, labels, halves, device) for seed in range(UNTRAINED)]
+    results = yield from side_by_side(works, workers)
+    found, held = np.array(results).swapaxes(0, 1)  # (UNTRAINED, F) each
+    best_of_all: Floats = np.maximum(held[found.argmax(axis=0), np.arange(found.shape[1])], 0.0)
     return best_of_all
+
+
+def _untrained(
+    config: ModelConfig, seed: int, labels: Labels, halves: tuple[Bounds, Bounds], device: torch.device
+) -> Generator[int, None, tuple[Floats, Floats]]:
+    """The size of each feature's best unit's effect in the first half, and the effect in the second with that sign: `(F,)`."""
+    first, second = (shortened(bounds, UNTRAINED_CHARACTERS) for bounds in halves)
+    model = LanguageModel.initialised(config, len(labels.vocab), torch.Generator().manual_seed(seed)).to(device)
+    ranking = yield from rank(model, [chapter for chapter, _ in chapters(model, labels.ids, first)], labels)
+    best = ranking.best()
+    effects_here = ranking.effects[best, np.arange(len(best))]
+    signs, there = np.sign(effects_here), [chapter for chapter, _ in chapters(model, labels.ids, second)]
+    confirmed = yield from confirm(model, there, labels, best.tolist(), signs, np.random.default_rng(0), draws=0)
+    return np.abs(effects_here), confirmed.effects * signs
 
 
 def shortened(bounds: Bounds, most: int) -> Bounds:

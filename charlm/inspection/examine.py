@@ -18,6 +18,7 @@ from charlm.inspection.features import Feature
 from charlm.inspection.findings import VERDICTS, Finding, Progress, Report, Saturation
 from charlm.inspection.intervention import MOST_CONTROLS, Effect, intervene
 from charlm.inspection.labels import Bounds, Labels
+from charlm.inspection.parallel import side_by_side
 from charlm.inspection.ranking import Confirmation, confirm, count_units, rank
 from charlm.inspection.statistics import BINS, Counts, Floats
 from charlm.inspection.trace import Chapter, chapters, groups, stream, unit_of
@@ -27,7 +28,7 @@ from charlm.text.vocab import Ids, Vocab
 LEAST_CHARACTERS = 2000
 MOST_P, LEAST_GAIN = 0.05, 0.05
 MOST_CLAMPED, LEAST_CLAMPED = 20_000, 1_000  # characters that a clamped unit is followed over
-CLAMP_WORK = 3e12  # multiplications that all clamps together may take; with more to do, each is followed less far
+CLAMP_WORK = 1.5e12  # multiplications that all clamps together may take; with more to do, each is followed less far
 TOP = 0.25  # of a graded feature's characters count as having it
 SHUT, OPEN = BINS // 10, BINS - BINS // 10  # where a gate counts as saturated, in bins
 
@@ -35,9 +36,12 @@ T = TypeVar("T")
 
 
 def examine(
-    model: LanguageModel, ids: Ids, vocab: Vocab, features: Sequence[Feature], seed: int
+    model: LanguageModel, ids: Ids, vocab: Vocab, features: Sequence[Feature], seed: int, workers: int = 1
 ) -> Generator[Progress, None, Report]:
-    """Each feature's best unit, tested. Raises `TextError` for a text under 2,000 characters."""
+    """Each feature's best unit, tested. Raises `TextError` for a text under 2,000 characters.
+
+    `workers` threads compute at a time; the numbers do not depend on how many.
+    """
     if len(ids) < LEAST_CHARACTERS:
         raise TextError(
             f"the text has {len(ids)} characters, too few to find units in one half and test them in the other",
@@ -46,20 +50,21 @@ def examine(
     halves = (0, len(ids) // 2), (len(ids) // 2, len(ids))
     labels, left_out = _present(Labels(ids, vocab, features), halves)
     if not labels.features:
-        habits = yield from gate_habits(model, ids)
+        habits = yield from gate_habits(model, ids, workers)
         return Report(findings=(), left_out=tuple(left_out), saturation=habits, num_characters=len(ids))
     yield Progress("reading the text", 0.0)
-    first, state = _read(model, ids, halves[0], model.initial_state(1))
-    second, _ = _read(model, ids, halves[1], state)
-    ranking = yield from _stage("ranking every unit", 2 * halves[0][1], rank(model, first, labels))
+    first, state = _read(model, ids, halves[0], model.initial_state(1), workers)
+    second, _ = _read(model, ids, halves[1], state, workers)
+    ranking = yield from _stage("ranking every unit", 2 * halves[0][1], rank(model, first, labels, workers))
     rows = ranking.best()
     found = ranking.effects[rows, np.arange(len(rows))]
     rng = np.random.default_rng(seed)
-    test = confirm(model, second, labels, rows.tolist(), np.sign(found), rng)
+    test = confirm(model, second, labels, rows.tolist(), np.sign(found), rng, workers=workers)
     confirmed = yield from _stage("testing the best on the second half", 2 * (len(ids) - halves[1][0]), test)
-    gains = yield from _gains(model, labels, halves, confirmed)
+    gains = yield from _gains(model, labels, halves, confirmed, workers)
     holds = (confirmed.effects * found > 0) & (confirmed.p_values <= MOST_P) & (gains >= LEAST_GAIN)
-    clamped = yield from _clamp(model, labels, second, {n: int(rows[n]) for n in np.flatnonzero(holds).tolist()}, rng)
+    pairs = {n: int(rows[n]) for n in np.flatnonzero(holds).tolist()}
+    clamped = yield from _clamp(model, labels, second, pairs, seed, workers)
     findings = []
     for n, feature in enumerate(labels.features):
         effect = clamped.get(n)
@@ -100,21 +105,19 @@ def _present(labels: Labels, halves: tuple[Bounds, Bounds]) -> tuple[Labels, lis
     return labels.only([n for n, why in enumerate(reasons) if not why]), left_out
 
 
-def _read(model: LanguageModel, ids: Ids, bounds: Bounds, state: ModelState) -> tuple[list[Chapter], ModelState]:
+def _read(model: LanguageModel, ids: Ids, bounds: Bounds, state: ModelState, workers: int) -> tuple[list[Chapter], ModelState]:
     read = []
-    for chapter, after in chapters(model, ids, bounds, state):
+    for chapter, after in chapters(model, ids, bounds, state, workers):
         read.append(chapter)
         state = after
     return read, state
 
 
-def _stage(
-    stage: str, total: int, work: Generator[int, None, T], before: float = 0.0, share: float = 1.0
-) -> Generator[Progress, None, T]:
-    """Do `work`, which yields what it has done of `total`: the `share` of its stage that comes after `before`."""
+def _stage(stage: str, total: int, work: Generator[int, None, T]) -> Generator[Progress, None, T]:
+    """Do `work`, which yields what it has done of `total`."""
     done = 0
     while True:
-        yield Progress(stage, before + share * min(1.0, done / total))
+        yield Progress(stage, min(1.0, done / max(1, total)))
         try:
             done += next(work)
         except StopIteration as end:
@@ -123,35 +126,36 @@ def _stage(
 
 
 def _gains(
-    model: LanguageModel, labels: Labels, halves: tuple[Bounds, Bounds], confirmed: Confirmation
+    model: LanguageModel, labels: Labels, halves: tuple[Bounds, Bounds], confirmed: Confirmation, workers: int
 ) -> Generator[Progress, None, Floats]:
     """How far each pair's confirmed score is above the better of its two baselines."""
     yield Progress("predicting from the last 8 characters", 0.0)
     context = baselines.from_context(labels, halves)
     size = sum(min(stop - start, baselines.UNTRAINED_CHARACTERS) for start, stop in halves)
-    work = baselines.untrained(model.config, labels, halves, model.device)
+    work = baselines.untrained(model.config, labels, halves, model.device, workers)
     blind = yield from _stage("trying untrained models", 2 * size * baselines.UNTRAINED, work)
     above = np.abs(confirmed.effects) - np.maximum(context, blind)
     return np.where([feature.is_graded for feature in labels.features], above, above / 2)  # an AUROC goes half as far
 
 
 def _clamp(
-    model: LanguageModel, labels: Labels, text: list[Chapter], pairs: dict[int, int], rng: np.random.Generator
+    model: LanguageModel, labels: Labels, text: list[Chapter], pairs: dict[int, int], seed: int, workers: int
 ) -> Generator[Progress, None, dict[int, Effect]]:
     """What clamping does for each pair, feature number to row, but where no stretch of the text has the feature at all."""
-    effects = {}
     lanes = 2 * (1 + min(MOST_CONTROLS, model.config.hidden_size - 1)) + 1
     work = lanes * sum(cell.fused.weight_hh_l0.numel() for cell in model.layers) * max(1, len(pairs))
     steps = int(min(MOST_CLAMPED, max(LEAST_CLAMPED, CLAMP_WORK / work)))
-    for done, (n, row) in enumerate(pairs.items()):
+    works, total = {}, 0
+    for n, row in pairs.items():
         stretch = _stretch(labels.only([n]), text, steps)
         if stretch is not None:
             start, state, is_present = stretch
             ids = torch.from_numpy(labels.ids[start : start + len(is_present) + 1].astype(np.int64)).to(model.device)
-            work_here = intervene(model, unit_of(groups(model), row), ids, state, is_present, rng)
-            total, share = lanes * len(is_present), 1 / len(pairs)
-            effects[n] = yield from _stage("clamping units", total, work_here, done * share, share)
-    return effects
+            rng = np.random.default_rng([seed, n])
+            works[n] = intervene(model, unit_of(groups(model), row), ids, state, is_present, rng)
+            total += lanes * len(is_present)
+    effects = yield from _stage("clamping units", total, side_by_side(list(works.values()), workers))
+    return dict(zip(works, effects, strict=True))
 
 
 def _stretch(labels: Labels, text: list[Chapter], steps: int) -> tuple[int, ModelState, npt.NDArray[np.bool_]] | None:
@@ -193,9 +197,9 @@ def saturation(model: LanguageModel, counts: Counts) -> tuple[Saturation, ...]:
     return tuple(result)
 
 
-def gate_habits(model: LanguageModel, ids: Ids) -> Generator[Progress, None, tuple[Saturation, ...]]:
+def gate_habits(model: LanguageModel, ids: Ids, workers: int = 1) -> Generator[Progress, None, tuple[Saturation, ...]]:
     """How often each gate is shut and open over a whole text, and nothing else."""
     yield Progress("reading the text", 0.0)
-    text, _ = _read(model, ids, (0, len(ids)), model.initial_state(1))
-    counts = yield from _stage("counting", len(ids), count_units(model, text))
+    text, _ = _read(model, ids, (0, len(ids)), model.initial_state(1), workers)
+    counts = yield from _stage("counting", len(ids), count_units(model, text, workers))
     return saturation(model, np.concatenate(counts))

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from charlm.inspection.labels import Labels
+from charlm.inspection.parallel import side_by_side
 from charlm.inspection.statistics import (
     BINS,
     MOST_LEVELS,
@@ -47,20 +48,18 @@ class Ranking:
         return best
 
 
-def rank(model: LanguageModel, chapters: Sequence[Chapter], labels: Labels) -> Generator[int, None, Ranking]:
+def rank(model: LanguageModel, chapters: Sequence[Chapter], labels: Labels, workers: int = 1) -> Generator[int, None, Ranking]:
     """Rank every unit against every feature over `chapters`, which are traced twice: to count, and to sum."""
-    counts = yield from count_units(model, chapters)
+    counts = yield from count_units(model, chapters, workers)
     label_counts = count_labels(chapters, labels)
-    tables = [torch.from_numpy(mid_ranks(count)).to(model.device) for count in counts]
+    tables = [torch.from_numpy(mid_ranks(count)).float().to(model.device) for count in counts]
     label_tables = [mid_ranks(count) for count in label_counts]
     sums = [np.zeros((len(table), len(label_tables))) for table in tables]
     for chapter in chapters:
         ranks = _label_ranks(labels, chapter, label_tables)  # (F, n)
-        for block in blocks(model, chapter):
-            here = torch.from_numpy(ranks[:, block.positions - chapter.start].T.copy()).to(model.device)  # (n, F)
-            for number, (group, values) in enumerate(zip(groups(model), block.values, strict=True)):
-                sums[number] += (tables[number].gather(1, binned(group, values)) @ here).cpu().numpy()
-            yield len(block.positions)
+        works = [_sum_products(model, part, tables, ranks, chapter.start) for part in chapter.parts()]
+        for some in (yield from side_by_side(works, workers)):
+            sums = [total + more for total, more in zip(sums, some, strict=True)]
     all_sums, all_counts = np.concatenate(sums), np.concatenate(counts)
     columns = [
         effects(all_sums[:, number], all_counts, count, is_graded=feature.is_graded)
@@ -71,17 +70,35 @@ def rank(model: LanguageModel, chapters: Sequence[Chapter], labels: Labels) -> G
 
 def binned(group: Group, values: Tensor) -> Tensor:
     """The bins of a group's `values` `(H, n)`."""
-    return bins_of(group.ranged(values), group.low).contiguous()
+    return bins_of(group.ranged(values), group.low).contiguous().long()  # the lookups that follow go along rows
 
 
-def count_units(model: LanguageModel, chapters: Sequence[Chapter]) -> Generator[int, None, list[Counts]]:
+def _sum_products(
+    model: LanguageModel, part: Chapter, tables: Sequence[Tensor], label_ranks: Floats, start: int
+) -> Generator[int, None, list[Floats]]:
+    """Over a part of the chapter that begins at `start`, the sums `(H, F)` of each group's ranks times the labels'."""
+    sums = [np.zeros((len(table), len(label_ranks))) for table in tables]
+    for block in blocks(model, part):
+        here = torch.from_numpy(label_ranks[:, block.positions - start].T.copy()).float().to(model.device)  # (n, F)
+        for number, (group, values) in enumerate(zip(groups(model), block.values, strict=True)):
+            sums[number] += (tables[number].gather(1, binned(group, values)) @ here).cpu().numpy()
+        yield len(block.positions)
+    return sums
+
+
+def count_units(model: LanguageModel, chapters: Sequence[Chapter], workers: int = 1) -> Generator[int, None, list[Counts]]:
     """How often each unit of each group is in each bin: `(H, BINS)` each."""
+    works = [_count(model, part) for chapter in chapters for part in chapter.parts()]
+    some = yield from side_by_side(works, workers)
+    return [np.sum(same, axis=0) for same in zip(*some, strict=True)]
+
+
+def _count(model: LanguageModel, part: Chapter) -> Generator[int, None, list[Counts]]:
     counts = [torch.zeros(group.size, BINS, dtype=torch.int64, device=model.device) for group in groups(model)]
-    for chapter in chapters:
-        for block in blocks(model, chapter):
-            for group, values, count in zip(groups(model), block.values, counts, strict=True):
-                count.scatter_add_(1, binned(group, values), count.new_ones(1).expand(values.shape))
-            yield len(block.positions)
+    for block in blocks(model, part):
+        for group, values, count in zip(groups(model), block.values, counts, strict=True):
+            count.scatter_add_(1, binned(group, values), count.new_ones(1).expand(values.shape))
+        yield len(block.positions)
     return [count.cpu().numpy() for count in counts]
 
 
@@ -107,11 +124,18 @@ class Confirmation:
     is_too_slow: npt.NDArray[np.bool_]
 
 
-def unit_bins(model: LanguageModel, chapter: Chapter, units: Sequence[int]) -> Generator[int, None, npt.NDArray[np.int64]]:
+def unit_bins(
+    model: LanguageModel, chapter: Chapter, units: Sequence[int], workers: int = 1
+) -> Generator[int, None, npt.NDArray[np.int64]]:
     """The bins of P units, as rows of all groups, at the n characters of `chapter`: `(P, n)`."""
-    bins = np.zeros((len(units), chapter.stop - chapter.start), dtype=np.int64)
-    for block in blocks(model, chapter):
-        bins[:, block.positions - chapter.start] = _rows(model, block.values, units)
+    works = [_bins_of(model, part, units) for part in chapter.parts()]
+    return np.concatenate((yield from side_by_side(works, workers)), axis=1)
+
+
+def _bins_of(model: LanguageModel, part: Chapter, units: Sequence[int]) -> Generator[int, None, npt.NDArray[np.int64]]:
+    bins = np.zeros((len(units), part.stop - part.start), dtype=np.int64)
+    for block in blocks(model, part):
+        bins[:, block.positions - part.start] = _rows(model, block.values, units)
         yield len(block.positions)
     return bins
 
@@ -135,6 +159,7 @@ def confirm(
     signs: Floats,
     rng: np.random.Generator,
     draws: int = DRAWS,
+    workers: int = 1,
 ) -> Generator[int, None, Confirmation]:
     """Test on `chapters` whether unit `units[j]` follows feature j, with the sign it had, more than chance lets it.
 
@@ -142,7 +167,7 @@ def confirm(
     leaves alone how a text repeats itself; the p-values are those of the greatest of all pairs, each against its own mean
     and deviation (Westfall and Young 1993). Without draws they are all 1.
     """
-    counts = yield from _count_some(model, chapters, units)
+    counts = yield from _count_some(model, chapters, units, workers)
     table = mid_ranks(counts)
     label_counts = count_labels(chapters, labels)
     label_tables = [mid_ranks(count) for count in label_counts]
@@ -151,7 +176,7 @@ def confirm(
     observed, null = np.zeros(len(units)), np.zeros((draws, len(units)))
     itself = np.zeros((len(units), longest))
     for chapter in chapters:
-        mine = np.take_along_axis(table, (yield from unit_bins(model, chapter, units)), axis=1)
+        mine = np.take_along_axis(table, (yield from unit_bins(model, chapter, units, workers)), axis=1)
         theirs = _label_ranks(labels, chapter, label_tables)
         observed += (mine * theirs).sum(axis=1)
         edges = np.linspace(0, mine.shape[1], -(-mine.shape[1] // longest) + 1).astype(int)
@@ -167,10 +192,12 @@ def confirm(
     )
 
 
-def _count_some(model: LanguageModel, chapters: Sequence[Chapter], units: Sequence[int]) -> Generator[int, None, Counts]:
+def _count_some(
+    model: LanguageModel, chapters: Sequence[Chapter], units: Sequence[int], workers: int
+) -> Generator[int, None, Counts]:
     counts = np.zeros((len(units), BINS), dtype=np.int64)
     for chapter in chapters:
-        bins = yield from unit_bins(model, chapter, units)
+        bins = yield from unit_bins(model, chapter, units, workers)
         counts += np.stack([np.bincount(row, minlength=BINS) for row in bins])
     return counts
 

@@ -20,9 +20,9 @@ Counts = npt.NDArray[np.int64]
 
 
 def bins_of(values: Tensor, low: float) -> Tensor:
-    """The bin, 0 to BINS - 1, of values from `low` to 1: int64."""
+    """The bin, 0 to BINS - 1, of values from `low` to 1: int16."""
     scale = BINS / (1 - low)
-    return ((values - low) * scale).to(torch.int16).clamp_(0, BINS - 1).long()
+    return ((values - low) * scale).to(torch.int16).clamp_(0, BINS - 1)
 
 
 def mid_ranks(counts: Counts) -> Floats:
@@ -72,5 +72,5 @@ def autocorrelation(label_ranks: Floats, length: int) -> Floats:
 
 def correlation_time(sums: Floats) -> float:
     """After how many characters a label resembles itself by less than 1/e, given its autocorrelation `(length,)`."""
-    below = np.flatnonzero(sums <= sums[0] / np.e)
+    below = np.flatnonzero(sums < sums[0] / np.e)
     return float(below[0] if below.size else len(sums))

@@ -4,7 +4,8 @@ A text is read in chapters, each cut into lanes that are read side by side, so t
 characters. The lanes are no approximation: the state at the head of each is the one that the model carries there.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -82,6 +83,27 @@ class Chapter:
         length, lanes = self.ids.shape
         return self.start + torch.arange(step, step + num_steps)[:, None] + length * torch.arange(lanes)
 
+    def parts(self) -> "list[Chapter]":
+        """The same as several chapters of fewer lanes, for as many threads. How many does not depend on the machine, so that
+        neither do the numbers.
+        """
+        length, lanes = self.ids.shape
+        return [
+            Chapter(
+                start=self.start + group.start * length,
+                stop=min(self.stop, self.start + group.stop * length),
+                ids=self.ids[:, group],
+                heads=stream(self.heads, group),
+            )
+            for group in lane_groups(lanes)
+        ]
+
+
+def lane_groups(lanes: int) -> list[slice]:
+    """The lanes in two groups, or in one where there are few."""
+    middle = (lanes + 1) // 2
+    return [slice(0, middle), slice(middle, lanes)] if lanes > LANES // 2 else [slice(0, lanes)]
+
 
 @dataclass(frozen=True, slots=True)
 class Block:
@@ -93,9 +115,12 @@ class Block:
 
 @torch.inference_mode()
 def chapters(
-    model: LanguageModel, ids: Ids, bounds: tuple[int, int], state: ModelState | None = None
+    model: LanguageModel, ids: Ids, bounds: tuple[int, int], state: ModelState | None = None, workers: int = 1
 ) -> Iterator[tuple[Chapter, ModelState]]:
-    """`ids` from one bound to the other as chapters, each with the state after it; `state` is that of one stream before."""
+    """`ids` from one bound to the other as chapters, each with the state after it; `state` is that of one stream before.
+
+    As many threads as there are `workers` read lanes at a time.
+    """
     state = model.initial_state(1) if state is None else state
     start, end = bounds
     while start < end:
@@ -105,14 +130,14 @@ def chapters(
         flat = np.zeros(length * lanes, dtype=ids.dtype)
         flat[: stop - start] = ids[start:stop]
         block = torch.from_numpy(flat.reshape(lanes, length).T.copy()).to(model.device)  # (T, B)
-        heads = lane_heads(model, block, state)
+        heads = lane_heads(model, block, state, workers)
         last = (stop - start) - length * (lanes - 1)  # characters that the last lane really has
         state = _read(model, block[:last, -1:], stream(heads, slice(lanes - 1, lanes)))
         yield Chapter(start=start, stop=stop, ids=block, heads=heads), state
         start = stop
 
 
-def lane_heads(model: LanguageModel, ids: Tensor, state: ModelState) -> ModelState:
+def lane_heads(model: LanguageModel, ids: Tensor, state: ModelState, workers: int = 1) -> ModelState:
     """The state before each lane's first character, for lanes `(T, B)` that follow one another after `state`.
 
     A relay: all lanes are read side by side, each from where the lane before it would have ended, as far as the last round
@@ -124,19 +149,23 @@ def lane_heads(model: LanguageModel, ids: Tensor, state: ModelState) -> ModelSta
     heads = tuple(
         tuple(torch.cat([part, part.new_zeros(lanes - 1, part.shape[1])]) for part in cell_state) for cell_state in state
     )
-    stepper = Stepper(model)
-    for _ in range(ROUNDS):
-        before, heads = heads, _passed_on(heads, *_lap(stepper, ids, heads))
-        if _is_close(before, heads):
-            return heads
+    stepper, groups_of = Stepper(model), lane_groups(lanes)
+    with ThreadPoolExecutor(workers) as pool:
+        for _ in range(ROUNDS):
+            laps = list(pool.map(lambda group: _lap(stepper, ids[:, group], stream(heads, group)), groups_of))  # noqa: B023
+            ends, kept = _joined([end for end, _ in laps]), _joined([keep for _, keep in laps])
+            before, heads = heads, _passed_on(heads, ends, kept)
+            if _is_close(before, heads):
+                return heads
     for lane in range(1, lanes):
         end = _read(model, ids[:, lane - 1 : lane], stream(heads, slice(lane - 1, lane)))
-        for parts, ends in zip(heads, end, strict=True):
-            for part, value in zip(parts, ends, strict=True):
+        for parts, last in zip(heads, end, strict=True):
+            for part, value in zip(parts, last, strict=True):
                 part[lane] = value[0]
     return heads
 
 
+@torch.inference_mode()
 def _lap(stepper: Stepper, ids: Tensor, state: ModelState) -> tuple[ModelState, ModelState]:
     """The state of every lane after `ids` `(T, B)`, and how much of each number in the one before is kept in it."""
     kept = tuple(
@@ -150,6 +179,11 @@ def _lap(stepper: Stepper, ids: Tensor, state: ModelState) -> tuple[ModelState, 
                 if name in cell.keepers:
                     part.mul_(gates[cell.gate_names.index(cell.keepers[name])])
     return state, kept
+
+
+def _joined(states: Sequence[ModelState]) -> ModelState:
+    """The streams of several states, one after the other."""
+    return tuple(tuple(torch.cat(parts) for parts in zip(*layer, strict=True)) for layer in zip(*states, strict=True))
 
 
 def _named(cell: Cell, parts: State) -> Iterator[tuple[str, Tensor]]:

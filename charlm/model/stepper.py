@@ -29,7 +29,7 @@ def layer_clamps(model: LanguageModel, held: Sequence[HeldUnit]) -> LayerClamps:
         if each.part not in (None, *parts):
             message = f"--clamp {each.layer}:{each.unit}:{each.part}: a {model.config.cell.upper()} has no {each.part}"
             raise UsageError(message, f"hold its {parts[-1]}")
-        unit, value = torch.tensor([each.unit], device=model.device), torch.tensor([each.value], device=model.device)
+        unit, value = torch.tensor([each.unit], device=model.device), model.head.weight.new_tensor([each.value])
         clamps[each.layer].append(Clamp(each.part or parts[-1], slice(None), unit, value))
     return clamps
 

@@ -1,0 +1,165 @@
+"""What the tests of inspection share: the recurrence written out by hand, whole traces, and a model whose latch is known."""
+
+import itertools
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+
+from charlm.config import ModelConfig
+from charlm.inspection.features import Feature
+from charlm.inspection.trace import Chapter, blocks, chapters, groups
+from charlm.model.language_model import LanguageModel
+from charlm.text.vocab import Ids, Vocab
+
+SIGNALS = {"lstm": ("c", "h", "i", "f", "o", "g"), "gru": ("h", "r", "z", "n"), "rnn": ("h",)}
+
+T = TypeVar("T")
+
+
+def finished(work: Generator[Any, None, T]) -> T:
+    """What a generator returns at its end."""
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            return end.value
+
+
+def random_ids(number: int, vocab_size: int = 13, seed: int = 0, dtype: str = "uint8") -> Ids:
+    return np.random.default_rng(seed).integers(0, vocab_size, number).astype(dtype)
+
+
+def letters(vocab_size: int) -> Vocab:
+    """The first symbols of the alphabet."""
+    return Vocab(kind="char", symbols=tuple(range(ord("a"), ord("a") + vocab_size)), start=0)
+
+
+def sigmoid(x: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-x))
+
+
+@dataclass
+class Walk:
+    """What one stream did: by (layer, signal) `(N, H)`, and the logits after each character `(N, V)`."""
+
+    signals: dict[tuple[int, str], np.ndarray]
+    logits: np.ndarray
+
+    def nats(self, ids: Ids) -> np.ndarray:
+        """What each of `ids` but the first cost: `(N - 1,)`."""
+        scores = self.logits[np.arange(len(ids) - 1), ids[1:].astype(int)]
+        return np.log(np.exp(self.logits[: len(ids) - 1]).sum(axis=1)) - scores
+
+
+def walk(model: LanguageModel, ids: Sequence[int], held: Mapping[tuple[int, str, int], Any] | None = None) -> Walk:
+    """One character, one layer, one gate at a time, in float64, from zero. `held[layer, part, unit]` is a value or `(N,)`."""
+    cell, size = model.config.cell, model.config.hidden_size
+    weights = {name: value.detach().double().numpy() for name, value in model.named_parameters()}
+    names = {"lstm": "ifgo", "gru": "rzn", "rnn": "h"}[cell]
+    held = {key: np.broadcast_to(values, len(ids)) for key, values in (held or {}).items()}
+    signals = {(layer, name): np.zeros((len(ids), size)) for layer in range(len(model.layers)) for name in SIGNALS[cell]}
+    logits = np.zeros((len(ids), model.vocab_size))
+    state = [{part: np.zeros(size) for part in "hc"} for _ in model.layers]
+    for t, symbol in enumerate(ids):
+        x = weights["embedding.weight"][int(symbol)]
+        for layer, now in enumerate(state):
+
+            def clamp(part: str, values: np.ndarray, layer: int = layer, t: int = t) -> np.ndarray:
+                for unit in range(size):
+                    if (layer, part, unit) in held:
+                        values[unit] = held[layer, part, unit][t]
+                return values
+
+            w = {key.rpartition(".")[2]: value for key, value in weights.items() if key.startswith(f"cells.{layer}.")}
+            from_input = np.split(w["weight_ih_l0"] @ x + w["bias_ih_l0"], len(names))
+            from_past = np.split(w["weight_hh_l0"] @ now["h"] + w["bias_hh_l0"], len(names))
+            total = {name: one + other for name, one, other in zip(names, from_input, from_past, strict=True)}
+            gates = {}
+            if cell == "lstm":
+                gates = {name: sigmoid(total[name]) for name in "ifo"} | {"g": np.tanh(total["g"])}
+                now["c"] = clamp("c", gates["f"] * now["c"] + gates["i"] * gates["g"])
+                now["h"] = clamp("h", gates["o"] * np.tanh(now["c"]))
+            elif cell == "gru":
+                gates = {name: sigmoid(total[name]) for name in "rz"}
+                gates["n"] = np.tanh(from_input[2] + gates["r"] * from_past[2])
+                now["h"] = clamp("h", (1 - gates["z"]) * gates["n"] + gates["z"] * now["h"])
+            else:
+                now["h"] = clamp("h", np.tanh(total["h"]))
+            for name in SIGNALS[cell]:
+                signals[layer, name][t] = gates[name] if name in gates else now[name]
+            x = now["h"]
+        logits[t] = weights["head.weight"] @ x + weights["head.bias"]
+    return Walk(signals, logits)
+
+
+def read(model: LanguageModel, ids: Ids) -> list[Chapter]:
+    """The whole text's chapters."""
+    return [chapter for chapter, _ in chapters(model, ids, (0, len(ids)))]
+
+
+def traced(model: LanguageModel, text: Sequence[Chapter]) -> dict[tuple[int, str], torch.Tensor]:
+    """By (layer, signal) the values `(N, H)` of adjoining chapters; every place comes once."""
+    start, stop = text[0].start, text[-1].stop
+    found = [torch.full((stop - start, group.size), torch.nan, dtype=model.head.weight.dtype) for group in groups(model)]
+    places = []
+    for chapter in text:
+        for block in blocks(model, chapter):
+            places += block.positions.tolist()
+            for values, part in zip(found, block.values, strict=True):
+                values[torch.from_numpy(block.positions - start)] = part.t()
+    assert sorted(places) == list(range(start, stop))
+    return {(group.layer, group.signal): values for group, values in zip(groups(model), found, strict=True)}
+
+
+def given(name: str, levels: np.ndarray, *, is_graded: bool = False) -> Feature:
+    """A feature whose labels are known, for the text that has as many characters."""
+    return Feature(name=name, description="", is_graded=is_graded, label=lambda text: levels[: len(text)])
+
+
+MODES = Vocab(kind="char", symbols=tuple(map(ord, "[]ab\n")), start=4)
+LATCH, MUTE = 3, 5
+LEANING = 0.65
+
+
+def mode_text(number: int, seed: int = 0) -> str:
+    """A text of two modes: [ begins one in which a is commoner than b, ] the other, in which b is; about 45 characters each."""
+    rng = np.random.default_rng(seed)
+    text: list[str] = []
+    for mode in itertools.cycle([True, False]):
+        length = int(rng.integers(25, 65))
+        common, rare = "ab" if mode else "ba"
+        text += "[" if mode else "]"
+        text += [common if lucky else rare for lucky in rng.random(length) < LEANING]
+        if len(text) >= number:
+            return "".join(text[:number])
+    raise AssertionError
+
+
+def latch_model(hidden_size: int) -> LanguageModel:
+    """An LSTM written by hand, which predicts `mode_text` as well as can be.
+
+    Unit LATCH is 1 since a [ and -1 since a ], and all that the head reads but for whispers; unit MUTE reaches nothing.
+    """
+    config = ModelConfig(cell="lstm", embedding_size=6, hidden_size=hidden_size, num_layers=1)
+    model = LanguageModel.initialised(config, len(MODES), torch.Generator().manual_seed(100))
+    opening, closing = MODES.encode("[]").tolist()
+    gate = {name: number * hidden_size + LATCH for number, name in enumerate("ifgo")}
+    with torch.no_grad():
+        model.embedding.weight.copy_(torch.eye(len(MODES), 6))
+        w, u = model.cells[0].input_weights[0], model.cells[0].past_weights[0]
+        b_input, b_past = model.cells[0].input_weights[1], model.cells[0].past_weights[1]
+        for row in gate.values():
+            w[row], u[row], b_input[row], b_past[row] = 0, 0, 0, 0
+        for symbol, sign in ((opening, 1), (closing, -1)):
+            w[gate["i"], symbol], w[gate["f"], symbol], w[gate["g"], symbol] = 40, -40, sign * 20
+        b_input[gate["i"]], b_input[gate["f"]], b_input[gate["o"]] = -20, 20, 20
+        u[:, [LATCH, MUTE]] = 0
+        model.head.weight.mul_(0.02)
+        lean = np.log(LEANING / (1 - LEANING)) / 2 / np.tanh(1)
+        model.head.weight[:, LATCH] = torch.tensor([-2.0, 2.0, lean, -lean, 0.0])
+        model.head.weight[:, MUTE] = 0
+        model.head.bias.copy_(torch.tensor([-4.8, -4.8, 0.0, 0.0, -9.0]))
+    return model

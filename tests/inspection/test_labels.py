@@ -1,0 +1,105 @@
+"""The labels of a text, however it is cut."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from charlm.inspection import labels as labels_module
+from charlm.inspection.features import FEATURES, from_regex, missing
+from charlm.inspection.labels import Labels, characters
+from charlm.inspection.statistics import MOST_LEVELS
+from charlm.text.vocab import Vocab
+from tests.conftest import AUSTEN
+from tests.inspection import reference
+
+TEXT = AUSTEN.read_text(encoding="utf-8")[3000:5000]
+CHARS = Vocab(kind="char", symbols=tuple(sorted(set(map(ord, TEXT)))), start=0)
+BYTES = Vocab(kind="byte", symbols=tuple(range(256)), start=10)
+IDS = CHARS.encode(TEXT)
+NEAR = [FEATURES[name] for name in ("word_start", "position_in_word", "column", "capital_run", "next_is_newline")]
+NEAR.append(from_regex("the", r"the\b"))
+WHOLE = [feature.label(TEXT) for feature in NEAR]
+
+
+@contextmanager
+def small_volumes() -> Iterator[Labels]:
+    """Volumes of 100 characters, with as much around them as a line and a word need."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, size in {"VOLUME": 100, "BEFORE": 160, "AFTER": 20}.items():
+            patch.setattr(labels_module, name, size)
+        yield Labels(IDS, CHARS, NEAR)
+
+
+@given(st.lists(st.tuples(st.integers(0, 2000), st.integers(0, 400)), min_size=1, max_size=6))
+def test_any_cut_of_a_text_in_volumes_is_that_of_the_whole(cuts):
+    """Wherever one looks, and in what order, the labels are those of the text labelled in one go."""
+    with small_volumes() as labels:
+        for start, size in cuts:
+            stop = min(2000, start + size)
+            found = labels.between(start, stop)
+            assert len(labels._volumes) <= 2
+            for whole, label in zip(WHOLE, found, strict=True):
+                assert label.dtype == np.int64
+                np.testing.assert_array_equal(label, whole[start:stop])
+
+
+def test_the_whole_text_in_volumes_is_the_whole_text():
+    """Joined from all volumes at once, no character is lost or comes twice."""
+    with small_volumes() as labels:
+        for whole, label in zip(WHOLE, labels.between(0, 2000), strict=True):
+            np.testing.assert_array_equal(label, whole)
+
+
+def test_some_features_labels_are_those_among_all():
+    """`only` gives the same text's labels in the order that is asked, whether or not they are known yet, and none for none."""
+    for look_before in (True, False):
+        every = Labels(IDS, CHARS, NEAR)
+        expected = every.between(50, 250) if look_before else Labels(IDS, CHARS, NEAR).between(50, 250)
+        some = every.only([4, 0, 5])
+        assert [feature.name for feature in some.features] == ["next_is_newline", "word_start", "the"]
+        for label, number in zip(some.between(50, 250), (4, 0, 5), strict=True):
+            np.testing.assert_array_equal(label, expected[number])
+        assert every.only([]).between(50, 250) == []
+
+
+def test_a_byte_vocabularys_characters_are_its_bytes():
+    """There are as many labels as bytes; those of ASCII are what they are as characters."""
+    text = 'She said "no" – “né” (7)\n'
+    ids = BYTES.encode(text)
+    assert characters(BYTES, ids).encode("latin-1") == text.encode()
+    features = [FEATURES[name] for name in ("word_start", "digit", "inside_parentheses", "inside_double_quotes")]
+    found = Labels(ids, BYTES, features).between(0, len(ids))
+    for feature, label in zip(features, found, strict=True):
+        assert len(label) == len(text.encode())
+        np.testing.assert_array_equal(label[:13], feature.label(text)[:13])
+
+
+def test_characters_are_those_of_the_text():
+    """A character vocabulary gives its text back."""
+    assert characters(CHARS, IDS) == TEXT
+
+
+def test_what_is_higher_than_the_highest_level_counts_as_that():
+    """Levels stay within MOST_LEVELS, however long a line is, and are counted each."""
+    ids = reference.random_ids(5000)
+    tall = Labels(ids, reference.letters(13), [FEATURES["column"], FEATURES["digit"]])
+    column, _ = levels = tall.between(0, 5000)
+    np.testing.assert_array_equal(column, np.minimum(np.arange(1, 5001), MOST_LEVELS - 1))
+    counts = Labels.counts(levels)
+    assert counts.shape == (2, MOST_LEVELS)
+    assert counts[0].tolist() == [0] + [1] * (MOST_LEVELS - 2) + [5000 - MOST_LEVELS + 2]
+    assert counts[1][0] == 5000
+
+
+def test_what_is_missing_is_what_the_features_say_of_the_halves():
+    """The reasons are those for the labels of the two stretches that are given."""
+    labels = Labels(IDS, CHARS, list(FEATURES.values()))
+    found = labels.missing((0, 900), (900, 2000))
+    expected = [missing(feature, feature.label(TEXT)[:900], feature.label(TEXT)[900:]) for feature in FEATURES.values()]
+    assert found == expected
+    assert None in found
+    assert "not in the text" in found

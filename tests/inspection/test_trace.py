@@ -1,0 +1,183 @@
+"""The trace against the model itself and against the recurrence written out by hand, however the text is cut."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+
+from charlm.config import ModelConfig
+from charlm.inspection import trace
+from charlm.inspection.trace import chapters, group_of, groups, lane_heads, unit_of
+from charlm.model.language_model import LanguageModel
+from charlm.text.vocab import Ids
+from tests.conftest import CELLS, LAYERS, new_model
+from tests.inspection.reference import SIGNALS, random_ids, read, traced, walk
+
+SMALL = {"CHAPTER": 50, "LANES": 4, "BLOCK": 3, "WINDOW": 5}
+LENGTHS = (1, 3, 49, 50, 51, 137)  # shorter than the lanes, one chapter all but and just, no multiple of anything
+TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-10}
+
+each_cell = pytest.mark.parametrize("cell", CELLS)
+
+
+def cut(monkeypatch: pytest.MonkeyPatch, **sizes: int) -> None:
+    for name, size in {**SMALL, **sizes}.items():
+        monkeypatch.setattr(trace, name, size)
+
+
+def forwards_own(model: LanguageModel, ids: Ids) -> list[torch.Tensor]:
+    """Each layer's h `(N, H)`, through the fused kernels in one go."""
+    x = model.embedding(torch.from_numpy(ids.astype(np.int64))).unsqueeze(1)
+    found = []
+    with torch.inference_mode():
+        for cell in model.layers:
+            x, _ = cell(x, cell.initial_state(1))
+            found.append(x[:, 0])
+    return found
+
+
+@pytest.mark.parametrize("number", LENGTHS)
+@pytest.mark.parametrize("layers", LAYERS)
+@each_cell
+def test_traced_h_is_the_forwards_own(cell, layers, number, monkeypatch):
+    """Every layer's h, the state carried through the whole text, is what the model computes for its own logits."""
+    cut(monkeypatch)
+    model, ids = new_model(cell, layers), random_ids(number)
+    found = traced(model, read(model, ids))
+    for layer, expected in enumerate(forwards_own(model, ids)):
+        torch.testing.assert_close(found[layer, "h"], expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("layers", [1, 3])
+@each_cell
+def test_every_signal_is_that_of_the_recurrence_by_hand(cell, layers, dtype, monkeypatch):
+    """c, h and all gates equal a step-by-step loop: within 1e-10 in float64, within 1e-4 in float32."""
+    cut(monkeypatch)
+    model, ids = new_model(cell, layers).to(dtype), random_ids(137, dtype="uint16")
+    found, expected = traced(model, read(model, ids)), walk(model, ids).signals
+    assert set(found) == set(expected)
+    for key, values in found.items():
+        np.testing.assert_allclose(values.numpy(), expected[key], atol=TOLERANCE[dtype], rtol=0)
+
+
+@pytest.mark.parametrize(
+    "sizes",
+    [{"BLOCK": 1}, {"BLOCK": 1000}, {"LANES": 1}, {"LANES": 50}, {"LANES": 7}, {"CHAPTER": 1}, {"CHAPTER": 1000}, {"WINDOW": 1}],
+    ids=str,
+)
+def test_how_the_text_is_cut_changes_nothing(sizes, monkeypatch):
+    """Blocks, lanes, chapters and windows of any size trace the same values."""
+    model, ids = new_model("lstm", 2).double(), random_ids(137)
+    expected = traced(model, read(model, ids))
+    cut(monkeypatch, **sizes)
+    torch.testing.assert_close(traced(model, read(model, ids)), expected, atol=1e-12, rtol=0)
+
+
+@each_cell
+def test_a_text_read_in_two_parts_is_the_text_read_whole(cell, monkeypatch):
+    """What comes after a chapter is the state that the next part begins with, wherever the parts meet."""
+    cut(monkeypatch)
+    model, ids = new_model(cell, 2).double(), random_ids(137)
+    whole = walk(model, ids).signals
+    for middle in (1, 50, 77, 136):
+        first = list(chapters(model, ids, (0, middle)))
+        second = list(chapters(model, ids, (middle, len(ids)), first[-1][1]))
+        assert [chapter.start for chapter, _ in second] == list(range(middle, len(ids), SMALL["CHAPTER"]))
+        for key, values in traced(model, [chapter for chapter, _ in second]).items():
+            np.testing.assert_allclose(values.numpy(), whole[key][middle:], atol=1e-12)
+        for chapter, state in (*first, *second):
+            for layer, parts in enumerate(state):
+                np.testing.assert_allclose(parts[0][0], whole[layer, "h"][chapter.stop - 1], atol=1e-12)
+
+
+def counter(cell: str) -> LanguageModel:
+    """A model whose first units keep all they ever had and go on counting: no relay brings their heads to rest early."""
+    model = new_model(cell, 2).double()
+    keeper = {"lstm": slice(7, 10), "gru": slice(7, 10)}[cell]
+    with torch.no_grad():
+        for layer in model.layers:
+            layer.fused.bias_ih_l0[keeper] = 20.0
+            if cell == "lstm":
+                layer.fused.weight_hh_l0.mul_(6)
+                layer.fused.bias_ih_l0[0:3] = layer.fused.bias_ih_l0[14:17] = 5.0
+    return model
+
+
+@pytest.mark.parametrize("rounds", [0, 1, 2, 8])
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_the_heads_of_lanes_are_what_the_model_carries_there(cell, rounds, monkeypatch):
+    """Also of counters that never forget, and where the relay is given no time to settle."""
+    monkeypatch.setattr(trace, "ROUNDS", rounds)
+    model, ids, lanes = counter(cell), random_ids(153), 9
+    expected = walk(model, ids).signals
+    block = torch.from_numpy(ids.reshape(lanes, -1).T.copy())
+    with torch.inference_mode():
+        heads = lane_heads(model, block, model.initial_state(1))
+    for layer, parts in enumerate(heads):
+        for name, part in zip("hc", parts, strict=False):
+            before = expected[layer, name][len(block) - 1 : -1 : len(block)]
+            np.testing.assert_allclose(part[1:].numpy(), before, rtol=1e-11, atol=1e-11)
+            assert not part[0].any()
+    if cell == "lstm":
+        assert heads[0][1].max() > 20
+
+
+def test_the_relay_and_the_slow_way_agree_in_float32(monkeypatch):
+    """Where the relay settles, its heads are those of lanes read one after the other."""
+    model, block = new_model("lstm", 2), torch.from_numpy(random_ids(640).reshape(64, 10).T.copy())
+    found = []
+    for rounds in (trace.ROUNDS, 0):
+        monkeypatch.setattr(trace, "ROUNDS", rounds)
+        with torch.inference_mode():
+            found.append(lane_heads(model, block, model.initial_state(1)))
+    torch.testing.assert_close(*found, atol=1e-5, rtol=1e-5)
+
+
+@each_cell
+def test_signals_keep_to_their_ranges(cell):
+    """Gates lie between 0 and 1, all else (c as tanh(c)) between -1 and 1, also where weights are large; `low` says which."""
+    model, ids = new_model(cell, 2), random_ids(200)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(20)
+    found = traced(model, read(model, ids))
+    for group in groups(model):
+        values = group.ranged(found[group.layer, group.signal])
+        assert group.low == (0 if group.signal in "iforz" else -1)
+        assert group.low <= values.min() <= values.max() <= 1
+        is_c = group.signal == "c"
+        assert torch.equal(values, found[group.layer, group.signal].tanh() if is_c else found[group.layer, group.signal])
+
+
+@pytest.mark.parametrize("layers", LAYERS)
+@each_cell
+def test_rows_and_units_name_each_other(cell, layers):
+    """Every row of all groups' rows is one unit, every unit one row; there are none beyond."""
+    all_groups = groups(new_model(cell, layers))
+    assert [(group.layer, group.signal) for group in all_groups] == list(itertools.product(range(layers), SIGNALS[cell]))
+    total = sum(group.size for group in all_groups)
+    units = [unit_of(all_groups, row) for row in range(total)]
+    assert len(set(units)) == total
+    for row, unit in enumerate(units):
+        assert sum(group.size for group in all_groups[: group_of(all_groups, unit)]) + unit.unit == row
+    with pytest.raises(IndexError):
+        unit_of(all_groups, total)
+
+
+def test_a_large_vocabulary_is_traced_as_a_small_one():
+    """Ids of two and of four bytes are read as they are."""
+    config = ModelConfig(cell="gru", embedding_size=5, hidden_size=7, num_layers=1)
+    model = LanguageModel.initialised(config, 300, torch.Generator().manual_seed(0)).double()
+    ids = random_ids(80, 300, dtype="uint16")
+    expected = walk(model, ids).signals[0, "h"]
+    for dtype in ("uint16", "uint32", "int64"):
+        found = traced(model, read(model, ids.astype(dtype)))[0, "h"]
+        np.testing.assert_allclose(found.numpy(), expected, atol=1e-12)
+
+
+def test_no_text_is_no_chapter():
+    """Nothing between the bounds gives nothing."""
+    model = new_model("rnn", 1)
+    assert list(chapters(model, random_ids(9), (4, 4))) == []
