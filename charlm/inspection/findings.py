@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 VERDICTS = {
-    "used": "confirmed, and clamping the unit raises the loss where the feature is present more than clamping 95 % of "
-    "comparable units does",
+    "used": "confirmed, and however the unit is clamped the loss rises more than for 95 % of comparable units, where the feature "
+    "is present and where it is absent counting half each",
     "confirmed": "the same sign in the second half, p <= 0.05, and 0.05 or more above the baselines",
     "correlated": "the feature's best unit in the first half of the text, and nothing more",
 }  # the strongest first

@@ -66,22 +66,29 @@ def intervene(
 
 
 def _judge(rises: Floats, is_present: npt.NDArray[np.bool_], rng: np.random.Generator) -> Effect:
-    present, absent = rises[is_present].mean(axis=0), rises[~is_present].mean(axis=0)  # (2, K) each; the unit itself is first
-    lesser = int(present[:, 0].argmin())
-    delta = Delta(present=float(present[lesser, 0]), absent=float(absent[lesser, 0]))
+    """From rises in loss `(n, 2 clamps, K)`, the unit's own first.
+
+    Both sides of the feature count half: a switch held at its mean is taken for one of its two positions, and by which of the
+    two is chance, so that the loss may rise only where the feature is present, or only where it is absent.
+    """
+    present, absent = rises[is_present].mean(axis=0), rises[~is_present].mean(axis=0)  # (2, K) each
+    both = (present + absent) / 2
+    lesser = int(both[:, 0].argmin())
     if rises.shape[2] - 1 >= LEAST_CONTROLS:
-        is_used = all((row[0] > row[1:]).mean() >= BETTER_THAN and row[0] > 0 for row in present)
+        is_used = all((row[0] > row[1:]).mean() >= BETTER_THAN and row[0] > 0 for row in both)
     else:
         is_used = all(_lowest(rises[:, clamp, 0], is_present, rng) > 0 for clamp in range(2))
-    return Effect(delta=delta, is_used=is_used)
+    return Effect(delta=Delta(present=float(present[lesser, 0]), absent=float(absent[lesser, 0])), is_used=is_used)
 
 
 def _lowest(rises: Floats, is_present: npt.NDArray[np.bool_], rng: np.random.Generator) -> float:
-    """The lower end of the block-bootstrap 99 % interval of the mean of `rises` `(n,)` where the feature is present."""
-    sums = np.array([part.sum() for part in np.array_split(np.where(is_present, rises, 0), RESAMPLED_BLOCKS)])
-    counts = np.array([part.sum() for part in np.array_split(is_present, RESAMPLED_BLOCKS)])
+    """The lower end of the block-bootstrap 99 % interval of the mean of `rises` `(n,)`, both sides of the feature half each."""
     drawn = rng.integers(0, RESAMPLED_BLOCKS, (RESAMPLES, RESAMPLED_BLOCKS))
-    means = sums[drawn].sum(axis=1) / np.maximum(counts[drawn].sum(axis=1), 1)
+    means = np.zeros(RESAMPLES)
+    for side in (is_present, ~is_present):
+        sums = np.array([part.sum() for part in np.array_split(np.where(side, rises, 0), RESAMPLED_BLOCKS)])
+        counts = np.array([part.sum() for part in np.array_split(side, RESAMPLED_BLOCKS)])
+        means += sums[drawn].sum(axis=1) / np.maximum(counts[drawn].sum(axis=1), 1) / 2
     return float(np.percentile(means, LOWEST_PERCENT))
 
 

@@ -1,0 +1,181 @@
+"""Is truth that was planted found, and is nothing found where there is nothing?
+
+    python -m benchmarks.planted [--texts quotes depth column mode] [--seeds 3] [--null 40]
+
+Planted: texts whose hidden variable is known (quotes, nesting depth, the column of lines of one width, a mode that a rare
+symbol switches far back). A small model is trained to near the text's entropy; the best unit for the hidden variable must
+have a confirmed AUROC over 0.95 (|Spearman| over 0.9 where the variable is graded) and the verdict "used". Null: models of
+independent characters, and models never trained, half of the seeds each; 2 of 40 may report a confirmed unit.
+"""
+
+import argparse
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from benchmarks.machine import describe_machine
+from charlm.config import End, ModelConfig, TrainConfig
+from charlm.evaluation import surprisals, total
+from charlm.inspection.examine import examine
+from charlm.inspection.features import FEATURES, Feature, from_regex
+from charlm.inspection.findings import Finding, Report
+from charlm.model.language_model import LanguageModel
+from charlm.text.streams import Streams
+from charlm.text.vocab import Ids, Vocab, code_points
+from charlm.training.loop import Trainer, train
+
+HELD_OUT = 60_000  # characters that the models have not seen
+
+
+def hidden_state(rng: np.random.Generator, length: int, opens: str, closes: str, mean_gap: float) -> str:
+    """Letters in which what follows an x, y or z, says whether `opens` or `closes` came last; either may be far back."""
+    pieces, size, inside = [], 0, False
+    while size < length:
+        letters = rng.choice(list("abcdefghijklmnx"), int(rng.geometric(1 / mean_gap)) + 3)
+        follows = "y" if inside else "z"
+        pieces.append("".join(letters).replace("x", "x" + follows) + (closes if inside else opens))
+        size += len(pieces[-1])
+        inside = not inside
+    return "".join(pieces)[:length]
+
+
+def nested(rng: np.random.Generator, length: int) -> str:
+    """Brackets up to 6 deep with a letter between; the deeper, the likelier the next one closes."""
+    depth, pieces = 0, []
+    letters = rng.choice(list("abcd"), length)
+    closes = rng.random(length)
+    for letter, chance in zip(letters.tolist(), closes.tolist(), strict=True):
+        step = -1 if chance < depth / 6 else 1
+        depth += step
+        pieces.append(letter + ("(" if step > 0 else ")"))
+    return "".join(pieces)[:length]
+
+
+def lines(rng: np.random.Generator, length: int, width: int = 30) -> str:
+    """Independent letters in lines of one width, so that only counting tells where a line ends."""
+    letters = rng.choice(list("abcdef "), (length // (width + 1) + 1, width))
+    return "".join("".join(row) + "\n" for row in letters.tolist())[:length]
+
+
+def independent(rng: np.random.Generator, length: int) -> str:
+    """Characters that do not depend on one another, of every kind that features ask for."""
+    return "".join(rng.choice(list('abcdeAB 01"().\n'), length, p=[0.1] * 5 + [0.05] * 10).tolist())
+
+
+@dataclass(frozen=True, slots=True)
+class Planted:
+    """A text with a hidden variable, the feature that reads it, and what it takes to learn it."""
+
+    text: Callable[[np.random.Generator, int], str]
+    feature: Feature
+    hidden_size: int
+    steps: int
+    learning_rate: float = 1e-2
+
+
+PLANTED = {
+    "quotes": Planted(lambda rng, n: hidden_state(rng, n, '"', '"', 40), FEATURES["inside_double_quotes"], 12, 1500),
+    "depth": Planted(nested, FEATURES["bracket_depth"], 12, 1500),
+    "column": Planted(lines, FEATURES["column"], 12, 3000),
+    "mode": Planted(lambda rng, n: hidden_state(rng, n, "<", ">", 150), from_regex("mode", r"<[^>]*"), 12, 2500),
+}
+
+
+def encoded(text: str) -> tuple[Ids, Vocab]:
+    """A text's ids and its own vocabulary."""
+    vocab = Vocab.from_counts(np.bincount(code_points(text), minlength=128), "char")
+    return vocab.encode(text), vocab
+
+
+def trained(ids: Ids, vocab: Vocab, hidden_size: int, steps: int, learning_rate: float, seed: int) -> LanguageModel:
+    """A small LSTM after `steps` steps of 16 streams and 96 characters."""
+    shape = ModelConfig(embedding_size=8, hidden_size=hidden_size, dropout=0.0)
+    model = LanguageModel.initialised(shape, len(vocab), torch.Generator().manual_seed(seed))
+    config = TrainConfig(batch_size=16, seq_len=96, learning_rate=learning_rate, seed=seed, precision="fp32")
+    streams = Streams.fitted(ids, config.batch_size, config.seq_len, seed)
+    trainer = Trainer.fresh(model, config, End(max_steps=steps), "fp32", streams.batch_size)
+    for _ in train(trainer, streams, ids[:2], elapsed=time.monotonic):
+        pass
+    return model
+
+
+def found(model: LanguageModel, ids: Ids, vocab: Vocab, features: list[Feature], seed: int = 1) -> Report:
+    """What `inspect-cells` finds, without its progress."""
+    work = examine(model, ids, vocab, features, seed)
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            report: Report = end.value
+            return report
+
+
+def entropy(ids: Ids, hidden: npt.NDArray[np.integer]) -> float:
+    """About the least nats per character that can be had: what the next costs who knows the hidden variable and this one."""
+    _, known = np.unique(np.stack([hidden[:-1], ids[:-1]]), axis=1, return_inverse=True)
+    table = np.zeros((known.max() + 1, int(ids.max()) + 1))
+    np.add.at(table, (known, ids[1:].astype(np.int64)), 1)
+    seen = table[table > 0]
+    rows = np.broadcast_to(table.sum(axis=1, keepdims=True), table.shape)[table > 0]
+    return float(-(seen * np.log(seen / rows)).sum() / seen.sum())
+
+
+def plant(name: str, seed: int, train_characters: int = 400_000) -> tuple[Finding, float, float]:
+    """Train on a planted text; the finding for its hidden variable on text that was held out, the loss there, the entropy."""
+    planted = PLANTED[name]
+    text = planted.text(np.random.default_rng([seed, 0]), train_characters + HELD_OUT)
+    ids, vocab = encoded(text)
+    model = trained(ids[:train_characters], vocab, planted.hidden_size, planted.steps, planted.learning_rate, seed)
+    held_out = ids[train_characters:]
+    (finding,) = found(model, held_out, vocab, [planted.feature]).findings
+    least = entropy(held_out, planted.feature.label(vocab.decode(held_out)).astype(np.int64))
+    return finding, total(surprisals(model, held_out)).nats_per_character, least
+
+
+def null(seed: int, characters: int = 40_000, steps: int = 150) -> list[Finding]:
+    """What is confirmed where there is nothing: even seeds, a model of independent characters; odd ones, one never trained,
+    over a text that has everything.
+    """
+    rng = np.random.default_rng([seed, 1])
+    text = independent(rng, characters) if seed % 2 == 0 else hidden_state(rng, characters, '"', '"', 60)
+    ids, vocab = encoded(text)
+    model = trained(ids, vocab, 32, steps if seed % 2 == 0 else 0, 1e-2, 1000 + seed)
+    report = found(model, ids, vocab, list(FEATURES.values()), seed)
+    return [finding for finding in report.findings if finding.verdict != "correlated"]
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--texts", nargs="*", default=list(PLANTED))
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--null", type=int, default=40)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    print(describe_machine())
+    for name in options.texts:
+        for seed in range(1, options.seeds + 1):
+            began = time.monotonic()
+            got, loss, least = plant(name, seed)
+            delta = f"{got.delta_nats.present:+.3f} where present" if got.delta_nats else "not clamped"
+            print(
+                f"{name:8} seed {seed}: {got.unit} {got.statistic} {got.score:+.3f}, confirmed {got.confirmed_score:+.3f}, "
+                f"p {got.p_value:.3f}, gain {got.baseline_gain:+.2f}, {delta}: {got.verdict}; "
+                f"loss {loss:.3f}, entropy {least:.3f}  ({time.monotonic() - began:.0f} s)",
+                flush=True,
+            )
+    wrong = 0
+    for seed in range(options.null):
+        confirmed = null(seed)
+        wrong += bool(confirmed)
+        for each in confirmed:
+            print(f"null seed {seed}: {each}", flush=True)
+    print(f"null: {wrong} of {options.null} seeds report a confirmed unit")
+
+
+if __name__ == "__main__":
+    main()
