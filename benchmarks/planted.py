@@ -12,6 +12,7 @@ import argparse
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +29,7 @@ from charlm.text.streams import Streams
 from charlm.text.vocab import Ids, Vocab, code_points
 from charlm.training.loop import Trainer, train
 
+NOVEL = Path("data/austen.txt")
 HELD_OUT = 60_000  # characters that the models have not seen
 
 
@@ -87,14 +89,18 @@ PLANTED = {
 
 def encoded(text: str) -> tuple[Ids, Vocab]:
     """A text's ids and its own vocabulary."""
-    vocab = Vocab.from_counts(np.bincount(code_points(text), minlength=128), "char")
+    vocab = Vocab.from_counts(np.bincount(code_points(text)), "char")
     return vocab.encode(text), vocab
 
 
-def trained(ids: Ids, vocab: Vocab, hidden_size: int, steps: int, learning_rate: float, seed: int) -> LanguageModel:
-    """A small LSTM after `steps` steps of 16 streams and 96 characters."""
+def new_model(vocab: Vocab, hidden_size: int, seed: int) -> LanguageModel:
+    """An LSTM that has learned nothing yet."""
     shape = ModelConfig(embedding_size=8, hidden_size=hidden_size, dropout=0.0)
-    model = LanguageModel.initialised(shape, len(vocab), torch.Generator().manual_seed(seed))
+    return LanguageModel.initialised(shape, len(vocab), torch.Generator().manual_seed(seed))
+
+
+def trained(model: LanguageModel, ids: Ids, steps: int, learning_rate: float, seed: int) -> LanguageModel:
+    """`model` after `steps` steps of 16 streams and 96 characters."""
     config = TrainConfig(batch_size=16, seq_len=96, learning_rate=learning_rate, seed=seed, precision="fp32")
     streams = Streams.fitted(ids, config.batch_size, config.seq_len, seed)
     trainer = Trainer.fresh(model, config, End(max_steps=steps), "fp32", streams.batch_size)
@@ -129,7 +135,8 @@ def plant(name: str, seed: int, train_characters: int = 400_000) -> tuple[Findin
     planted = PLANTED[name]
     text = planted.text(np.random.default_rng([seed, 0]), train_characters + HELD_OUT)
     ids, vocab = encoded(text)
-    model = trained(ids[:train_characters], vocab, planted.hidden_size, planted.steps, planted.learning_rate, seed)
+    new = new_model(vocab, planted.hidden_size, seed)
+    model = trained(new, ids[:train_characters], planted.steps, planted.learning_rate, seed)
     held_out = ids[train_characters:]
     (finding,) = found(model, held_out, vocab, [planted.feature]).findings
     least = entropy(held_out, planted.feature.label(vocab.decode(held_out)).astype(np.int64))
@@ -137,13 +144,18 @@ def plant(name: str, seed: int, train_characters: int = 400_000) -> tuple[Findin
 
 
 def null(seed: int, characters: int = 40_000, steps: int = 150) -> list[Finding]:
-    """What is confirmed where there is nothing: even seeds, a model of independent characters; odd ones, one never trained,
-    over a text that has everything.
+    """What is confirmed where there is nothing: even seeds, a model of independent characters; odd ones, one that was never
+    trained, over a novel.
     """
     rng = np.random.default_rng([seed, 1])
-    text = independent(rng, characters) if seed % 2 == 0 else hidden_state(rng, characters, '"', '"', 60)
-    ids, vocab = encoded(text)
-    model = trained(ids, vocab, 32, steps if seed % 2 == 0 else 0, 1e-2, 1000 + seed)
+    if seed % 2 == 0:
+        ids, vocab = encoded(independent(rng, characters))
+        model = trained(new_model(vocab, 32, 1000 + seed), ids, steps, 1e-2, seed)
+    else:
+        novel = NOVEL.read_text(encoding="utf-8")
+        start = int(rng.integers(len(novel) - characters))
+        ids, vocab = encoded(novel[start : start + characters])
+        model = new_model(vocab, 32, 1000 + seed)
     report = found(model, ids, vocab, list(FEATURES.values()), seed)
     return [finding for finding in report.findings if finding.verdict != "correlated"]
 

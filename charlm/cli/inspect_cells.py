@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 DEFAULT = InspectConfig()
 MOST_UNITS = 64  # in a page
 PAGE_CHARACTERS = 20_000
-LEAST_CHARACTERS = 2_000
 EPILOG = "Verdicts, the strongest first. " + " ".join(f"{verdict.upper()}: {meaning}." for verdict, meaning in VERDICTS.items())
 
 
@@ -142,8 +141,8 @@ def _read(
             file=sys.stderr,
         )
         ids = ids[: config.max_characters]
-    if len(ids) < LEAST_CHARACTERS:
-        raise TextError(f"{source} has {len(ids)} characters to look at", f"give a text of {LEAST_CHARACTERS:,} or more")
+    if not len(ids):
+        raise TextError(f"{source} has no characters to look at", "give a text that has some")
     return ids, source
 
 
@@ -156,16 +155,15 @@ def _search(subject: Subject, features: "Sequence[Feature]") -> "Report":
 
 def _print_report(subject: Subject, report: "Report", *, json: bool, is_table: bool) -> None:
     """The findings as JSON, or as a table with the best units in colour below it, each once."""
-    from charlm.display.terminal import visible
-    from charlm.display.units import as_record, show_findings
+    from charlm.display.units import as_record, describe_left_out, show_findings
 
     if json:
         options.print_json({"findings": [as_record(found) for found in report.findings]})
     if json or not is_table:
         return
     show_findings(sys.stdout, report.findings)
-    for name, why in report.left_out:
-        print(f"left out: {visible(name)} ({why})", file=sys.stderr)
+    for line in describe_left_out(report.left_out):
+        print(line, file=sys.stderr)
     best = {(found.unit.layer, found.unit.unit): found for found in reversed(report.findings)}
     chosen = sorted(best.values(), key=report.findings.index)[: subject.config.top]
     _show(subject, [(found.unit.layer, found.unit.unit, found.unit.signal) for found in chosen], report.findings)
@@ -218,6 +216,7 @@ def _write_page(
     """The page: the units that were asked for, those of the findings, then the first others, 64 in all."""
     from charlm.display.html import page
     from charlm.display.terminal import visible
+    from charlm.display.units import describe_left_out
     from charlm.files import write_atomically
     from charlm.inspection.views import Viewer
 
@@ -227,7 +226,7 @@ def _write_page(
     units = list(dict.fromkeys(unit for unit in (*wanted, *found, *others) if unit[1] < has))[:MOST_UNITS]
     viewer = Viewer(subject.model, subject.vocab, subject.ids)
     notes = [f"Text: {source}, {report.num_characters:,} characters; shown are the first {PAGE_CHARACTERS:,}."]
-    notes += [f"Left out: {name} ({why})" for name, why in report.left_out]
+    notes += describe_left_out(report.left_out)
     text = page(
         title=title,
         passage=viewer.passage(0, PAGE_CHARACTERS),

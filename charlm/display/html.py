@@ -21,9 +21,8 @@ import numpy as np
 import numpy.typing as npt
 
 from charlm.display.terminal import visible
-from charlm.inspection.findings import VERDICTS, Finding, Passage, Saturation, Snippet, UnitView
+from charlm.inspection.findings import VERDICTS, Finding, Passage, Saturation, Snippet, UnitView, low
 
-SIGNED = frozenset("chgn")  # from -1 to 1; the other signals are gates, from 0 to 1
 STEPS = 254  # an even number, so that the middle of a range is itself a step
 NOT_A_NUMBER = 255
 BARS = 50
@@ -61,11 +60,6 @@ def page(
             "block": base64.b64encode(zlib.compress(block, 6)).decode("ascii"),
         },
     )
-
-
-def low(signal: str) -> float:
-    """The least value that a signal of this name takes; the greatest is 1."""
-    return -1.0 if signal in SIGNED else 0.0
 
 
 def quantised(values: npt.NDArray[np.floating[Any]], least: float) -> npt.NDArray[np.uint8]:

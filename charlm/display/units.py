@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from charlm.display.terminal import ColouredText, Ramp, visible
-from charlm.inspection.findings import Finding, Passage, Saturation, UnitView
+from charlm.inspection.findings import Finding, Passage, Saturation, UnitView, low
 
 NAMES = {"auroc": "AUROC", "spearman": "Spearman"}
 VERDICT_STYLES = {"used": "bold", "confirmed": "", "correlated": "dim"}
@@ -38,6 +38,12 @@ def as_record(finding: Finding) -> dict[str, Any]:
         "delta_nats": {"present": delta.present if delta else None, "absent": delta.absent if delta else None},
         "verdict": finding.verdict,
     }
+
+
+def describe_left_out(left_out: Sequence[tuple[str, str]]) -> list[str]:
+    """Which features were left out, one line for each reason."""
+    reasons = dict.fromkeys(why for _, why in left_out)
+    return [f"left out, {why}: " + ", ".join(visible(name) for name, its in left_out if its == why) for why in reasons]
 
 
 def show_findings(file: TextIO, findings: Sequence[Finding]) -> None:
@@ -72,17 +78,17 @@ def show_unit(file: TextIO, view: UnitView, signal: str, passage: Passage, ramp:
     """A legend, then the passage with each character coloured by the unit's signal."""
     row = view.signals.index(signal)
     values = view.values[row]
-    low = -1.0 if signal in ("c", "h", "g", "n") else 0.0
-    screen = ColouredText(file, low, 1.0, ramp)
+    least = low(signal)
+    screen = ColouredText(file, least, 1.0, ramp)
     console = Console(file=file, highlight=False, markup=False, emoji=False, soft_wrap=True)
     console.print(Text(f"unit {view.layer}:{view.unit}  {name_of(signal)}", style="bold"), end="")
     if finding is not None:
         score = f"{NAMES[finding.statistic]} {finding.score:+.3f}, held out {finding.confirmed_score:+.3f}"
         console.print(Text(f"  {visible(finding.feature)}: {finding.verdict}, {score}"), end="")
     console.print()
-    share = f"above {(low + 1) / 2:g} for {view.share_on[row]:.0%} of the time"
+    share = f"above {(least + 1) / 2:g} for {view.share_on[row]:.0%} of the time"
     file.write(
-        f"{low:g} {screen.legend()} 1, {share}; characters {passage.start:,} to {passage.start + len(passage.pieces):,}\n\n"
+        f"{least:g} {screen.legend()} 1, {share}; characters {passage.start:,} to {passage.start + len(passage.pieces):,}\n\n"
     )
     for piece, value in zip(passage.pieces, values, strict=True):
         screen.write(piece, [float(value)] * len(piece))

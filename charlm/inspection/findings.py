@@ -13,11 +13,19 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 VERDICTS = {
-    "used": "confirmed, and however the unit is clamped the loss rises more than for 95 % of comparable units, where the feature "
-    "is present and where it is absent counting half each",
+    "used": "confirmed, and clamping the unit, in either of two ways, raises the loss more than it does for 95 % of comparable "
+    "units, where the feature is present and where it is absent counting half each",
     "confirmed": "the same sign in the second half, p <= 0.05, and 0.05 or more above the baselines",
     "correlated": "the feature's best unit in the first half of the text, and nothing more",
 }  # the strongest first
+
+
+SIGNED = ("c", "h", "g", "n")  # signals from -1 to 1; the other gates are from 0 to 1
+
+
+def low(signal: str) -> float:
+    """The least value that a signal of this name takes, c as tanh(c); the greatest is 1."""
+    return -1.0 if signal in SIGNED else 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

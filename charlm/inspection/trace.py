@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from charlm.inspection.findings import UnitId
+from charlm.inspection.findings import UnitId, low
 from charlm.model.cells import Cell, State
 from charlm.model.language_model import LanguageModel, ModelState
 from charlm.model.stepper import Stepper
@@ -37,7 +37,7 @@ class Group:
     @property
     def low(self) -> float:
         """The least value it takes, c as tanh(c); the greatest is 1."""
-        return 0.0 if self.signal in ("i", "f", "o", "r", "z") else -1.0
+        return low(self.signal)
 
     def ranged(self, values: Tensor) -> Tensor:
         """`values` as they are ranked and shown, from `low` to 1: tanh(c) for c."""

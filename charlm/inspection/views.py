@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from charlm.inspection.findings import Finding, Passage, Snippet, UnitView
+from charlm.inspection.findings import Finding, Passage, Snippet, UnitView, low
 from charlm.inspection.statistics import Floats
 from charlm.inspection.trace import Chapter, blocks, chapters, groups, stream
 from charlm.model.language_model import LanguageModel, ModelState, next_symbol_nats
@@ -77,7 +77,7 @@ class Viewer:
         """Everything about some units, each a (layer, unit), with their values between two bounds."""
         views = []
         for (layer, unit), (signals, values) in zip(units, self.values(units), strict=True):
-            lows = [next(group.low for group in groups(self.model) if group.signal == signal) for signal in signals]
+            lows = [low(signal) for signal in signals]
             views.append(
                 UnitView(
                     layer=layer,
@@ -85,10 +85,10 @@ class Viewer:
                     signals=signals,
                     values=values[:, slice(*bounds)],
                     histogram=np.stack(
-                        [np.histogram(row, HISTOGRAM_BINS, (low, 1.0))[0] for row, low in zip(values, lows, strict=True)]
+                        [np.histogram(row, HISTOGRAM_BINS, (least, 1.0))[0] for row, least in zip(values, lows, strict=True)]
                     ),
                     snippets=tuple(self.snippets(row) for row in values),
-                    share_on=np.array([(row > (low + 1) / 2).mean() for row, low in zip(values, lows, strict=True)]),
+                    share_on=np.array([(row > (least + 1) / 2).mean() for row, least in zip(values, lows, strict=True)]),
                     findings=tuple(found for found in findings if (found.unit.layer, found.unit.unit) == (layer, unit)),
                 )
             )
