@@ -72,12 +72,15 @@ def inspect_cells(
     if signal is not None and not units:
         raise UsageError("--signal was given without --show", "name a unit, as in --show 0:12 --signal f")
     features = _features(feature or [])
-    for target in (html, save_activations):
+    for option, target in (("--html", html), ("--save-activations", save_activations)):
+        if target is not None and target.is_dir():
+            raise UsageError(f"{option} {target} is a folder", "give the name of a file")
         if target is not None and not target.parent.is_dir():
-            raise UsageError(f"{target} cannot be written: there is no folder {target.parent}", "make it first")
+            raise UsageError(f"{option} {target} cannot be written: there is no folder {target.parent}", "make it first")
     path, model, card = options.find_and_open(checkpoint, device, 1)  # torch's own threads: ours are the workers
     for layer, unit in units:
         check_unit("--show", layer, unit, card.model)
+    _check_signal(signal, model)
     ids, source = _read(text, path, card, CorpusConfig(symbols=card.vocab.kind, encoding=encoding), unknown, config)
     subject = Subject(model=model, vocab=card.vocab, ids=ids, config=config, workers=threads or os.cpu_count() or 1)
     is_look = bool(units or gates or save_activations)
@@ -93,6 +96,14 @@ def inspect_cells(
         _show_units(subject, units, signal)
     if gates and not json:
         _show_gates(subject)
+
+
+def _check_signal(signal: str | None, model: "LanguageModel") -> None:
+    from charlm.inspection.trace import groups
+
+    names = dict.fromkeys(group.signal for group in groups(model))
+    if signal not in (None, *names):
+        raise UsageError(f"--signal is {signal!r}, which this model has not", f"choose one of {', '.join(names)}")
 
 
 def _features(own: list[str]) -> "list[Feature]":
@@ -155,15 +166,15 @@ def _search(subject: Subject, features: "Sequence[Feature]") -> "Report":
 
 def _print_report(subject: Subject, report: "Report", *, json: bool, is_table: bool) -> None:
     """The findings as JSON, or as a table with the best units in colour below it, each once."""
-    from charlm.display.units import as_record, describe_left_out, show_findings
+    from charlm.display.units import as_record, describe_gaps, show_findings
 
+    for line in describe_gaps(report):
+        print(line, file=sys.stderr)
     if json:
         options.print_json({"findings": [as_record(found) for found in report.findings]})
     if json or not is_table:
         return
     show_findings(sys.stdout, report.findings)
-    for line in describe_left_out(report.left_out):
-        print(line, file=sys.stderr)
     best = {(found.unit.layer, found.unit.unit): found for found in reversed(report.findings)}
     chosen = sorted(best.values(), key=report.findings.index)[: subject.config.top]
     _show(subject, [(found.unit.layer, found.unit.unit, found.unit.signal) for found in chosen], report.findings)
@@ -172,12 +183,8 @@ def _print_report(subject: Subject, report: "Report", *, json: bool, is_table: b
 def _show_units(subject: Subject, units: list[tuple[int, int]], signal: str | None) -> None:
     from charlm.inspection.trace import groups
 
-    names = [group.signal for group in groups(subject.model)]
-    if signal is not None and signal not in names:
-        raise UsageError(
-            f"--signal is {signal!r}, which this model has not", f"choose one of {', '.join(dict.fromkeys(names))}"
-        )
-    _show(subject, [(*unit, signal or names[0]) for unit in units], ())
+    first = groups(subject.model)[0].signal
+    _show(subject, [(*unit, signal or first) for unit in units], ())
 
 
 def _show(subject: Subject, chosen: list[tuple[int, int, str]], findings: "Sequence[Finding]") -> None:
@@ -216,7 +223,7 @@ def _write_page(
     """The page: the units that were asked for, those of the findings, then the first others, 64 in all."""
     from charlm.display.html import page
     from charlm.display.terminal import visible
-    from charlm.display.units import describe_left_out
+    from charlm.display.units import describe_gaps
     from charlm.files import write_atomically
     from charlm.inspection.views import Viewer
 
@@ -226,7 +233,7 @@ def _write_page(
     units = list(dict.fromkeys(unit for unit in (*wanted, *found, *others) if unit[1] < has))[:MOST_UNITS]
     viewer = Viewer(subject.model, subject.vocab, subject.ids)
     notes = [f"Text: {source}, {report.num_characters:,} characters; shown are the first {PAGE_CHARACTERS:,}."]
-    notes += describe_left_out(report.left_out)
+    notes += describe_gaps(report)
     text = page(
         title=title,
         passage=viewer.passage(0, PAGE_CHARACTERS),

@@ -77,6 +77,9 @@ def sample(
     from charlm.text.vocab import with_start
 
     clamps = layer_clamps(model, held) if held else None
+    places = [(each.layer, each.unit, each.part or model.layers[each.layer].parts[-1]) for each in held]
+    if twice := [place for place in places if places.count(place) > 1]:
+        raise UsageError("--clamp holds {}:{}:{} twice".format(*twice[0]), "hold it at one value")
     if seed is None:
         seed = secrets.randbelow(2**31)
         if config.temperature > 0:

@@ -113,7 +113,7 @@ class ColouredText:
     def legend(self) -> str:
         """The steps from the least to the greatest, as they are shown."""
         if not self.is_coloured:
-            return BLOCKS[1:]
+            return BLOCKS
         with self.console.capture() as capture:
             self.console.print(Segments([Segment(" ", style) for style in self.styles]), end="")
         return capture.get()

@@ -9,10 +9,14 @@ from rich.table import Table
 from rich.text import Text
 
 from charlm.display.terminal import ColouredText, Ramp, visible
-from charlm.inspection.findings import Finding, Passage, Saturation, UnitView, low
+from charlm.inspection.findings import Finding, Passage, Report, Saturation, UnitView, low
 
 NAMES = {"auroc": "AUROC", "spearman": "Spearman"}
 VERDICT_STYLES = {"used": "bold", "confirmed": "", "correlated": "dim"}
+COLUMNS = (
+    "score in the first half of the text, again in the second; p: by chance; gain: over the baselines; "
+    "Δ: rise in loss, nats/char, when clamped, where the feature is here and where it is not"
+)
 PLOT_ROWS, PLOT_COLUMNS = 8, 24
 SHADES = " ·∘○●"
 
@@ -40,10 +44,12 @@ def as_record(finding: Finding) -> dict[str, Any]:
     }
 
 
-def describe_left_out(left_out: Sequence[tuple[str, str]]) -> list[str]:
-    """Which features were left out, one line for each reason."""
-    reasons = dict.fromkeys(why for _, why in left_out)
-    return [f"left out, {why}: " + ", ".join(visible(name) for name, its in left_out if its == why) for why in reasons]
+def describe_gaps(report: Report) -> list[str]:
+    """Which features were left out and which were not tested, one line for each reason."""
+    gaps = [(f"left out, {why}", name) for name, why in report.left_out]
+    gaps += [("not tested, too slow for a text of this length", name) for name in report.too_slow]
+    reasons = dict.fromkeys(why for why, _ in gaps)
+    return [f"{reason}: " + ", ".join(visible(name) for why, name in gaps if why == reason) for reason in reasons]
 
 
 def show_findings(file: TextIO, findings: Sequence[Finding]) -> None:
@@ -51,21 +57,21 @@ def show_findings(file: TextIO, findings: Sequence[Finding]) -> None:
     console = Console(file=file, highlight=False, markup=False, emoji=False)
     if not console.is_terminal:
         console.width = 100  # so that a pipe gets whole rows
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), collapse_padding=True, pad_edge=False)
-    table.add_column("feature", overflow="fold")
+    table = Table(box=box.SIMPLE_HEAD, padding=0, show_edge=False, caption=COLUMNS, caption_justify="left")
+    table.add_column("feature", overflow="fold", min_width=12)
     table.add_column("unit", no_wrap=True)
-    for name in ("score", "held out", "p", "gain", "Δ here", "Δ else"):
+    for name in ("score", "again", "p", "gain", "Δ here", "Δ else"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
     for found in findings:
         delta = found.delta_nats
         cells = [
             visible(found.feature),
-            f"{found.unit.layer}:{found.unit.unit} {name_of(found.unit.signal)}",
+            f"{found.unit.layer}:{found.unit.unit} {found.unit.signal}",
             f"{found.score:+.3f}",
             f"{found.confirmed_score:+.3f}",
-            f"{found.p_value:.3f}",
-            f"{found.baseline_gain:+.2f}",
+            f"{found.p_value:.3f}".removeprefix("0"),
+            f"{found.baseline_gain:+.2f}".replace("0.", "."),
             f"{delta.present:+.3f}" if delta else "",
             f"{delta.absent:+.3f}" if delta else "",
             found.verdict,
@@ -107,7 +113,11 @@ def show_gates(file: TextIO, gates: Sequence[Saturation]) -> None:
         for left, right in zip(gate.left, gate.right, strict=True):
             counts[round(float(right) * PLOT_ROWS)][round(float(left) * PLOT_COLUMNS)] += 1
         most = max(max(row) for row in counts)
-        for number in range(PLOT_ROWS, -1, -1):
+        for number in range(COLUMNS = (
+    "score in the first half of the text, again in the second; p: by chance; gain: over the baselines; "
+    "Δ: rise in loss, nats/char, when clamped, where the feature is here and where it is not"
+)
+PLOT_ROWS, -1, -1):
             edge = {PLOT_ROWS: "1 open ┤", 0: "     0 ┤"}.get(number, "       │")
             dots = "".join(SHADES[_shade(count, most)] for count in counts[number])
             file.write(f"{edge}{dots.rstrip()}\n")

@@ -51,7 +51,7 @@ def examine(
     labels, left_out = _present(Labels(ids, vocab, features), halves)
     if not labels.features:
         habits = yield from gate_habits(model, ids, workers)
-        return Report(findings=(), left_out=tuple(left_out), saturation=habits, num_characters=len(ids))
+        return Report(findings=(), left_out=tuple(left_out), too_slow=(), saturation=habits, num_characters=len(ids))
     yield Progress("reading the text", 0.0)
     first, state = _read(model, ids, halves[0], model.initial_state(1), workers)
     second, _ = _read(model, ids, halves[1], state, workers)
@@ -82,7 +82,8 @@ def examine(
         findings.append(finding)
     return Report(
         findings=tuple(sorted(findings, key=lambda finding: (list(VERDICTS).index(finding.verdict), -finding.strength))),
-        left_out=(*left_out, *_too_slow(labels, confirmed)),
+        left_out=tuple(left_out),
+        too_slow=tuple(labels.features[n].name for n in np.flatnonzero(confirmed.is_too_slow).tolist()),
         saturation=saturation(model, ranking.counts),
         num_characters=len(ids),
     )
@@ -91,11 +92,6 @@ def examine(
 def _score(effect: float, feature: Feature) -> float:
     """An effect from -1 to 1 as it is reported: rho, or +-max(AUROC, 1 - AUROC)."""
     return float(effect) if feature.is_graded else float(np.copysign((1 + abs(effect)) / 2, effect))
-
-
-def _too_slow(labels: Labels, confirmed: Confirmation) -> list[tuple[str, str]]:
-    slow = np.flatnonzero(confirmed.is_too_slow).tolist()
-    return [(labels.features[n].name, "changes too slowly to be tested in a text this short") for n in slow]
 
 
 def _present(labels: Labels, halves: tuple[Bounds, Bounds]) -> tuple[Labels, list[tuple[str, str]]]:

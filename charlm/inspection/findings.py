@@ -141,9 +141,12 @@ class Progress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """The findings, best first; which features were left out and why; and how often gates are shut and open."""
+    """The findings, best first; which features were left out and why, and which change too slowly for a p-value (theirs is
+    1); how often gates are shut and open.
+    """
 
     findings: tuple[Finding, ...]
     left_out: tuple[tuple[str, str], ...]
+    too_slow: tuple[str, ...]
     saturation: tuple[Saturation, ...]
     num_characters: int

@@ -133,7 +133,7 @@ def test_no_color_is_respected(colours, monkeypatch):
     screen.write("ab", [8.0, 4.0])
     screen.close()
     assert file.getvalue() == "ab\n█▄\n"
-    assert screen.legend() == BLOCKS[1:]
+    assert screen.legend() == BLOCKS
 
 
 def test_lines_break_at_the_terminals_edge(colours, monkeypatch):
