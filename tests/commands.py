@@ -9,9 +9,12 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
+from charlm.checkpoint.model import load_model, save_model
 from charlm.cli.app import main
 from tests.conftest import Result
+from tests.inspection.reference import latch_model, mode_text
 
 TEXT = "the cat sat on the mat.\n" * 20
 TINY = ("--hidden-size", "8", "--embedding-size", "5", "--seq-len", "8", "--batch-size", "4")
@@ -26,6 +29,18 @@ def trained(folder: Path, text: str | bytes = TEXT, *options: str) -> Path:
         main(["train", "t.txt", *SHORT, "--quiet", *options])
     assert left.value.code in (0, None)
     return folder / "checkpoints" / "t"
+
+
+def latch_run(folder: Path) -> Path:
+    """A run whose model is `latch_model`, of 8 units; gives its folder."""
+    run = trained(folder, mode_text(8000), "--embedding-size", "6")
+    _, card = load_model(run / "model.safetensors", torch.device("cpu"))
+    model = latch_model(8)
+    known = len(card.vocab)  # [ ] a b: all that the latch knows but the newline, its last
+    model.embedding.weight.data, model.head.weight.data = model.embedding.weight[:known].data, model.head.weight[:known].data
+    model.head.bias.data = model.head.bias[:known].data
+    save_model(run / "model.safetensors", model, card)
+    return run
 
 
 def is_error(result: Result, status: int, *fragments: str) -> None:

@@ -86,12 +86,12 @@ def show_unit(file: TextIO, view: UnitView, signal: str, passage: Passage, ramp:
     values = view.values[row]
     least = low(signal)
     screen = ColouredText(file, least, 1.0, ramp)
-    console = Console(file=file, highlight=False, markup=False, emoji=False, soft_wrap=True)
-    console.print(Text(f"unit {view.layer}:{view.unit}  {name_of(signal)}", style="bold"), end="")
+    console = Console(file=file, highlight=False, markup=False, emoji=False)
+    head = Text.assemble((f"unit {view.layer}:{view.unit}  {name_of(signal)}", "bold"))
     if finding is not None:
         score = f"{NAMES[finding.statistic]} {finding.score:+.3f}, held out {finding.confirmed_score:+.3f}"
-        console.print(Text(f"  {visible(finding.feature)}: {finding.verdict}, {score}"), end="")
-    console.print()
+        head.append(f"  {visible(finding.feature)}: {finding.verdict}, {score}")
+    console.print(head, soft_wrap=not console.is_terminal)
     share = f"above {(least + 1) / 2:g} for {view.share_on[row]:.0%} of the time"
     file.write(
         f"{least:g} {screen.legend()} 1, {share}; characters {passage.start:,} to {passage.start + len(passage.pieces):,}\n\n"
@@ -113,11 +113,7 @@ def show_gates(file: TextIO, gates: Sequence[Saturation]) -> None:
         for left, right in zip(gate.left, gate.right, strict=True):
             counts[round(float(right) * PLOT_ROWS)][round(float(left) * PLOT_COLUMNS)] += 1
         most = max(max(row) for row in counts)
-        for number in range(COLUMNS = (
-    "score in the first half of the text, again in the second; p: by chance; gain: over the baselines; "
-    "Δ: rise in loss, nats/char, when clamped, where the feature is here and where it is not"
-)
-PLOT_ROWS, -1, -1):
+        for number in range(PLOT_ROWS, -1, -1):
             edge = {PLOT_ROWS: "1 open ┤", 0: "     0 ┤"}.get(number, "       │")
             dots = "".join(SHADES[_shade(count, most)] for count in counts[number])
             file.write(f"{edge}{dots.rstrip()}\n")

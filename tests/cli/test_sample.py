@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.commands import COMMAND, SHORT, TEXT, is_error, on_terminal, trained
+from tests.commands import COMMAND, SHORT, TEXT, is_error, latch_run, on_terminal, trained
 
 SEPARATOR = "\n----------\n"
 
@@ -299,3 +299,69 @@ def test_json_of_a_byte_model_is_valid(charlm, byte_model):
     """Bytes that are no UTF-8 do not break JSON."""
     result = charlm("sample", "-c", byte_model, "-n", "50", "-t", "9", "--seed", "1", "--json")
     assert isinstance(json.loads(result.text)["samples"][0]["text"], str)
+
+
+@pytest.fixture(scope="module")
+def latch(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A model of modes: unit 0:3 is 1 from a [ on, -1 from a ] on."""
+    return str(latch_run(tmp_path_factory.mktemp("latch")))
+
+
+@pytest.mark.parametrize(("value", "ends", "common"), [("1", "]", "a"), ("-1", "[", "b")])
+@pytest.mark.parametrize("number", [1, 3])
+def test_a_clamp_holds_a_mode_open(charlm, latch, number, value, ends, common):
+    """With the unit that holds a mode held, every sample goes on as that mode does, whatever the prompt said."""
+    for prompt in "[]":
+        options = ("-p", prompt, "-n", "1500", "--seed", "3", "--num-samples", str(number), "--clamp", f"0:3={value}")
+        texts = charlm("sample", "-c", latch, *options).text.split(SEPARATOR)
+        assert len(texts) == number
+        for text in texts:
+            assert text[1:].count(ends) > 2 + 2 * text[1:].count("[]".replace(ends, ""))
+            assert text.count(common) > 1.4 * text.count("ab".replace(common, ""))
+
+
+def test_a_clamp_is_of_the_state_and_from_zero(sample):
+    """c is held by default, spaces do not matter, another unit or part gives another text, and -0 is 0."""
+    held = sample("--clamp", "0:7=2.5")
+    assert held.out != sample().out
+    assert held.out == sample("--clamp", "0:7:c=2.5").out == sample("--clamp", " 0:7 = 25e-1 ").out
+    assert len({sample("-n", "500", "--clamp", f"{name}=9").out for name in ("0:7", "0:6", "0:0", "0:7:h")}) == 4
+    assert sample("--clamp", "0:7=0").out == sample("--clamp", "0:7=-0").out
+
+
+def test_with_all_of_h_held_nothing_is_remembered(sample):
+    """With every unit of h held, each character is drawn from one distribution, so that argmax draws one character."""
+    clamps = [word for unit in range(8) for word in ("--clamp", f"0:{unit}:h=0.5")]
+    assert len(set(sample(*clamps, "--argmax").text)) == 1
+    assert len(set(sample(*clamps).text)) > 1
+
+
+BAD_CLAMPS = [
+    *(
+        (text, "LAYER:UNIT")
+        for text in ("", "0:1", "0:1=", "0:1=x", "0:1=nan", "0:1=-inf", "0=1", "0:1:i=1", "-1:0=1", "0:1:=1")
+    ),
+    ("1:0=1", "the layer"),
+    ("0:8=1", "the unit"),
+]
+
+
+@pytest.mark.parametrize(("text", "fragment"), BAD_CLAMPS)
+def test_a_clamp_of_nothing_is_a_usage_error(sample, text, fragment):
+    """A layer, unit or part that there is not, and a value that is no number, are one line and status 2."""
+    is_error(sample("--clamp", text), 2, "--clamp", fragment)
+
+
+@pytest.mark.parametrize("second", ["0:1=2", "0:1:c=1"])
+def test_a_unit_is_held_once(sample, second):
+    """Two values for one unit are a usage error; its c and its h are two things."""
+    is_error(sample("--clamp", "0:1=1", "--clamp", second), 2, "0:1:c twice")
+    assert sample("--clamp", "0:1=1", "--clamp", "0:1:h=1").status == 0
+
+
+@pytest.mark.parametrize("cell", ["gru", "rnn"])
+def test_what_has_no_c_is_held_by_h(charlm, tmp_path: Path, cell):
+    """Of a GRU and an RNN h is held by default, and c is an error that says so."""
+    options = ("-c", str(trained(tmp_path, TEXT, "--cell", cell)), "--seed", "1", "-n", "40", "--clamp")
+    assert charlm("sample", *options, "0:1=1").out == charlm("sample", *options, "0:1:h=1").out
+    is_error(charlm("sample", *options, "0:1:c=1"), 2, "0:1:c", cell.upper())
