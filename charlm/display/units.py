@@ -14,8 +14,8 @@ from charlm.inspection.findings import Finding, Passage, Report, Saturation, Uni
 NAMES = {"auroc": "AUROC", "spearman": "Spearman"}
 VERDICT_STYLES = {"used": "bold", "confirmed": "", "correlated": "dim"}
 COLUMNS = (
-    "score in the first half of the text, again in the second; p: by chance; gain: over the baselines; "
-    "Δ: rise in loss, nats/char, when clamped, where the feature is here and where it is not"
+    "score: first half of the text; again: second; p: against chance; gain: over the\n"
+    "baselines; Δ: rise in loss (nats) when clamped, here: with the feature; else: not"
 )
 PLOT_ROWS, PLOT_COLUMNS = 8, 24
 SHADES = " ·∘○●"
