@@ -14,8 +14,8 @@ from charlm.inspection.findings import Finding, Passage, Report, Saturation, Uni
 NAMES = {"auroc": "AUROC", "spearman": "Spearman"}
 VERDICT_STYLES = {"used": "bold", "confirmed": "", "correlated": "dim"}
 COLUMNS = (
-    "score: first half of the text; again: second; p: against chance; gain: over the\n"
-    "baselines; Δ: rise in loss (nats) when clamped, here: with the feature; else: not"
+    "score: first half of the text; again: second; p: against chance; gain: over\n"
+    "baselines; Δ: rise in loss when clamped, here: with the feature, else: without\n"
 )
 PLOT_ROWS, PLOT_COLUMNS = 8, 24
 SHADES = " ·∘○●"
@@ -57,7 +57,7 @@ def show_findings(file: TextIO, findings: Sequence[Finding]) -> None:
     console = Console(file=file, highlight=False, markup=False, emoji=False)
     if not console.is_terminal:
         console.width = 100  # so that a pipe gets whole rows
-    table = Table(box=box.SIMPLE_HEAD, padding=0, show_edge=False, caption=COLUMNS, caption_justify="left")
+    table = Table(box=box.SIMPLE_HEAD, padding=0, show_edge=False)
     table.add_column("feature", overflow="fold", min_width=12)
     table.add_column("unit", no_wrap=True)
     for name in ("score", "again", "p", "gain", "Δ here", "Δ else"):
@@ -78,6 +78,7 @@ def show_findings(file: TextIO, findings: Sequence[Finding]) -> None:
         ]
         table.add_row(*(Text(cell) for cell in cells), style=VERDICT_STYLES[found.verdict])
     console.print(table)
+    console.print(Text(COLUMNS, style="dim"))
 
 
 def show_unit(file: TextIO, view: UnitView, signal: str, passage: Passage, ramp: Ramp, finding: Finding | None) -> None:
