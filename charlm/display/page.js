@@ -332,6 +332,10 @@ function story(finding) {
   return [...parts, verdictOf(finding)];
 }
 
+function breakable(name) {
+  return name.split(/(?<=_)/).flatMap((part) => [part, el("wbr")]);
+}
+
 function showSnippets() {
   const signal = signalNow();
   $("moments").hidden = !signal.snippets.length;
@@ -427,7 +431,7 @@ function listed(entry, k) {
   ];
   item.classList.add(finding.verdict);
   item.append(
-    el("div", { className: "row" }, el("span", { className: "feature", textContent: finding.feature }), verdictOf(finding)),
+    el("div", { className: "row" }, el("span", { className: "feature" }, ...breakable(finding.feature)), verdictOf(finding)),
     el("div", { className: "bar" }, fill),
     el("div", { className: "row" }, name, el("span", { className: "small number", textContent: scoreOf(finding) })),
     el("dl", {}, ...facts.flatMap(([key, value]) => [el("dt", {}, key), el("dd", { className: "number" }, value)])),

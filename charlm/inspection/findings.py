@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 VERDICTS = {
-    "used": "confirmed, and clamping the unit, in either of two ways, raises the loss more than it does for 95 % of comparable "
-    "units, where the feature is present and where it is absent counting half each",
+    "used": "confirmed, and both held at its mean and at its own values from elsewhere in the text it raises the loss more "
+    "than 95 % of comparable units do, where the feature is present and where it is absent counting half each",
     "confirmed": "the same sign in the second half, p <= 0.05, and 0.05 or more above the baselines",
     "correlated": "the feature's best unit in the first half of the text, and nothing more",
 }  # the strongest first
