@@ -98,3 +98,35 @@ def test_the_approximation_counts_what_it_says():
         lanes = max(1, num_characters // 256)
         assert score.num_characters == (num_characters - 1) // lanes * lanes
         assert score.nats == pytest.approx(score.num_characters * math.log(V), rel=1e-6)
+
+
+def test_lanes_know_what_came_before_them():
+    """For a model that remembers seven characters, lanes that share out all predictions add up to the exact score."""
+    model = new_model("rnn", 1)
+    past = model.layers[0].fused.weight_hh_l0
+    past.data = past.data.mul(3).tril(-1)  # each unit hears from those before it only, so that after seven steps all is gone
+    text = np.random.default_rng(4).integers(0, V, 2049).astype(np.uint8)
+    about, exact = approximate_score(model, text), total(surprisals(model, text))
+    assert about.num_characters == exact.num_characters == 2048
+    assert about.nats == pytest.approx(exact.nats, rel=1e-6)
+
+
+@pytest.mark.parametrize("most", [1, 200, 1000, 1 << 24])
+def test_no_more_logits_are_held_than_may_be(most, monkeypatch):
+    """Whatever the vocabulary, a window of all lanes keeps to the bound, one step at the least, and the score is the same."""
+    model, text = new_model("lstm", 1), np.tile(TEXT, 10)
+    expected, sizes, forward = approximate_score(model, text), [], model.forward
+
+    def counted(ids, state):
+        logits, state = forward(ids, state)
+        sizes.append(logits.numel())
+        return logits, state
+
+    monkeypatch.setattr(model, "forward", counted)
+    monkeypatch.setattr("charlm.evaluation.MOST_LOGITS", most)
+    score = approximate_score(model, text)
+    lanes = len(text) // 256
+    assert max(sizes) <= max(most, lanes * V)
+    assert max(sizes) > min(most, 1000) / 2
+    assert score.num_characters == expected.num_characters
+    assert score.nats == pytest.approx(expected.nats, rel=1e-6)

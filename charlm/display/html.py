@@ -155,6 +155,7 @@ def _unit(unit: UnitView, block: _Block, characters: _Characters) -> Json:
 def _snippet(snippet: Snippet, least: float, block: _Block, characters: _Characters) -> Json:
     return {
         "start": snippet.start,
+        "peak": snippet.peak,
         "pieces": block.integers(characters.of(snippet.pieces)),
         "values": block.bytes_(quantised(snippet.values, least)),
     }

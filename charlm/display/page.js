@@ -339,20 +339,20 @@ function breakable(name) {
 function showSnippets() {
   const signal = signalNow();
   $("moments").hidden = !signal.snippets.length;
-  $("moments-title").textContent = `Where ${named(signal.name)} is highest, in the whole text`;
+  $("moments-title").textContent = `Where ${named(signal.name)} is highest, then where it is lowest`;
   $("snippets").replaceChildren(...signal.snippets.map((snippet) => {
     const words = el("div", { className: "words" });
     const values = bytesAt(snippet.values);
     const made = written(words, integersAt(snippet.pieces), values, now.limit);
     made.forEach((span, t) => (span.title = fixed(valueOf(signal, values[t]))));
-    const [, most] = extremes(values);
-    made[values.indexOf(most)]?.setAttribute("data-peak", "");
+    const most = values[snippet.peak];
+    made[snippet.peak]?.setAttribute("data-peak", "");
     const value = el("b", { textContent: fixed(valueOf(signal, most)) });
     const at = el("div", { className: "at number" }, value, el("br"), `at ${count(snippet.start)} `);
     const place = snippet.start - data.start;
     if (place >= 0 && place < spans.length) {
       const button = el("button", { type: "button", textContent: "show" });
-      button.addEventListener("click", () => move(place + values.indexOf(most)));
+      button.addEventListener("click", () => move(place + snippet.peak));
       at.append(el("br"), button);
     }
     return el("li", {}, at, words);
@@ -376,7 +376,7 @@ function showHistogram() {
     svg("svg", { viewBox: "0 0 100 50", preserveAspectRatio: "none", "aria-hidden": "true" }, ...rects, mark),
     el("div", { className: "ends number" }, ...ends),
   );
-  $("habit-title").textContent = `${named(signal.name)} in the whole text`;
+  $("habit-title").textContent = `How often ${named(signal.name)} is where`;
   $("share").textContent = `Above ${fixed((signal.low + 1) / 2, digits)} for ${percent(signal.shareOn)} of the characters.`;
 }
 

@@ -147,7 +147,7 @@ def _clamp(
         if stretch is not None:
             start, state, is_present = stretch
             ids = torch.from_numpy(labels.ids[start : start + len(is_present) + 1].astype(np.int64)).to(model.device)
-            rng = np.random.default_rng([seed, n])
+            rng = np.random.default_rng([seed, n + 1])
             works[n] = intervene(model, unit_of(groups(model), row), ids, state, is_present, rng)
             total += lanes * len(is_present)
     effects = yield from _stage("clamping units", total, side_by_side(list(works.values()), workers))

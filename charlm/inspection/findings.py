@@ -92,20 +92,24 @@ class Passage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snippet:
-    """A short piece of text from anywhere, with a signal's value at each character: `values` `(len(pieces),)`."""
+    """A short piece of text from anywhere, with a signal's value at each character: `values` `(len(pieces),)`.
+
+    `values[peak]` is what it was chosen for.
+    """
 
     start: int
     pieces: tuple[str, ...]
     values: npt.NDArray[np.float32]
+    peak: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnitView:
-    """All that is shown of one unit: every signal over a passage of n characters, and its habits in the whole text.
+    """All that is shown of one unit: every signal over a passage of n characters, and its habits in more of the text.
 
     `signals` are names, the state first; `values` is `(S, n)`, in [-1, 1] for states and g and n, in [0, 1] for other gates.
-    `histogram[s]` `(BINS,)` counts signal s over that same range in the whole text; `snippets[s]` are passages where signal s
-    is highest, the highest first. `share_on[s]` is the fraction of time it is above the middle of its range.
+    `histogram[s]` `(BINS,)` counts signal s over that same range; `snippets[s]` are passages where signal s is highest, the
+    highest first, then those where it is lowest. `share_on[s]` is the fraction of time it is above the middle of its range.
     """
 
     layer: int

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from charlm.inspection.features import Feature, missing
 from charlm.inspection.statistics import MOST_LEVELS
-from charlm.text.vocab import Ids, Vocab
+from charlm.text.vocab import Ids, Vocab, code_points
 
 VOLUME = 1 << 22  # characters that are labelled at a time: a shorter text is labelled whole
 BEFORE, AFTER = 1 << 16, 1 << 10  # characters read around a volume, so that what began before it is known
@@ -16,9 +16,18 @@ Levels = list[npt.NDArray[np.int64]]
 Bounds = tuple[int, int]
 
 
-def characters(vocab: Vocab, ids: Ids) -> str:
-    """`ids` `(N,)` as N characters: those of a byte vocabulary are the bytes' own numbers."""
-    return bytes(ids.tolist()).decode("latin-1") if vocab.kind == "byte" else vocab.decode(ids)
+def characters(vocab: Vocab, ids: Ids) -> tuple[str, npt.NDArray[np.int64]]:
+    """The text of `ids` `(N,)`, and how many of its characters have been read whole after each: `(N,)`.
+
+    Bytes are read as UTF-8; a byte that is no part of any is a character of its own.
+    """
+    if vocab.kind == "char":
+        return vocab.decode(ids), np.arange(1, len(ids) + 1)
+    text = bytes(ids.tolist()).decode("utf-8", "surrogateescape")
+    codes = code_points(text)
+    is_stray = (codes >= 0xDC80) & (codes <= 0xDCFF)
+    sizes = np.where(is_stray, 1, 1 + (codes >= 0x80) + (codes >= 0x800) + (codes >= 0x10000))
+    return text, np.searchsorted(sizes.cumsum(), np.arange(1, len(ids) + 1), side="right")
 
 
 class Labels:
@@ -43,10 +52,11 @@ class Labels:
                 del self._volumes[next(iter(self._volumes))]
             start = number * VOLUME
             first = max(0, start - BEFORE)
-            text = characters(self.vocab, self.ids[first : start + VOLUME + AFTER])
-            part = slice(start - first, start - first + VOLUME)
+            text, num_read = characters(self.vocab, self.ids[first : start + VOLUME + AFTER])
+            last = num_read[start - first : start - first + VOLUME]  # 0 before the first is whole
             self._volumes[number] = [
-                feature.label(text)[part].clip(0, MOST_LEVELS - 1).astype(np.uint16) for feature in self.features
+                np.concatenate([[0], feature.label(text).clip(0, MOST_LEVELS - 1)])[last].astype(np.uint16)
+                for feature in self.features
             ]
         return self._volumes[number]
 

@@ -51,7 +51,7 @@ def effects(sums: npt.ArrayLike, unit_counts: Counts, label_counts: Counts, *, i
         yes, no = float(label_counts[1:].sum()), float(label_counts[0])
         scale = np.broadcast_to(yes * no / (4 * max(yes + no, 1)), sums.shape)
     scaled: Floats = np.divide(sums, scale, out=np.zeros_like(sums), where=scale > 0)
-    return scaled
+    return scaled.clip(-1, 1)  # sums of products in float32 are right to a millionth or so
 
 
 def rotated(unit_ranks: Floats, label_ranks: Floats, offsets: npt.NDArray[np.int64]) -> Floats:

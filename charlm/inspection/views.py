@@ -18,7 +18,7 @@ from charlm.text.vocab import Ids, Vocab
 VIEWED = 100_000  # characters
 EXPECTED = 5  # of the next characters, the likeliest
 HISTOGRAM_BINS = 50
-SNIPPETS, BEFORE, AFTER = 6, 60, 20  # and the characters before and after the highest one
+SNIPPETS, BEFORE, AFTER = 4, 60, 20  # of each kind, and the characters before and after the one that they are for
 APART = 400  # characters, at least, from one snippet to the next
 
 Floats32 = npt.NDArray[np.float32]
@@ -50,7 +50,7 @@ class Viewer:
         """The characters from `start` on, with what each cost and what the model expected next."""
         stop = min(start + length, len(self.ids))
         steps, lanes = self.chapter.ids.shape
-        lane = min(start // steps, lanes - 1)
+        lane = min(max(start - 1, 0) // steps, lanes - 1)  # of the character before, which says what the first one cost
         begin = lane * steps  # where the state is known
         ids = torch.from_numpy(self.ids[begin:stop].astype(np.int64)).to(self.model.device).unsqueeze(1)
         state, pieces_of = stream(self.chapter.heads, slice(lane, lane + 1)), []
@@ -87,23 +87,26 @@ class Viewer:
                     histogram=np.stack(
                         [np.histogram(row, HISTOGRAM_BINS, (least, 1.0))[0] for row, least in zip(values, lows, strict=True)]
                     ),
-                    snippets=tuple(self.snippets(row) for row in values),
+                    snippets=tuple((*self.snippets(row), *self.snippets(row, -1)) for row in values),
                     share_on=np.array([(row > (least + 1) / 2).mean() for row, least in zip(values, lows, strict=True)]),
                     findings=tuple(found for found in findings if (found.unit.layer, found.unit.unit) == (layer, unit)),
                 )
             )
         return views
 
-    def snippets(self, values: Floats32) -> tuple[Snippet, ...]:
-        """Where `values` `(N,)` are highest, the highest first, none near another."""
+    def snippets(self, values: Floats32, sign: int = 1) -> tuple[Snippet, ...]:
+        """Where `values` `(N,)` are highest, the highest first, none near another; lowest where the sign is -1."""
         found: list[int] = []
-        left = values.copy()
+        left = sign * values
         while len(found) < SNIPPETS and np.isfinite(left).any():
             peak = int(left.argmax())
             found.append(peak)
             left[max(0, peak - APART) : peak + APART] = -np.inf
-        spans = [slice(max(0, peak - BEFORE), min(len(values), peak + AFTER)) for peak in found]
-        return tuple(Snippet(start=self.start + s.start, pieces=self.pieces[s], values=values[s]) for s in spans)
+        spans = [(peak, slice(max(0, peak - BEFORE), min(len(values), peak + AFTER))) for peak in found]
+        return tuple(
+            Snippet(start=self.start + span.start, pieces=self.pieces[span], values=values[span], peak=peak - span.start)
+            for peak, span in spans
+        )
 
     def liveliest(self, values: Floats32, length: int) -> int:
         """Where `length` characters begin, at a line's start, over which `values` `(N,)` vary most."""

@@ -11,7 +11,7 @@ from charlm.cli.app import app
 from charlm.errors import Interrupted
 from tests.commands import COMMAND, SHORT, TEXT, is_error
 
-COMMANDS = ("train", "sample", "eval", "info")
+COMMANDS = ("train", "sample", "inspect-cells", "eval", "info")
 
 WITHOUT_TORCH = """
 import sys
@@ -28,7 +28,15 @@ for line in sys.stdin.read().splitlines():
 def test_help_versions_and_usage_errors_import_no_torch(tmp_path: Path):
     """What needs no torch does not wait for it."""
     good = ["--help", "--version", *(f"{command} {option}" for command in COMMANDS for option in ("--help", "--version"))]
-    wrong = ["train", "train --hidden-size 0 t.txt", "nonsense", "sample --temperature -1", "eval", "train --max-time 5x t"]
+    wrong = [
+        "train",
+        "train --hidden-size 0 t.txt",
+        "nonsense",
+        "sample --temperature -1",
+        "eval",
+        "train --max-time 5x t",
+        "inspect-cells --show 0",
+    ]
     done = subprocess.run(
         [sys.executable, "-c", WITHOUT_TORCH], input="\n".join(good + wrong), capture_output=True, text=True, check=False
     )
@@ -79,6 +87,9 @@ USAGE = [
     ("sample", "--prompt", "a", "--prompt-file", "b"),
     ("sample", "--device", "tpu"),
     ("sample", "--threads", "-1"),
+    ("inspect-cells", "--seed", "-1"),
+    ("inspect-cells", "--unknown", "guess"),
+    ("inspect-cells", "a.txt", "b.txt"),
     ("eval",),
     ("eval", "t.txt", "--json", "--per-character"),
     ("eval", "t.txt", "--unknown", "guess"),
@@ -163,7 +174,7 @@ def test_overwriting_needs_to_be_told_what(charlm):
     is_error(charlm("train", "t.txt", "--overwrite"), 2, "--overwrite", "--out")
 
 
-@pytest.mark.parametrize("command", [("train", "-"), ("sample", "-p", "-"), ("eval", "-")])
+@pytest.mark.parametrize("command", [("train", "-"), ("sample", "-p", "-"), ("eval", "-"), ("inspect-cells", "-")])
 def test_a_closed_standard_input_is_an_empty_one(command, tmp_path):
     """Reading from what was closed is no bug."""
     line = f"exec {sys.executable} -m charlm {' '.join(command)} <&-"

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from charlm.display.html import STEPS, folded, low, page, quantised
-from charlm.inspection.findings import Delta, Finding, Passage, Saturation, Snippet, UnitId, UnitView
+from charlm.display.html import STEPS, folded, page, quantised
+from charlm.inspection.findings import Delta, Finding, Passage, Saturation, Snippet, UnitId, UnitView, low
 from tests.browser import Browser, Tab, installed
 
 HOSTILE = (
@@ -68,7 +68,7 @@ def view(
         signals=signals,
         values=values,
         histogram=rng.integers(0, 900, (len(signals), 1000)),
-        snippets=tuple((Snippet(start=1000, pieces=tuple(text[:9]), values=row[:9]),) for row in values),
+        snippets=tuple((Snippet(start=1000, pieces=tuple(text[:9]), values=row[:9], peak=3),) for row in values),
         share_on=rng.random(len(signals)),
         findings=findings,
     )

@@ -1,5 +1,6 @@
 """The labels of a text, however it is cut."""
 
+import codecs
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -66,21 +67,34 @@ def test_some_features_labels_are_those_among_all():
         assert every.only([]).between(50, 250) == []
 
 
-def test_a_byte_vocabularys_characters_are_its_bytes():
-    """There are as many labels as bytes; those of ASCII are what they are as characters."""
-    text = 'She said "no" – “né” (7)\n'
-    ids = BYTES.encode(text)
-    assert characters(BYTES, ids).encode("latin-1") == text.encode()
-    features = [FEATURES[name] for name in ("word_start", "digit", "inside_parentheses", "inside_double_quotes")]
-    found = Labels(ids, BYTES, features).between(0, len(ids))
-    for feature, label in zip(features, found, strict=True):
-        assert len(label) == len(text.encode())
-        np.testing.assert_array_equal(label[:13], feature.label(text)[:13])
+def test_a_bytes_label_is_that_of_the_last_character_read_whole():
+    """Bytes that are UTF-8 are labelled as their text is, others as characters of their own."""
+    text = 'She said "no" – “né” (7)\n한국 😀'
+    raw = text.encode() + b"\xff(\x80)"
+    ids = np.frombuffer(raw, dtype=np.uint8)
+    found = Labels(ids, BYTES, list(FEATURES.values())).between(0, len(ids))
+    for feature, label in zip(FEATURES.values(), found, strict=True):
+        expected = np.concatenate([[0], feature.label(raw.decode("utf-8", "surrogateescape"))])
+        wholes = [len(raw[:end].decode("utf-8", "surrogateescape")) for end in range(len(raw) + 1)]
+        for end in range(1, len(raw) + 1):
+            if is_whole(raw[:end]):
+                assert label[end - 1] == expected[wholes[end]]
+            else:
+                assert label[end - 1] == (label[end - 2] if end > 1 else 0)
+
+
+def is_whole(raw: bytes) -> bool:
+    """Whether no character of UTF-8 is cut at the end."""
+    decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
+    decoder.decode(raw)
+    return not decoder.getstate()[0]
 
 
 def test_characters_are_those_of_the_text():
-    """A character vocabulary gives its text back."""
-    assert characters(CHARS, IDS) == TEXT
+    """A character vocabulary gives its text back, each character read with its id."""
+    text, num_read = characters(CHARS, IDS)
+    assert text == TEXT
+    assert num_read.tolist() == list(range(1, len(IDS) + 1))
 
 
 def test_what_is_higher_than_the_highest_level_counts_as_that():

@@ -1,0 +1,199 @@
+"""Clamps side by side against the recurrence by hand, one clamp at a time; and what is made of the losses."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+from torch import Tensor
+
+from charlm.config import ModelConfig
+from charlm.inspection import intervention
+from charlm.inspection.findings import UnitId
+from charlm.inspection.intervention import LEAST_CONTROLS, MOST_CONTROLS, Effect, clamped_nats, comparable, intervene
+from charlm.model.cells import CELLS
+from charlm.model.language_model import LanguageModel, ModelState
+from tests.conftest import CELLS as NAMES
+from tests.conftest import new_model
+from tests.inspection.reference import LATCH, MODES, MUTE, SIGNALS, finished, latch_model, mode_text, random_ids, walk
+
+H = 7  # hidden units of `new_model`
+BEFORE, N = 9, 41  # characters before the stretch, and in it
+IDS = random_ids(BEFORE + N + 1, seed=1)
+STRETCH = torch.from_numpy(IDS[BEFORE:].astype(np.int64))
+IS_PRESENT = np.random.default_rng(2).random(N) < 0.3
+
+each_signal = pytest.mark.parametrize(("cell", "signal"), [(cell, signal) for cell in NAMES for signal in SIGNALS[cell]])
+each_part = pytest.mark.parametrize(("cell", "part"), [(cell, part) for cell in NAMES for part in CELLS[cell].parts])
+
+
+def exact_model(cell: str) -> LanguageModel:
+    """Two layers in float64, with weights large enough that a clamp is felt."""
+    model = new_model(cell, 2).double()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(2)
+    return model.requires_grad_(False)
+
+
+@torch.inference_mode()
+def state_before(model: LanguageModel) -> ModelState:
+    """The state of one stream where the stretch begins."""
+    return model(torch.from_numpy(IDS[:BEFORE].astype(np.int64)).unsqueeze(1), model.initial_state(1))[1]
+
+
+def one_by_one(model: LanguageModel, layer: int, part: str, units: list[int], values: np.ndarray) -> np.ndarray:
+    """The loss `(N, K)` over the stretch, each unit held from its beginning on in a walk of its own."""
+    courses = walk(model, IDS).signals[layer, part]
+    losses = []
+    for unit, column in zip(units, values.T, strict=True):
+        held = np.concatenate([courses[:BEFORE, unit], column, [0]])
+        losses.append(walk(model, IDS, {(layer, part, unit): held}).nats(IDS)[BEFORE:])
+    return np.stack(losses, axis=1)
+
+
+@pytest.mark.parametrize("layer", [0, 1])
+@each_part
+def test_a_clamp_to_the_units_own_course_changes_nothing(cell, part, layer):
+    """Held at what it does anyway, every unit leaves the loss at every character as it was."""
+    model = exact_model(cell)
+    free = walk(model, IDS)
+    course = torch.from_numpy(free.signals[layer, part][BEFORE:-1])
+    found = finished(clamped_nats(model, STRETCH, state_before(model), layer, part, torch.arange(H), course))
+    np.testing.assert_allclose(found, np.tile(free.nats(IDS)[BEFORE:, None], H), rtol=0, atol=1e-6)  # losses are float32
+
+
+@pytest.mark.parametrize("layer", [0, 1])
+@each_part
+def test_clamps_in_lanes_are_one_clamp_at_a_time(cell, part, layer):
+    """Any units, one of them twice, at changing values from a state in mid-text: each lane's loss is that by hand."""
+    model, units = exact_model(cell), [2, 6, 2, 0]
+    values = np.random.default_rng(3).uniform(-1.5, 1.5, (N, len(units)))
+    work = clamped_nats(model, STRETCH, state_before(model), layer, part, torch.tensor(units), torch.from_numpy(values))
+    expected = one_by_one(model, layer, part, units, values)
+    np.testing.assert_allclose(finished(work), expected, rtol=0, atol=1e-5)
+    assert np.abs(expected[:, 0] - expected[:, 2]).max() > 0.01
+
+
+@pytest.fixture
+def clamped(monkeypatch) -> list[tuple[str, Tensor, Tensor]]:
+    """What `intervene` clamps: the part, the units and the values."""
+    seen = []
+
+    def spy(model, ids, state, layer, part, units, values) -> Iterator[int]:
+        seen.append((part, units, values))
+        return clamped_nats(model, ids, state, layer, part, units, values)
+
+    monkeypatch.setattr(intervention, "clamped_nats", spy)
+    return seen
+
+
+@pytest.mark.parametrize("layer", [0, 1])
+@each_signal
+def test_a_unit_is_held_at_its_mean_and_at_its_own_course_from_elsewhere(cell, signal, layer, clamped):
+    """Gates through what remembers. What is reported is the rise in loss under the clamp that does less, as found by hand."""
+    model, unit = exact_model(cell), UnitId(layer=layer, unit=3, signal=signal)
+    work = intervene(model, unit, STRETCH, state_before(model), IS_PRESENT, np.random.default_rng(4))
+    effect = finished(work)
+    ((part, units, values),) = clamped
+    assert part == (signal if signal in CELLS[cell].parts else CELLS[cell].parts[-1])
+    assert units[0] == 3
+    assert sorted(units[:H].tolist()) == list(range(H))
+    assert torch.equal(units[:H], units[H:])
+    free = walk(model, IDS)
+    course = free.signals[layer, part][BEFORE:-1, units[:H]]
+    np.testing.assert_allclose(values[:, :H], np.tile(course.mean(axis=0), (N, 1)), atol=1e-12)
+    rolled = [offset for offset in range(N) if np.allclose(values[:, H:], np.roll(course, offset, axis=0), atol=1e-12)]
+    assert len(rolled) == 1
+    assert N // 4 <= rolled[0] <= 3 * N // 4
+    by_hand = one_by_one(model, layer, part, [3, 3], values[:, [0, H]].numpy()) - free.nats(IDS)[BEFORE:, None]
+    sides = np.array([by_hand[IS_PRESENT].mean(axis=0), by_hand[~IS_PRESENT].mean(axis=0)])  # (2 sides, 2 clamps)
+    lesser = sides[:, sides.sum(axis=0).argmin()]
+    np.testing.assert_allclose([effect.delta.present, effect.delta.absent], lesser, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("hidden_size", [8, 40], ids=["few to compare with", "many to compare with"])
+def test_what_the_model_reads_is_used_and_what_it_does_not_read_is_not(hidden_size):
+    """Clamping the latch of a model by hand costs much; clamping a unit that reaches nothing costs exactly nothing."""
+    model, text = latch_model(hidden_size), mode_text(1500)
+    ids = torch.from_numpy(MODES.encode(text).astype(np.int64))
+    inside = np.array([text.rfind("[", 0, t + 1) > text.rfind("]", 0, t + 1) for t in range(len(text) - 1)])
+    effects = {}
+    for unit in (LATCH, MUTE):
+        name = UnitId(layer=0, unit=unit, signal="c")
+        work = intervene(model, name, ids, model.initial_state(1), inside, np.random.default_rng(5))
+        effects[unit] = finished(work)
+    assert effects[LATCH].is_used
+    assert effects[LATCH].delta.present + effects[LATCH].delta.absent > 0.05
+    assert not effects[MUTE].is_used
+    assert max(abs(effects[MUTE].delta.present), abs(effects[MUTE].delta.absent)) < 1e-6
+
+
+@pytest.mark.parametrize("layer", [0, 1])
+def test_units_to_compare_with_are_alike_in_variance_and_in_what_they_add_above(layer):
+    """The nearest are those alike in both, not in one of the two; of many there are 50, of few all, never the unit itself."""
+    config = ModelConfig(cell="gru", embedding_size=5, hidden_size=60, num_layers=2)
+    model = LanguageModel.initialised(config, 13, torch.Generator().manual_seed(0))
+    kind = np.random.default_rng(6).permutation(60) % 4  # 15 units of each
+    loud, strong = torch.from_numpy(kind % 2), torch.from_numpy(kind // 2)
+    noise = torch.randn(200, 60, generator=torch.Generator().manual_seed(1))
+    course = noise * (0.1 + loud) + torch.arange(60)  # a mean is no variance
+    above = model.layers[1].fused.weight_ih_l0 if layer == 0 else model.head.weight
+    with torch.no_grad():
+        above.div_(above.norm(dim=0)).mul_(0.1 + strong)
+    for unit in (0, 1, 17, 59):
+        found = comparable(model, UnitId(layer=layer, unit=unit, signal="h"), course)
+        assert len(set(found)) == len(found) == MOST_CONTROLS == 50
+        assert unit not in found
+        assert sorted(found[:14]) == [other for other in np.flatnonzero(kind == kind[unit]) if other != unit]
+    few = comparable(new_model("gru", 2), UnitId(layer=layer, unit=2, signal="h"), course[:, :H])
+    assert sorted(few) == [0, 1, 3, 4, 5, 6]
+
+
+def judged(own: np.ndarray, others: np.ndarray, is_present: np.ndarray) -> Effect:
+    """The judgement on a unit's rises in loss `(n, 2 clamps)` and those of others, the same at each character, `(2, K - 1)`."""
+    rises = np.concatenate([own[:, :, None], np.broadcast_to(others, (len(own), *others.shape))], axis=2)
+    return intervention._judge(rises, is_present, np.random.default_rng(7))
+
+
+def test_both_sides_count_half_and_the_lesser_clamp_is_reported():
+    """However rare the feature, the rises where it is present and where it is absent weigh the same."""
+    is_present = np.arange(400) % 10 == 0
+    own = np.where(is_present[:, None], [0.4, 0.5], [0.1, -0.4])  # half the sum: 0.25, 0.05
+    effect = judged(own, np.zeros((2, 30)), is_present)
+    assert (effect.delta.present, effect.delta.absent) == pytest.approx((0.5, -0.4))
+    assert effect.is_used
+    assert not judged(own, np.full((2, 30), 0.06), is_present).is_used
+    assert not judged(own - [0, 0.06], np.full((2, 30), -1.0), is_present).is_used
+
+
+@pytest.mark.parametrize("clamp", [0, 1])
+@pytest.mark.parametrize(("number", "stronger", "is_used"), [(20, 1, True), (20, 2, False), (50, 2, True), (50, 3, False)])
+def test_used_is_more_than_95_percent_of_the_others_under_both_clamps(number, stronger, is_used, clamp):
+    """Where there are 20 others or more, too many stronger ones under either clamp are enough to say no."""
+    others = np.full((2, number), 0.5)
+    others[clamp, :stronger] = 2.0
+    is_present = np.arange(100) % 2 == 0
+    assert judged(np.ones((100, 2)), others, is_present).is_used == is_used
+    assert not judged(-np.ones((100, 2)), others - 5, is_present).is_used
+
+
+@pytest.mark.parametrize(("mean", "is_used"), [(0.2, True), (0.02, False), (-0.2, False)])
+def test_with_fewer_than_20_others_the_interval_of_the_rise_decides(mean, is_used):
+    """Under both clamps the lower end is above 0, or not; with 20 others, all of them stronger, it never is."""
+    noise = np.random.default_rng(8).standard_normal((2000, 1))
+    own, is_present = np.hstack([noise + mean, 1 + 0 * noise]), np.arange(2000) % 3 == 0
+    strong = np.full((2, LEAST_CONTROLS), 9.0)
+    assert judged(own, strong[:, 1:], is_present).is_used == is_used
+    assert judged(own[:, ::-1], strong[:, 1:], is_present).is_used == is_used
+    assert not judged(own, strong, is_present).is_used
+
+
+def test_the_interval_is_scipys_of_whole_blocks():
+    """Its lower end is that of SciPy's 99 % percentile bootstrap over the means of 20 blocks, when the sides are as long."""
+    rises = np.repeat(np.random.default_rng(9).standard_normal(20), 100) + 0.3
+    found = intervention._lowest(rises, np.arange(2000) % 2 == 0, np.random.default_rng(10))
+    blocks = rises.reshape(20, 100).mean(axis=1)
+    interval = stats.bootstrap((blocks,), np.mean, confidence_level=0.99, method="percentile", n_resamples=20_000, rng=11)
+    assert found == pytest.approx(interval.confidence_interval.low, abs=0.05)

@@ -1,0 +1,91 @@
+"""The part of a corpus that a model was not trained on, wherever its corpus now is."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from charlm.checkpoint.model import load_model
+from charlm.errors import TextError
+from charlm.runs.heldout import held_out
+from tests.commands import TEXT, trained
+
+
+def lost(run: Path, how: str) -> None:
+    """Make the run's own copy of its corpus useless."""
+    if how == "gone":
+        (run / "corpus.bin").unlink()
+    elif how == "of another run":
+        facts = json.loads((run / "run.json").read_text())
+        (run / "run.json").write_text(json.dumps(facts | {"corpus_sha256": "0" * 64}))
+    else:
+        (run / "run.json").write_text("{")
+
+
+def found(run: Path) -> tuple[str, Path]:
+    """The held-out text of the run's model, and where it is from."""
+    model = run / "model.safetensors"
+    _, card = load_model(model, torch.device("cpu"))
+    ids, place = held_out(model, card)
+    return "".join(np.array([chr(symbol) for symbol in card.vocab.symbols])[ids]), place
+
+
+HELD_OUT = TEXT[int(len(TEXT) * 0.9) :]
+WAYS = ["gone", "of another run", "without a record"]
+
+
+def test_the_runs_own_copy_comes_first(tmp_path: Path):
+    """Beside its corpus, a model's held-out part is all that comes after the training part, test part included."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "same.txt").write_text(TEXT)
+    run = trained(tmp_path, TEXT, "--validation-fraction", "0.25", "--test-fraction", "0.25")
+    assert found(run) == (TEXT[len(TEXT) // 2 :], run / "corpus.bin")
+
+
+@pytest.mark.parametrize("how", WAYS)
+def test_a_file_of_the_same_hash_is_the_corpus(tmp_path: Path, how):
+    """Where the run's copy cannot be trusted, a file under data/ with the same bytes is read, whatever its name."""
+    run = trained(tmp_path)
+    lost(run, how)
+    (tmp_path / "data" / "a-folder").mkdir(parents=True)
+    (tmp_path / "data" / "b.txt").write_text(TEXT + "and more")
+    (tmp_path / "data" / "c.bin").write_text(TEXT)
+    assert found(run) == (HELD_OUT, Path("data/c.bin"))
+
+
+@pytest.mark.parametrize("options", [("--encoding", "utf-16-le"), ("--symbols", "byte")])
+def test_the_file_is_read_as_it_was_in_training(tmp_path: Path, options):
+    """Encoding and kind of symbols are the model's own."""
+    text = "né où\n" * 100
+    raw = text.encode(options[1] if options[0] == "--encoding" else "utf-8")
+    run = trained(tmp_path, raw, *options)
+    own = found(run)[0]
+    lost(run, "gone")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "x").write_bytes(raw)
+    assert found(run) == (own, Path("data/x"))
+    whole = text if options[0] == "--encoding" else raw.decode("latin-1")
+    assert own
+    assert whole.endswith(own)
+
+
+@pytest.mark.parametrize("how", WAYS)
+def test_a_corpus_that_is_nowhere_is_an_error(tmp_path: Path, how):
+    """With data/ or without, the error says to name a text."""
+    run = trained(tmp_path)
+    lost(run, how)
+    for _ in range(2):
+        with pytest.raises(TextError, match="data/") as error:
+            found(run)
+        assert "TEXT" in error.value.hint
+        (tmp_path / "data").mkdir(exist_ok=True)
+        (tmp_path / "data" / "t.txt").write_text(TEXT[:-1])
+
+
+def test_a_model_that_has_read_it_all_has_nothing_held_out(tmp_path: Path):
+    """Without a validation and a test part there is no text that the model has not seen."""
+    run = trained(tmp_path, TEXT, "--validation-fraction", "0")
+    with pytest.raises(TextError, match="whole of its corpus"):
+        found(run)
