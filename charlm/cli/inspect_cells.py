@@ -71,6 +71,11 @@ def inspect_cells(
     units = [parse_unit("--show", name) for name in show or []]
     if signal is not None and not units:
         raise UsageError("--signal was given without --show", "name a unit, as in --show 0:12 --signal f")
+    is_look = bool(units or gates or save_activations)
+    is_search = bool(html or json or not is_look)
+    if feature and not is_search:
+        message = "--feature was given, but --show, --gates and --save-activations search for nothing"
+        raise UsageError(message, "leave them out, or add --html or --json")
     features = _features(feature or [])
     for option, target in (("--html", html), ("--save-activations", save_activations)):
         if target is not None and target.is_dir():
@@ -83,10 +88,9 @@ def inspect_cells(
     _check_signal(signal, model)
     ids, source = _read(text, path, card, CorpusConfig(symbols=card.vocab.kind, encoding=encoding), unknown, config)
     subject = Subject(model=model, vocab=card.vocab, ids=ids, config=config, workers=threads or os.cpu_count() or 1)
-    is_look = bool(units or gates or save_activations)
     if save_activations is not None:
         _save(save_activations, subject)
-    if html or json or not is_look:
+    if is_search:
         report = _search(subject, features)
         if html is not None:
             shape = f"{card.model.num_layers} x {card.model.hidden_size} {card.model.cell.upper()}"
@@ -197,10 +201,10 @@ def _show(subject: Subject, chosen: list[tuple[int, int, str]], findings: "Seque
         return
     theme = theme_of(os.environ.get("COLORFGBG", "")) if subject.config.theme == "auto" else subject.config.theme
     viewer = Viewer(subject.model, subject.vocab, subject.ids)
-    for layer, unit, signal in chosen:
-        ((signals, values),) = viewer.values([(layer, unit)])
+    traced = viewer.values([(layer, unit) for layer, unit, _ in chosen])
+    for (layer, unit, signal), (signals, values) in zip(chosen, traced, strict=True):
         start = viewer.liveliest(values[signals.index(signal)], subject.config.length)
-        (view,) = viewer.unit_views([(layer, unit)], findings, (start, start + subject.config.length))
+        view = viewer.unit_view((layer, unit), signals, values, findings, (start, start + subject.config.length))
         own = [found for found in findings if found.unit == UnitId(layer=layer, unit=unit, signal=signal)]
         passage = viewer.passage(start, subject.config.length)
         show_unit(sys.stdout, view, signal, passage, THEMES[theme], own[0] if own else None)
@@ -237,7 +241,10 @@ def _write_page(
     text = page(
         title=title,
         passage=viewer.passage(0, PAGE_CHARACTERS),
-        units=viewer.unit_views(units, report.findings, (0, PAGE_CHARACTERS)),
+        units=[
+            viewer.unit_view(unit, signals, values, report.findings, (0, PAGE_CHARACTERS))
+            for unit, (signals, values) in zip(units, viewer.values(units), strict=True)
+        ],
         ranked=report.findings,
         gates=report.saturation,
         notes=notes,

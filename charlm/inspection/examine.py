@@ -44,8 +44,8 @@ def examine(
     """
     if len(ids) < LEAST_CHARACTERS:
         raise TextError(
-            f"the text has {len(ids)} characters, too few to find units in one half and test them in the other",
-            f"give a text of {LEAST_CHARACTERS:,} characters or more",
+            f"{len(ids):,} characters are too few to find units in one half and test them in the other",
+            f"read {LEAST_CHARACTERS:,} characters or more",
         )
     halves = (0, len(ids) // 2), (len(ids) // 2, len(ids))
     labels, left_out = _present(Labels(ids, vocab, features), halves)

@@ -71,28 +71,29 @@ class Viewer:
             symbols=pieces(self.vocab, np.arange(len(self.vocab), dtype=self.vocab.dtype), each=True),
         )
 
-    def unit_views(
-        self, units: Sequence[tuple[int, int]], findings: Sequence[Finding], bounds: tuple[int, int]
-    ) -> list[UnitView]:
-        """Everything about some units, each a (layer, unit), with their values between two bounds."""
-        views = []
-        for (layer, unit), (signals, values) in zip(units, self.values(units), strict=True):
-            lows = [low(signal) for signal in signals]
-            views.append(
-                UnitView(
-                    layer=layer,
-                    unit=unit,
-                    signals=signals,
-                    values=values[:, slice(*bounds)],
-                    histogram=np.stack(
-                        [np.histogram(row, HISTOGRAM_BINS, (least, 1.0))[0] for row, least in zip(values, lows, strict=True)]
-                    ),
-                    snippets=tuple((*self.snippets(row), *self.snippets(row, -1)) for row in values),
-                    share_on=np.array([(row > (least + 1) / 2).mean() for row, least in zip(values, lows, strict=True)]),
-                    findings=tuple(found for found in findings if (found.unit.layer, found.unit.unit) == (layer, unit)),
-                )
-            )
-        return views
+    def unit_view(
+        self,
+        unit: tuple[int, int],
+        signals: tuple[str, ...],
+        values: Floats32,
+        findings: Sequence[Finding],
+        bounds: tuple[int, int],
+    ) -> UnitView:
+        """Everything about a unit, given what `values` says of it; its values only between two bounds."""
+        lows = [low(signal) for signal in signals]
+        layer, number = unit
+        return UnitView(
+            layer=layer,
+            unit=number,
+            signals=signals,
+            values=values[:, slice(*bounds)],
+            histogram=np.stack(
+                [np.histogram(row, HISTOGRAM_BINS, (least, 1.0))[0] for row, least in zip(values, lows, strict=True)]
+            ),
+            snippets=tuple((*self.snippets(row), *self.snippets(row, -1)) for row in values),
+            share_on=np.array([(row > (least + 1) / 2).mean() for row, least in zip(values, lows, strict=True)]),
+            findings=tuple(found for found in findings if (found.unit.layer, found.unit.unit) == unit),
+        )
 
     def snippets(self, values: Floats32, sign: int = 1) -> tuple[Snippet, ...]:
         """Where `values` `(N,)` are highest, the highest first, none near another; lowest where the sign is -1."""

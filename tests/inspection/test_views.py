@@ -125,7 +125,9 @@ def test_a_units_view_is_of_all_its_signals_in_the_whole(cell):
     findings = [
         Finding(unit=name, feature=str(n), delta_nats=None, verdict="correlated", **rest) for n, name in enumerate(names)
     ]
-    first, second = viewer.unit_views(units, findings, bounds)
+    first, second = (
+        viewer.unit_view(unit, *traced, findings, bounds) for unit, traced in zip(units, viewer.values(units), strict=True)
+    )
     assert [found.feature for found in first.findings] == ["1", "3"]
     assert [found.feature for found in second.findings] == ["0"]
     for view, unit in zip((first, second), units, strict=True):
