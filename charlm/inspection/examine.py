@@ -28,7 +28,7 @@ from charlm.text.vocab import Ids, Vocab
 LEAST_CHARACTERS = 2000
 MOST_P, LEAST_GAIN = 0.05, 0.05
 MOST_CLAMPED, LEAST_CLAMPED = 20_000, 1_000  # characters that a clamped unit is followed over
-CLAMP_WORK = 1.5e12  # multiplications that all clamps together may take; with more to do, each is followed less far
+CLAMP_WORK = 1.8e12  # multiplications that all clamps together may take; with more to do, each is followed less far
 TOP = 0.25  # of a graded feature's characters count as having it
 SHUT, OPEN = BINS // 10, BINS - BINS // 10  # where a gate counts as saturated, in bins
 
@@ -139,7 +139,7 @@ def _clamp(
 ) -> Generator[Progress, None, dict[int, Effect]]:
     """What clamping does for each pair, feature number to row, but where no stretch of the text has the feature at all."""
     lanes = 2 * (1 + min(MOST_CONTROLS, model.config.hidden_size - 1)) + 1
-    work = lanes * sum(cell.fused.weight_hh_l0.numel() for cell in model.layers) * max(1, len(pairs))
+    work = lanes * sum(parameter.numel() for parameter in model.layers.parameters()) * max(1, len(pairs))
     steps = int(min(MOST_CLAMPED, max(LEAST_CLAMPED, CLAMP_WORK / work)))
     works, total = {}, 0
     for n, row in pairs.items():

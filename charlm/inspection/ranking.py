@@ -90,11 +90,11 @@ def count_units(model: LanguageModel, chapters: Sequence[Chapter], workers: int 
     """How often each unit of each group is in each bin: `(H, BINS)` each."""
     works = [_count(model, part) for chapter in chapters for part in chapter.parts()]
     some = yield from side_by_side(works, workers)
-    return [np.sum(same, axis=0) for same in zip(*some, strict=True)]
+    return [np.sum(same, axis=0, dtype=np.int64) for same in zip(*some, strict=True)]
 
 
 def _count(model: LanguageModel, part: Chapter) -> Generator[int, None, list[Counts]]:
-    counts = [torch.zeros(group.size, BINS, dtype=torch.int64, device=model.device) for group in groups(model)]
+    counts = [torch.zeros(group.size, BINS, dtype=torch.int32, device=model.device) for group in groups(model)]
     for block in blocks(model, part):
         for group, values, count in zip(groups(model), block.values, counts, strict=True):
             count.scatter_add_(1, binned(group, values), count.new_ones(1).expand(values.shape))

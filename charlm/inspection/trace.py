@@ -4,7 +4,7 @@ A text is read in chapters, each cut into lanes that are read side by side, so t
 characters. The lanes are no approximation: the state at the head of each is the one that the model carries there.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -23,7 +23,7 @@ CHAPTER = 1 << 18  # characters
 LANES = 64
 BLOCK = 16  # steps of all lanes
 WINDOW = 256  # steps of all lanes through the fused kernel
-ROUNDS = 8  # of the relay, before lanes are read one after the other
+ROUNDS, FEW = 6, 32  # of the relay, before more than so many moving lanes are read one after the other
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,29 +140,50 @@ def chapters(
 def lane_heads(model: LanguageModel, ids: Tensor, state: ModelState, workers: int = 1) -> ModelState:
     """The state before each lane's first character, for lanes `(T, B)` that follow one another after `state`.
 
-    A relay: all lanes are read side by side, each from where the lane before it would have ended, as far as the last round
-    tells, until no head moves. What a head's error adds to the end is what the gates keep of it (a quasi-Newton iteration, as
-    in Lim et al. 2024), so that even counters that never forget settle in a few rounds. Where they do not, the lanes are read
-    one after the other.
+    A relay: the lanes are read side by side, each from where the one before it would have ended, as far as the last round
+    tells; then those whose heads have moved are read again, until none moves. What a head's move adds to the end is what the
+    gates keep of it (a quasi-Newton iteration, as in Lim et al. 2024), so that even counters that never forget settle in a few
+    rounds. Where many lanes still move after these, the lanes that do are read one after the other.
     """
-    lanes = ids.shape[1]
-    heads = tuple(
-        tuple(torch.cat([part, part.new_zeros(lanes - 1, part.shape[1])]) for part in cell_state) for cell_state in state
-    )
-    stepper, groups_of = Stepper(model), lane_groups(lanes)
+    lanes, stepper = ids.shape[1], Stepper(model)
+    settled = _read(model, ids[:, :1], state)  # where a text leads a model, which zeros may be far from
+    heads = torch.cat([_flat(state), _flat(settled).expand(lanes - 1, -1)])  # (B, D)
+    read_from, ends, kept = heads.clone(), heads.clone(), heads.clone()
+    moved = torch.arange(lanes, device=heads.device)
     with ThreadPoolExecutor(workers) as pool:
-        for _ in range(ROUNDS):
-            laps = list(pool.map(lambda group: _lap(stepper, ids[:, group], stream(heads, group)), groups_of))  # noqa: B023
-            ends, kept = _joined([end for end, _ in laps]), _joined([keep for _, keep in laps])
-            before, heads = heads, _passed_on(heads, ends, kept)
-            if _is_close(before, heads):
-                return heads
+        for number in range(lanes):
+            groups_of = moved.chunk(2 if len(moved) > LANES // 2 else 1)
+            laps = pool.map(lambda which: _lap(stepper, ids[:, which], _state(model, heads[which])), groups_of)
+            for which, (end, keep) in zip(groups_of, laps, strict=True):
+                read_from[which], ends[which], kept[which] = heads[which], _flat(end), _flat(keep)
+            for lane in range(1, lanes):  # each begins where the one before it, itself moved, ends
+                heads[lane] = ends[lane - 1] + kept[lane - 1] * (heads[lane - 1] - read_from[lane - 1])
+            moved = _far(heads, read_from).nonzero().flatten()
+            if not len(moved):
+                return _state(model, heads)
+            if number >= ROUNDS and len(moved) > FEW:
+                break
     for lane in range(1, lanes):
-        end = _read(model, ids[:, lane - 1 : lane], stream(heads, slice(lane - 1, lane)))
-        for parts, last in zip(heads, end, strict=True):
-            for part, value in zip(parts, last, strict=True):
-                part[lane] = value[0]
-    return heads
+        before = slice(lane - 1, lane)
+        is_known = not _far(heads[before], read_from[before])
+        heads[lane] = ends[lane - 1] if is_known else _flat(_read(model, ids[:, before], _state(model, heads[before])))[0]
+    return _state(model, heads)
+
+
+def _flat(state: ModelState) -> Tensor:
+    """All the numbers of B streams' states: `(B, D)`."""
+    return torch.cat([part for parts in state for part in parts], dim=1)
+
+
+def _state(model: LanguageModel, flat: Tensor) -> ModelState:
+    parts = iter(torch.split(flat, [cell.hidden_size for cell in model.layers for _ in cell.parts], dim=1))
+    return tuple(tuple(next(parts) for _ in cell.parts) for cell in model.layers)
+
+
+def _far(heads: Tensor, others: Tensor) -> Tensor:
+    """Which of the streams `(B, D)` differ by more than rounding: `(B,)`."""
+    tolerance = 128 * torch.finfo(heads.dtype).eps
+    return ((heads - others).abs() > tolerance * (1 + others.abs())).any(dim=1)
 
 
 @torch.inference_mode()
@@ -181,22 +202,8 @@ def _lap(stepper: Stepper, ids: Tensor, state: ModelState) -> tuple[ModelState, 
     return state, kept
 
 
-def _joined(states: Sequence[ModelState]) -> ModelState:
-    """The streams of several states, one after the other."""
-    return tuple(tuple(torch.cat(parts) for parts in zip(*layer, strict=True)) for layer in zip(*states, strict=True))
-
-
 def _named(cell: Cell, parts: State) -> Iterator[tuple[str, Tensor]]:
     return zip(cell.parts, parts, strict=True)
-
-
-def _passed_on(heads: ModelState, ends: ModelState, kept: ModelState) -> ModelState:
-    """The heads that follow when each lane begins where the lane before it, itself moved, ends."""
-    moved = tuple(tuple(part.clone() for part in parts) for parts in heads)
-    for old, new, end, keep in zip(*(sum(state, ()) for state in (heads, moved, ends, kept)), strict=True):
-        for lane in range(1, len(new)):
-            new[lane] = end[lane - 1] + keep[lane - 1] * (new[lane - 1] - old[lane - 1])
-    return moved
 
 
 def stream(state: ModelState, which: slice | Tensor) -> ModelState:
@@ -208,15 +215,6 @@ def _read(model: LanguageModel, ids: Tensor, state: ModelState) -> ModelState:
     for window in torch.split(ids, WINDOW):
         _, state = model(window.long(), state)
     return state
-
-
-def _is_close(one: ModelState, other: ModelState) -> bool:
-    tolerance = 32 * torch.finfo(one[0][0].dtype).eps
-    return all(
-        torch.allclose(a, b, rtol=tolerance, atol=tolerance)
-        for parts, others in zip(one, other, strict=True)
-        for a, b in zip(parts, others, strict=True)
-    )
 
 
 @torch.inference_mode()

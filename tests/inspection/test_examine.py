@@ -224,7 +224,7 @@ def test_all_chance_comes_from_the_seed(monkeypatch):
 def test_a_text_too_short_to_be_halved_is_refused():
     """One character less than 2,000 is an error that names both numbers; 2,000 are read."""
     assert LEAST_CHARACTERS == 2000
-    with pytest.raises(TextError, match="1999") as error:
+    with pytest.raises(TextError, match="1,999") as error:
         finished(examine(latch_model(8), IDS[:1999], QUOTES, [], seed=1))
     assert "2,000" in str(error.value.hint)
     assert finished(examine(latch_model(8), IDS[:2000], QUOTES, [], seed=1)).num_characters == 2000
