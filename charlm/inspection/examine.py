@@ -139,7 +139,7 @@ def _clamp(
 ) -> Generator[Progress, None, dict[int, Effect]]:
     """What clamping does for each pair, feature number to row, but where no stretch of the text has the feature at all."""
     lanes = 2 * (1 + min(MOST_CONTROLS, model.config.hidden_size - 1)) + 1
-    work = lanes * sum(parameter.numel() for parameter in model.layers.parameters()) * max(1, len(pairs))
+    work = lanes * sum(weights.numel() for cell in model.layers for weights in cell.parameters()) * max(1, len(pairs))
     steps = int(min(MOST_CLAMPED, max(LEAST_CLAMPED, CLAMP_WORK / work)))
     works, total = {}, 0
     for n, row in pairs.items():
