@@ -1,6 +1,6 @@
 """Which cells does a model of a novel have, and does holding its quote cell do what it should?
 
-    python -m benchmarks.cells [--seeds 6] [--max-steps 6000] [--keep FOLDER]
+    python -m benchmarks.cells [--seeds 6 10] [--max-steps 9000] [--keep FOLDER]
     python -m benchmarks.cells --checkpoint RUN [RUN ...]
 
 Trains LSTMs of 512 units on data/austen.txt and runs `charlm inspect-cells` on what was held out. Then the unit found for
@@ -29,7 +29,7 @@ from charlm.model.stepper import Stepper
 from charlm.runs.heldout import held_out
 
 NOVEL = "data/austen.txt"
-RECIPE = "--hidden-size 512 --batch-size 16 --seq-len 64 --learning-rate 4e-3 --dropout 0"
+RECIPE = "--hidden-size 512 --batch-size 16 --seq-len 64 --learning-rate 4e-3 --dropout 0 --threads 1"
 STRETCH = 20_000  # characters over which the quote cell is held
 SHOWN = ("inside_double_quotes", "column")
 
@@ -101,8 +101,8 @@ def look(run: Path) -> None:
 def main() -> None:
     """Train, look and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, default=6)
-    parser.add_argument("--max-steps", default="6000")
+    parser.add_argument("--seeds", type=int, nargs="*", default=[6, 10])
+    parser.add_argument("--max-steps", default="9000")
     parser.add_argument("--keep", type=Path)
     parser.add_argument("--checkpoint", type=Path, nargs="*", default=[])
     options = parser.parse_args()
@@ -113,7 +113,7 @@ def main() -> None:
     if options.checkpoint:
         return
     with tempfile.TemporaryDirectory() as folder:
-        for seed in range(1, options.seeds + 1):
+        for seed in options.seeds:
             run, began = (options.keep or Path(folder)) / f"seed{seed}", time.monotonic()
             further = ["--max-steps", options.max_steps, "--seed", str(seed), "--out", str(run), "--overwrite", "--json"]
             done = json.loads(charlm("train", NOVEL, *RECIPE.split(), *further).splitlines()[-1])
