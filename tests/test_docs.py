@@ -21,7 +21,7 @@ def test_every_option_in_the_readme_exists(charlm, command):
 
 def test_the_readme_shows_every_command(charlm):
     """Whoever reads the README has seen every command there is."""
-    listed = re.findall(r"^  (\w+) +\S", charlm("--help").text.split("Commands:")[1], re.MULTILINE)
+    listed = re.findall(r"^  ([\w-]+) +\S", charlm("--help").text.split("Commands:")[1], re.MULTILINE)
     assert {command.split()[1] for command in COMMANDS} == {name for name in listed if name != "Errors"}
 
 
