@@ -182,6 +182,9 @@ def parse_unit(option: str, text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
+MOST_HELD = 1e6  # a unit's value; beyond it sums overflow in float32
+
+
 def parse_clamp(text: str) -> HeldUnit:
     """The unit and value of LAYER:UNIT[:h|c]=VALUE. Raises `UsageError` for anything else."""
     name, _, number = text.partition("=")
@@ -190,7 +193,7 @@ def parse_clamp(text: str) -> HeldUnit:
         value = float(number)
     except ValueError:
         value = math.nan
-    if match is None or not math.isfinite(value):
+    if match is None or not abs(value) <= MOST_HELD:
         raise UsageError(
             f"--clamp is {text!r}, which holds nothing", "write it as LAYER:UNIT=VALUE or LAYER:UNIT:h=VALUE, such as 0:12=2.5"
         )

@@ -5,6 +5,7 @@ format's eight bytes of length and its JSON head, and then fills in the tensors.
 """
 
 import json
+import os
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -37,8 +38,11 @@ def save_activations(path: Path, model: LanguageModel, ids: Ids) -> Generator[Pr
     text += b" " * (-len(text) % 8)
     with replaced(path) as file:
         file.write(len(text).to_bytes(8, "little") + text)
-        file.truncate(8 + len(text) + end)
         file.flush()
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, 8 + len(text) + end)  # a full disk is an OSError here, and a SIGBUS later
+        else:
+            file.truncate(8 + len(text) + end)
         columns = [
             np.memmap(file, DTYPES[kind], "r+", offset=8 + len(text) + spans[name][0], shape=(len(ids), width))
             for name, (kind, width) in shapes.items()

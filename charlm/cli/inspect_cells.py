@@ -77,11 +77,8 @@ def inspect_cells(
         message = "--feature was given, but --show, --gates and --save-activations search for nothing"
         raise UsageError(message, "leave them out, or add --html or --json")
     features = _features(feature or [])
-    for option, target in (("--html", html), ("--save-activations", save_activations)):
-        if target is not None and target.is_dir():
-            raise UsageError(f"{option} {target} is a folder", "give the name of a file")
-        if target is not None and not target.parent.is_dir():
-            raise UsageError(f"{option} {target} cannot be written: there is no folder {target.parent}", "make it first")
+    _check_target("--html", html, text)
+    _check_target("--save-activations", save_activations, text)
     path, model, card = options.find_and_open(checkpoint, device, 1)  # torch's own threads: ours are the workers
     for layer, unit in units:
         check_unit("--show", layer, unit, card.model)
@@ -100,6 +97,20 @@ def inspect_cells(
         _show_units(subject, units, signal)
     if gates and not json:
         _show_gates(subject)
+
+
+def _check_target(option: str, target: Path | None, text: str | None) -> None:
+    """Raise `UsageError` where nothing should be written."""
+    if target is None:
+        return
+    if target.is_dir():
+        raise UsageError(f"{option} {target} is a folder", "give the name of a file")
+    if target.exists() and not target.is_file():
+        raise UsageError(f"{option} {target} is no ordinary file", "give the name of a file")
+    if text is not None and target.resolve() == Path(text).resolve():
+        raise UsageError(f"{option} {target} is the text itself", "give another name")
+    if not target.parent.is_dir():
+        raise UsageError(f"{option} {target} cannot be written: there is no folder {target.parent}", "make it first")
 
 
 def _check_signal(signal: str | None, model: "LanguageModel") -> None:

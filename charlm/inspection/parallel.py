@@ -30,6 +30,9 @@ def side_by_side(works: Sequence[Generator[int, None, T]], workers: int) -> Gene
         except StopIteration as end:
             result: T = end.value
             return result
+        except BaseException:
+            is_over.set()  # the others need not go on
+            raise
         finally:
             progress.put(None)  # this one has ended
         return None
