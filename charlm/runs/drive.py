@@ -19,6 +19,7 @@ from charlm.config import SampleConfig
 from charlm.errors import CheckpointError, Interrupted
 from charlm.evaluation import surprisals, total
 from charlm.files import folder_lock, write_atomically
+from charlm.model.devices import keep_freed_memory
 from charlm.model.language_model import LanguageModel
 from charlm.runs.folder import LAST, METRICS, MODEL, PREVIOUS, Run, record_end
 from charlm.runs.signals import StopRequest
@@ -37,6 +38,7 @@ def drive(run: Run, reporter: Reporter, report_seconds: float = 1.0) -> RunDone:
 
     Raises `Interrupted` after a signal, with everything saved; `DivergedError`; `RunError` when another process has it.
     """
+    keep_freed_memory()
     with folder_lock(run.folder), StopRequest() as stop:
         for litter in run.folder.glob(".*.tmp"):  # of a process killed while it wrote
             litter.unlink()
