@@ -14,6 +14,7 @@ CELL_NAMES = ("lstm", "gru", "rnn")
 DEVICE_NAMES = ("auto", "cpu", "cuda", "mps")
 PRECISION_NAMES = ("auto", "fp32", "bf16", "fp16")
 SYMBOL_KINDS = ("char", "byte")
+OPTIMISER_NAMES = ("muon", "adamw")
 
 # With no end given, a run reads about this many characters (about five minutes on two cores at the default size)...
 DEFAULT_CHARACTERS = 40_000_000
@@ -106,7 +107,8 @@ class TrainConfig:
 
     batch_size: int = 32
     seq_len: int = 64
-    learning_rate: float = 6e-3
+    optimiser: str = "muon"
+    learning_rate: float = 0.03
     clip_norm: float = 1.0
     seed: int = 1
     device: str = "auto"
@@ -118,6 +120,7 @@ class TrainConfig:
     def __post_init__(self) -> None:
         _check_range("--batch-size", self.batch_size, 1, 1 << 20)
         _check_range("--seq-len", self.seq_len, 1, 1 << 20)
+        _check_choice("--optimiser", self.optimiser, OPTIMISER_NAMES)
         _check(0 < self.learning_rate < math.inf, "--learning-rate", self.learning_rate, "more than 0")
         _check(0 <= self.clip_norm < math.inf, "--clip-norm", self.clip_norm, "0 (clip nothing) or more, and finite")
         check_seed(self.seed)

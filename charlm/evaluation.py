@@ -4,6 +4,7 @@ Exact means: one stream, from a zero state at the text's start, every one of its
 side are much faster and about right, because each starts in the middle of things: good for a look during training.
 """
 
+import copy
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from charlm.model.language_model import LanguageModel, ModelState, next_symbol_nats
+from charlm.model.language_model import LanguageModel, ModelState, detach, next_symbol_nats
 from charlm.text.vocab import Ids
 
 WINDOW = 1024
@@ -20,6 +21,9 @@ LANES = 64
 WARM_UP = 64  # characters that each lane reads before it counts
 MOST_CHARACTERS = 200_000  # that a look during training scores
 MOST_LOGITS = 1 << 24  # that it holds at a time, whatever the vocabulary
+DYNAMIC_WINDOW = 32  # characters that are scored before the model learns from them
+DYNAMIC_RATE = 3e-4
+DYNAMIC_DECAY = 1e-3  # share of the way back to the trained weights, at every window
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +60,29 @@ def surprisals(model: LanguageModel, ids: Ids, window: int = WINDOW) -> Iterator
         lane = torch.from_numpy(ids[start : start + window + 1].astype(np.int64)).to(model.device).unsqueeze(1)  # (T + 1, 1)
         logits, state = model(lane[:-1], state)
         yield next_symbol_nats(logits, lane[1:]).squeeze(1).cpu()
+
+
+def dynamic_surprisals(model: LanguageModel, ids: Ids, rate: float = DYNAMIC_RATE, decay: float = DYNAMIC_DECAY) -> Iterator[Tensor]:
+    """As `surprisals`, by a copy of `model` that goes on learning: dynamic evaluation (Krause et al. 2018).
+
+    Each window is scored first and learned from afterwards, so that nothing is predicted with knowledge of itself. A step
+    divides the gradient by its root mean square over the text so far, and lets the weights drift back to the trained ones.
+    """
+    model = copy.deepcopy(model)
+    weights = list(model.parameters())
+    trained = [p.detach().clone() for p in weights]
+    squares = [torch.zeros_like(p) for p in weights]
+    state = model.initial_state(1)
+    for count, start in enumerate(range(0, len(ids) - 1, DYNAMIC_WINDOW), 1):
+        lane = torch.from_numpy(ids[start : start + DYNAMIC_WINDOW + 1].astype(np.int64)).to(model.device).unsqueeze(1)
+        logits, state = model(lane[:-1], detach(state))
+        losses = next_symbol_nats(logits, lane[1:])
+        yield losses.detach().squeeze(1).cpu()
+        gradients = torch.autograd.grad(losses.mean(), weights)
+        with torch.no_grad():
+            for p, p0, square, gradient in zip(weights, trained, squares, gradients, strict=True):
+                square.addcmul_(gradient, gradient)
+                p.lerp_(p0, decay).addcdiv_(gradient, (square / count).sqrt_().add_(1e-8), value=-rate)
 
 
 def total(nats: Iterator[Tensor]) -> Score:

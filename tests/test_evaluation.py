@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from charlm.evaluation import Score, approximate_score, surprisals, total
+from charlm.evaluation import DYNAMIC_WINDOW, Score, approximate_score, dynamic_surprisals, surprisals, total
+from charlm.model.language_model import next_symbol_nats
 from charlm.model.stepper import Stepper
 from tests.conftest import CELLS, LAYERS, new_model
 
@@ -130,3 +131,46 @@ def test_no_more_logits_are_held_than_may_be(most, monkeypatch):
     assert max(sizes) > min(most, 1000) / 2
     assert score.num_characters == expected.num_characters
     assert score.nats == pytest.approx(expected.nats, rel=1e-6)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_dynamic_evaluation_that_does_not_learn_is_the_exact_score(cell):
+    """At a rate of zero every character costs what it costs statically."""
+    model = new_model(cell, 2)
+    static, dynamic = torch.cat(list(surprisals(model, TEXT))), torch.cat(list(dynamic_surprisals(model, TEXT, rate=0.0)))
+    torch.testing.assert_close(dynamic, static, atol=1e-5, rtol=1e-5)
+
+
+def test_dynamic_evaluation_learns_from_the_text_and_leaves_the_model_alone():
+    """A text that repeats itself costs less and less; the model handed in has the weights it had."""
+    model = new_model("lstm", 1)
+    before = [p.detach().clone() for p in model.parameters()]
+    text = np.tile(TEXT[:32], 60)
+    losses = torch.cat(list(dynamic_surprisals(model, text, rate=1e-2)))
+    assert losses[-320:].mean() < 0.5 * losses[:320].mean()
+    assert all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
+
+
+def test_dynamic_evaluation_predicts_nothing_with_knowledge_of_itself():
+    """What comes later changes no earlier loss, and the window in which a text changes is scored before it is learned."""
+    model, cut = new_model("gru", 1), 3 * DYNAMIC_WINDOW
+    other = TEXT.copy()
+    other[cut + 1 :] = (other[cut + 1 :] + 1) % V
+    ours, theirs = (torch.cat(list(dynamic_surprisals(model, text))) for text in (TEXT, other))
+    assert torch.equal(ours[:cut], theirs[:cut])
+    assert not torch.equal(ours[cut:], theirs[cut:])
+
+
+def test_dynamic_evaluation_steps_as_its_formula_says():
+    """After one window, the second is scored by weights moved by the rate, against the gradient's sign, and a little back."""
+    model, twin = new_model("rnn", 1), new_model("rnn", 1)
+    losses = list(dynamic_surprisals(model, TEXT, rate=1e-2, decay=0.1))
+    window = torch.from_numpy(TEXT[: 2 * DYNAMIC_WINDOW + 1].astype(np.int64)).unsqueeze(1)
+    first, second = window[: DYNAMIC_WINDOW + 1], window[DYNAMIC_WINDOW:]
+    logits, state = twin(first[:-1], twin.initial_state(1))
+    next_symbol_nats(logits, first[1:]).mean().backward()
+    with torch.no_grad():
+        for p in twin.parameters():
+            p -= 1e-2 * p.grad / (p.grad.abs() + 1e-8)  # the decay had nothing to go back to yet
+        expected = next_symbol_nats(twin(second[:-1], state)[0], second[1:]).squeeze(1)
+    torch.testing.assert_close(losses[1], expected, atol=1e-5, rtol=1e-5)

@@ -76,12 +76,12 @@ def load_trainer(path: Path, trainer: Trainer) -> bool:
 
 
 def _trainer_tensors(trainer: Trainer) -> dict[str, Tensor]:
-    """Every tensor of a trainer by name: parameters, AdamW's moments and counts, carried state, dropout's generator."""
+    """Every tensor of a trainer by name: parameters, the optimiser's moments and counts, carried state, dropout's generator."""
     tensors: dict[str, Tensor] = {}
     for name, parameter in trainer.model.named_parameters():
         tensors[f"model.{name}"] = parameter
         for key, value in trainer.optimiser.state[parameter].items():
-            tensors[f"adamw.{key}.{name}"] = value
+            tensors[f"optimiser.{key}.{name}"] = value
     for layer, cell_state in enumerate(trainer.state):
         for part, value in enumerate(cell_state):
             tensors[f"state.{layer}.{part}"] = value

@@ -21,6 +21,9 @@ MOST_NATS = 8.0  # the surprise that is shown in the strongest colour
 def evaluate(
     texts: Annotated[list[str], typer.Argument(metavar="TEXT...", help="Text files, a folder, or - for standard input.")],
     per_character: Annotated[bool, typer.Option("--per-character", help="Print the text coloured by surprise.")] = False,
+    dynamic: Annotated[
+        bool, typer.Option("--dynamic", help="Let a copy of the model learn from the text, once each part of it is scored.")
+    ] = False,
     unknown: options.Unknown = "error",
     encoding: options.Encoding = options.DEFAULT_TEXT.encoding,
     glob: options.Glob = options.DEFAULT_TEXT.glob,
@@ -42,9 +45,9 @@ def evaluate(
     ids, skipped = options.read_texts(texts, card.vocab, config, skip_unknown=unknown == "skip")
     if len(ids) < 2:
         raise TextError(f"the text has {len(ids)} characters to score", "at least 2 are needed: the first is only read")
-    from charlm.evaluation import surprisals, total
+    from charlm.evaluation import dynamic_surprisals, surprisals, total
 
-    losses = surprisals(model, ids)
+    losses = dynamic_surprisals(model, ids) if dynamic else surprisals(model, ids)
     score = total(_shown(losses, ids, card.vocab) if per_character else losses)
     numbers = {
         "nats_per_char": score.nats_per_character,
@@ -52,12 +55,13 @@ def evaluate(
         "perplexity": score.perplexity,
         "characters": score.num_characters,
         "skipped": skipped,
+        "dynamic": dynamic,
     }
     if json:
         options.print_json(numbers)
         return
     line = "{nats_per_char:.4f} nats/char, {bits_per_char:.4f} bits/char, perplexity {perplexity:.3f}, {characters} characters"
-    print(line.format(**numbers), file=sys.stderr if per_character else sys.stdout)
+    print(("dynamic evaluation: " if dynamic else "") + line.format(**numbers), file=sys.stderr if per_character else sys.stdout)
 
 
 def _shown(losses: Iterator["Tensor"], ids: "Ids", vocab: "Vocab") -> Iterator["Tensor"]:

@@ -30,6 +30,9 @@ def train(
     dropout: Annotated[float, typer.Option(help="Share of each layer's input dropped.")] = MODEL.dropout,
     batch_size: Annotated[int, typer.Option(help="Streams side by side.")] = TRAINING.batch_size,
     seq_len: Annotated[int, typer.Option(help="Characters that gradients flow back over.")] = TRAINING.seq_len,
+    optimiser: Annotated[
+        str, typer.Option("--optimiser", "--optimizer", help="muon (for the cells' matrices; AdamW for the rest) or adamw.")
+    ] = TRAINING.optimiser,
     learning_rate: Annotated[float, typer.Option(help="Highest rate of the schedule.")] = TRAINING.learning_rate,
     clip_norm: Annotated[float, typer.Option(help="Longest gradient; 0 clips none.")] = TRAINING.clip_norm,
     max_steps: Annotated[

@@ -40,7 +40,7 @@ class LanguageModel(nn.Module):
     def initialised(cls, config: ModelConfig, vocab_size: int, generator: torch.Generator) -> "LanguageModel":
         """A new model on the CPU, its parameters drawn from `generator`."""
         model = cls.empty(config, vocab_size)
-        nn.init.normal_(model.embedding.weight, generator=generator)
+        nn.init.normal_(model.embedding.weight, std=0.3, generator=generator)
         for cell in model.layers:
             cell.initialise(generator)
         bound = 1 / math.sqrt(config.hidden_size)

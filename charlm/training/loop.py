@@ -20,7 +20,7 @@ from charlm.model.language_model import LanguageModel, ModelState, detach, next_
 from charlm.text.streams import Streams, Window
 from charlm.text.vocab import Ids
 from charlm.training.events import CheckpointDue, EvalDone, Event, SampleDue, StepsDone
-from charlm.training.optimiser import clip_gradients, learning_rate, make_optimiser, set_learning_rate
+from charlm.training.optimiser import AdamW, clip_gradients, follow_schedule, make_optimiser
 
 EVALUATIONS = 20  # in a run, where --eval-every does not say
 SAMPLES = 5  # likewise for --sample-every
@@ -40,7 +40,7 @@ class Trainer:
     precision: str
 
     model: LanguageModel
-    optimiser: torch.optim.AdamW
+    optimiser: AdamW
     scaler: torch.amp.GradScaler
     generator: torch.Generator
     state: ModelState
@@ -59,7 +59,7 @@ class Trainer:
             end=end,
             precision=precision,
             model=model,
-            optimiser=make_optimiser(model, config),
+            optimiser=make_optimiser(model, config, precision),
             scaler=torch.amp.GradScaler(model.device.type, enabled=precision == "fp16"),
             generator=torch.Generator(model.device).manual_seed(config.seed),
             state=model.initial_state(batch_size),
@@ -94,7 +94,7 @@ def training_step(trainer: Trainer, window: Window) -> tuple[Tensor, Tensor]:
     scaler.scale(loss).backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
     scaler.unscale_(optimiser)
     grad_norm = clip_gradients(model, trainer.config.clip_norm)
-    set_learning_rate(optimiser, learning_rate(trainer.config.learning_rate, trainer.progress))
+    follow_schedule(optimiser, trainer.progress)
     scaler.step(optimiser)
     scaler.update()
     trainer.state = detach(state)

@@ -98,7 +98,7 @@ def test_damage_is_refused_with_the_trainer_as_it_was(tmp_path):
         ({"generator": torch.full((5056,), 255, dtype=torch.uint8)}, {}),
         ({"generator": None}, {}),
         ({"zzz": torch.zeros(1)}, {}),
-        ({"adamw.step.head.bias": torch.zeros(1)}, {}),
+        ({"optimiser.step.head.bias": torch.zeros(1)}, {}),
         ({"state.0.0": None}, {}),
         ({}, {"step": "9"}),
         ({}, {"step": None}),

@@ -1,0 +1,87 @@
+"""The optimisers: Muon against a singular value decomposition, and who moves what."""
+
+import math
+
+import pytest
+import torch
+
+from charlm.config import TrainConfig
+from charlm.training.optimiser import ITERATIONS, MOMENTUM, NEWTON_SCHULZ, REST, WEIGHT_DECAY, Muon, make_optimiser, orthogonalised
+from tests.conftest import CELLS, new_model
+
+V = 11
+
+
+@pytest.mark.parametrize("shape", [(3, 8, 5), (4, 5, 8), (1, 6, 6)], ids=str)
+def test_orthogonalising_moves_singular_values_and_nothing_else(shape):
+    """U S V' becomes U p(p(p(S))) V', with the polynomial p of Newton and Schulz, whichever side is longer."""
+    blocks = torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    u, s, v = torch.linalg.svd(blocks, full_matrices=False)
+    s = s / s.norm(dim=-1, keepdim=True)
+    a, b, c = NEWTON_SCHULZ
+    for _ in range(ITERATIONS):
+        s = a * s + b * s**3 + c * s**5
+    torch.testing.assert_close(orthogonalised(blocks), u @ torch.diag_embed(s) @ v, atol=1e-6, rtol=1e-6)
+
+
+def test_orthogonalising_evens_singular_values_out():
+    """A spread of a hundred between the greatest and a tenth of the least becomes less than three between most of them."""
+    blocks = torch.randn(2, 64, 64, generator=torch.Generator().manual_seed(1))
+    before, after = (torch.linalg.svdvals(x) for x in (blocks, orthogonalised(blocks)))
+    middle = slice(0, 48)  # the least of a square random matrix are next to nothing, and stay small
+    assert (before[:, 0] / before[:, 47]).min() > 3
+    assert (after[:, middle].amax(1) / after[:, middle].amin(1)).max() < 3
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_two_steps_of_muon_equal_two_written_out(cell):
+    """Momentum as Nesterov has it, one matrix a gate, the scale of tall ones, decay: each from its formula, gate by gate."""
+    model, twin = new_model(cell, 2, V), new_model(cell, 2, V)
+    optimiser = make_optimiser(model, TrainConfig(optimiser="muon", learning_rate=0.5), "fp32")
+    momenta: dict[str, torch.Tensor] = {}
+    generator = torch.Generator().manual_seed(2)
+    for _ in range(2):
+        for (name, p), q in zip(model.named_parameters(), twin.parameters(), strict=True):
+            p.grad = torch.randn(p.shape, generator=generator)
+            if ".weight_" not in name:
+                continue
+            momenta[name] = MOMENTUM * momenta.get(name, torch.zeros_like(p)) + (1 - MOMENTUM) * p.grad
+            update = (1 - MOMENTUM) * p.grad + MOMENTUM * momenta[name]
+            hidden = model.config.hidden_size
+            for gate in range(len(p) // hidden):
+                rows = slice(gate * hidden, (gate + 1) * hidden)
+                scale = math.sqrt(max(1.0, hidden / p.shape[1]))
+                with torch.no_grad():
+                    q[rows] *= 1 - 0.5 * WEIGHT_DECAY
+                    q[rows] -= 0.5 * scale * orthogonalised(update[rows].unsqueeze(0))[0]
+        optimiser.step()
+    for (name, p), q in zip(model.named_parameters(), twin.named_parameters(), strict=True):
+        if ".weight_" in name:
+            torch.testing.assert_close(p, q[1], atol=1e-5, rtol=1e-5)
+
+
+def test_muon_moves_the_cells_matrices_and_adamw_the_rest():
+    """Each parameter has the state of one of the two and no other, and the rest's rate is two fifths."""
+    model = new_model("lstm", 2, V)
+    optimiser = make_optimiser(model, TrainConfig(optimiser="muon", learning_rate=0.05), "fp32")
+    assert isinstance(optimiser, Muon)
+    rates = {id(p): group["lr"] for group in optimiser.param_groups for p in group["params"]}
+    for name, p in model.named_parameters():
+        by_muon = ".weight_" in name
+        assert set(optimiser.state[p]) == ({"momentum"} if by_muon else {"step", "exp_avg", "exp_avg_sq"})
+        assert rates[id(p)] == pytest.approx(0.05 * (1 if by_muon else REST))
+
+
+def test_a_step_that_overflowed_moves_nothing():
+    """Under loss scaling a gradient that is not finite leaves every weight and every momentum where it was."""
+    model = new_model("lstm", 1, V)
+    optimiser = make_optimiser(model, TrainConfig(optimiser="muon"), "fp32")
+    before = [p.detach().clone() for p in model.parameters()]
+    for p in model.parameters():
+        p.grad = torch.full_like(p, math.inf)
+    optimiser.found_inf, optimiser.grad_scale = torch.ones(()), None
+    for group in optimiser.param_groups:
+        group["weight_decay"] = 0.0
+    optimiser.step()
+    assert all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
+    assert not any(state["momentum"].any() for state in optimiser.state.values() if "momentum" in state)
