@@ -23,7 +23,7 @@ METADATA_KEY = "charlm"
 MAX_HEADER = 1 << 24  # the vocabulary of all Unicode takes 4.5 MB of it
 NO_DIGEST = "0" * 64
 PICKLES = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")  # as torch.save writes them
-DTYPES = {"F32": torch.float32, "U8": torch.uint8}
+DTYPES = {"F32": torch.float32, "BF16": torch.bfloat16, "U8": torch.uint8}
 
 
 def to_bytes(tensors: Mapping[str, Tensor], head: dict[str, Any]) -> bytes:
@@ -98,6 +98,10 @@ class TensorFile:
         """The shape the header gives for a tensor; empty when there is none."""
         return tuple(self.header[name]["shape"]) if name in self.header else ()
 
+    def dtype(self, name: str) -> torch.dtype | None:
+        """The type the header gives for a tensor; None when there is none, or none that charlm writes."""
+        return DTYPES.get(self.header[name]["dtype"]) if name in self.header else None
+
     def tensors(self, expected: Mapping[str, Tensor], also: set[str] | None = None) -> dict[str, Tensor]:
         """All tensors, which must be `expected` in name, shape and type, and those in `also`, of any shape."""
         also = also or set()
@@ -105,7 +109,7 @@ class TensorFile:
         if wrong := sorted(names ^ (set(expected) | also)):
             raise self._fail(f"has {'an unknown' if wrong[0] in names else 'no'} tensor {wrong[0]}")
         for name, tensor in expected.items():
-            if self.shape(name) != tuple(tensor.shape) or DTYPES.get(self.header[name]["dtype"]) != tensor.dtype:
+            if self.shape(name) != tuple(tensor.shape) or self.dtype(name) != tensor.dtype:
                 raise self._fail(f"has a tensor {name} of another shape or type than its configuration says")
         try:
             return safetensors.torch.load(self.contents)

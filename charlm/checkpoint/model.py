@@ -49,18 +49,22 @@ class ModelCard:
     scores: Scores
 
 
-def save_model(path: Path, model: LanguageModel, card: ModelCard) -> None:
-    """Write `model` and its `card` to `path`, atomically. Raises `OSError` when the disk does not take it."""
+def save_model(path: Path, model: LanguageModel, card: ModelCard, dtype: torch.dtype = torch.float32) -> None:
+    """Write `model`, its weights as float32 or bfloat16, and its `card` to `path`, atomically.
+
+    Raises `OSError` when the disk does not take it.
+    """
     head = {"kind": "model", **asdict(card), "vocab": vocab_to_json(card.vocab)}
-    write_atomically(path, to_bytes(dict(model.named_parameters()), head))
+    write_atomically(path, to_bytes({name: p.to(dtype) for name, p in model.named_parameters()}, head))
 
 
 def load_model(path: Path, device: torch.device) -> tuple[LanguageModel, ModelCard]:
     """The model at `path`, float32, on `device`. Raises `CheckpointError` for a file that is not whole and sane."""
     file = TensorFile(path, "model")
     card = _card(path, file)
+    dtype = torch.bfloat16 if file.dtype("head.weight") == torch.bfloat16 else torch.float32
     with torch.device("meta"):  # shapes only: nothing is allocated before they are known to match
-        expected = dict(LanguageModel(card.model, len(card.vocab)).named_parameters())
+        expected = dict(LanguageModel(card.model, len(card.vocab)).to(dtype).named_parameters())
     tensors = file.tensors(expected)
     model = LanguageModel.empty(card.model, len(card.vocab))
     with torch.no_grad():

@@ -57,6 +57,22 @@ def test_every_shape_of_model_comes_back(tmp_path, cell, layers):
         assert all(torch.equal(a, b) for a, b in zip(found.parameters(), model.parameters(), strict=True))
 
 
+def test_a_model_stored_as_bfloat16_comes_back_rounded(tmp_path):
+    """Half the bytes; every weight is the nearest bfloat16, in float32 again, and storing it once more changes nothing."""
+    model = LanguageModel.initialised(CARD.model, len(CARD.vocab), torch.Generator().manual_seed(0))
+    save_model(tmp_path / "m", model, CARD, torch.bfloat16)
+    found, card = load_model(tmp_path / "m", CPU)
+    assert card == CARD
+    for ours, theirs in zip(found.parameters(), model.parameters(), strict=True):
+        assert ours.dtype == torch.float32
+        assert torch.equal(ours, theirs.bfloat16().float())
+    save_model(tmp_path / "again", found, card, torch.bfloat16)
+    assert (tmp_path / "again").read_bytes() == (tmp_path / "m").read_bytes()
+    size = sum(p.numel() for p in model.parameters())
+    save_model(tmp_path / "whole", model, CARD)
+    assert (tmp_path / "whole").stat().st_size - (tmp_path / "m").stat().st_size == pytest.approx(2 * size, abs=64)
+
+
 def test_a_forged_file_that_is_sane_is_read(path):
     """The forger of these tests makes nothing wrong by itself."""
     head, header, data = parts(path)
