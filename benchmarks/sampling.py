@@ -1,8 +1,9 @@
-"""How fast is one stream sampled, against a loop over `nn.LSTM` with T=1?
+"""How fast are one stream and many streams sampled, against a loop over `nn.LSTM` with T=1?
 
-    python -m benchmarks.sampling [--hidden-size 512] [--num-layers 2] [--runs 7] [--seconds 1.5]
+    python -m benchmarks.sampling [--hidden-size 512] [--num-layers 2] [--streams 64] [--runs 7] [--seconds 1.5]
 
-Both draw with the same code from weights of the same shape; only the recurrence differs. Alternating, medians, a ratio.
+All draw with the same code from weights of the same shape; only the recurrence differs. Alternating, medians, ratios of
+characters per second in all, each to the one-stream loop beside it.
 """
 
 import argparse
@@ -21,16 +22,16 @@ from charlm.sampling import draw, generate
 VOCAB_SIZE = 65
 
 
-def charlm_speed(model: LanguageModel, seconds: float) -> float:
-    """Characters per second of `charlm.sampling.generate`, on one thread as `charlm sample` runs it."""
-    torch.set_num_threads(1)
+def charlm_speed(model: LanguageModel, num_samples: int, threads: int, seconds: float) -> float:
+    """Characters per second, in all streams, of `charlm.sampling.generate`."""
+    torch.set_num_threads(threads)
     generator = torch.Generator().manual_seed(0)
-    steps = generate(model, np.zeros(1, dtype=np.uint8), SampleConfig(length=10**9), generator)
+    steps = generate(model, np.zeros(1, dtype=np.uint8), SampleConfig(length=10**9, num_samples=num_samples), generator)
     next(steps)
     began, count = time.perf_counter(), 0
     while time.perf_counter() - began < seconds:
         next(steps)
-        count += 1
+        count += num_samples
     return count / (time.perf_counter() - began)
 
 
@@ -53,24 +54,34 @@ def loop_speed(config: ModelConfig, seconds: float) -> float:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--hidden-size", type=int, default=512)
     parser.add_argument("--num-layers", type=int, default=2)
+    parser.add_argument("--streams", type=int, default=64)
     parser.add_argument("--runs", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=1.5)
     options = parser.parse_args()
     config = ModelConfig(hidden_size=options.hidden_size, num_layers=options.num_layers)
     model = LanguageModel.initialised(config, VOCAB_SIZE, torch.Generator().manual_seed(0))
+    cores = os.cpu_count() or 1
+    many = f"charlm, {options.streams} streams"
     figures = alternate(
-        {"nn.LSTM loop": lambda: loop_speed(config, options.seconds), "charlm": lambda: charlm_speed(model, options.seconds)},
+        {
+            "nn.LSTM loop": lambda: loop_speed(config, options.seconds),
+            "charlm": lambda: charlm_speed(model, 1, 1, options.seconds),
+            f"{many}, 1 thread": lambda: charlm_speed(model, options.streams, 1, options.seconds),
+            f"{many}, {cores} threads": lambda: charlm_speed(model, options.streams, cores, options.seconds),
+        },
         options.runs,
     )
-    print(f"one stream, LSTM {config.num_layers} x {config.hidden_size}, {options.runs} runs of {options.seconds:g} s in turn")
+    print(f"LSTM {config.num_layers} x {config.hidden_size}, {options.runs} runs of {options.seconds:g} s in turn")
     print(describe_machine())
     for name, speeds in figures.items():
-        print(f"{name:14} {median(speeds):8.0f} characters/s  ({min(speeds):.0f} to {max(speeds):.0f})")
-    pairs = [ours / theirs for ours, theirs in zip(figures["charlm"], figures["nn.LSTM loop"], strict=True)]
-    print(f"ratio          {median(pairs):8.2f}  ({min(pairs):.2f} to {max(pairs):.2f})")
+        pairs = [ours / theirs for ours, theirs in zip(speeds, figures["nn.LSTM loop"], strict=True)]
+        print(
+            f"{name:30} {median(speeds):8,.0f} characters/s ({min(speeds):,.0f} to {max(speeds):,.0f}), "
+            f"{median(pairs):7.2f} times ({min(pairs):.1f} to {max(pairs):.1f})"
+        )
 
 
 if __name__ == "__main__":

@@ -15,11 +15,7 @@ DEVICE_NAMES = ("auto", "cpu", "cuda", "mps")
 PRECISION_NAMES = ("auto", "fp32", "bf16", "fp16")
 SYMBOL_KINDS = ("char", "byte")
 OPTIMISER_NAMES = ("muon", "adamw")
-
-# With no end given, a run reads about this many characters (about five minutes on two cores at the default size)...
-DEFAULT_CHARACTERS = 40_000_000
-# ...but goes through a small corpus at most this often, where more would only overfit.
-DEFAULT_EPOCHS_AT_MOST = 40
+PRESET_NAMES = ("auto", "small", "medium", "large")
 
 
 def _check(holds: bool, option: str, value: object, rule: str) -> None:
@@ -37,7 +33,10 @@ def _check_range(option: str, value: float, low: float, high: float) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelConfig:
-    """The shape of a language model; with the vocabulary's size it fixes every tensor."""
+    """The shape of a language model; with the vocabulary's size it fixes every tensor.
+
+    `charlm train` takes these numbers from `recipe.py` where nobody sets them, as it does those of `TrainConfig`.
+    """
 
     cell: str = "lstm"
     embedding_size: int = 64
@@ -91,14 +90,9 @@ class End:
         """Whether any of the three was set."""
         return not (self.max_steps is None and self.epochs is None and self.max_seconds is None)
 
-    def resolve(self, num_characters: int, characters_per_step: int, steps_per_epoch: int) -> "End":
-        """The same end in steps or seconds; without one, steps that follow from the corpus's `num_characters`."""
-        if self.max_seconds is not None or self.max_steps is not None:
-            return self
-        if self.epochs is not None:
-            return End(max_steps=max(1, round(self.epochs * steps_per_epoch)))
-        characters = min(DEFAULT_CHARACTERS, DEFAULT_EPOCHS_AT_MOST * num_characters)
-        return End(max_steps=max(1, characters // characters_per_step))
+    def resolve(self, steps_per_epoch: int) -> "End":
+        """The same end in steps or seconds."""
+        return self if self.epochs is None else End(max_steps=max(1, round(self.epochs * steps_per_epoch)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,6 +202,11 @@ def check_unit(option: str, layer: int, unit: int, model: ModelConfig) -> None:
     """Raise `UsageError` unless a model of this shape has the unit."""
     _check_range(f"{option}: the layer", layer, 0, model.num_layers - 1)
     _check_range(f"{option}: the unit", unit, 0, model.hidden_size - 1)
+
+
+def check_preset(name: str) -> None:
+    """Raise `UsageError` unless `name` is one of the sizes that have a name, or auto."""
+    _check_choice("--preset", name, PRESET_NAMES)
 
 
 def check_device(name: str) -> None:

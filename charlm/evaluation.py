@@ -62,7 +62,9 @@ def surprisals(model: LanguageModel, ids: Ids, window: int = WINDOW) -> Iterator
         yield next_symbol_nats(logits, lane[1:]).squeeze(1).cpu()
 
 
-def dynamic_surprisals(model: LanguageModel, ids: Ids, rate: float = DYNAMIC_RATE, decay: float = DYNAMIC_DECAY) -> Iterator[Tensor]:
+def dynamic_surprisals(
+    model: LanguageModel, ids: Ids, rate: float = DYNAMIC_RATE, decay: float = DYNAMIC_DECAY
+) -> Iterator[Tensor]:
     """As `surprisals`, by a copy of `model` that goes on learning: dynamic evaluation (Krause et al. 2018).
 
     Each window is scored first and learned from afterwards, so that nothing is predicted with knowledge of itself. A step

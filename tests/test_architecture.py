@@ -9,7 +9,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "charlm"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 LEVELS = (
-    {"config", "errors", "files"},
+    {"config", "errors", "files", "recipe"},
     {"text", "model"},
     {"evaluation"},
     {"training", "sampling", "inspection"},
@@ -20,7 +20,7 @@ LEVELS = (
 )
 # Inside a folder (or the lowest level) a module imports from those listed above it.
 ORDERS = {
-    "": [{"errors"}, {"config", "files"}],
+    "": [{"errors"}, {"config", "files"}, {"recipe"}],
     "text": [{"vocab"}, {"corpus"}, {"streams"}],
     "model": [{"devices"}, {"cells"}, {"language_model"}, {"stepper"}],
     "training": [{"optimiser", "events"}, {"loop"}],
@@ -40,7 +40,19 @@ ORDERS = {
     "cli": [{"options"}, {"train", "sample", "evaluate", "info", "inspect_cells"}, {"app"}],
 }
 ONLY_IN = {"rich": {"display"}, "tqdm": {"display"}, "typer": {"cli"}, "time": {"runs", "cli"}, "datetime": {"runs", "cli"}}
-PURE = {"config", "errors", "files", "text", "model", "evaluation", "training", "sampling", "inspection", "checkpoint"}
+PURE = {
+    "config",
+    "errors",
+    "files",
+    "recipe",
+    "text",
+    "model",
+    "evaluation",
+    "training",
+    "sampling",
+    "inspection",
+    "checkpoint",
+}
 DRAWS = {"rand", "randn", "randint", "randperm", "normal", "bernoulli", "multinomial", "poisson"}
 FILLS = {"normal_", "uniform_", "bernoulli_", "random_", "exponential_", "cauchy_", "log_normal_", "geometric_"}
 FILLS |= {"orthogonal_", "xavier_uniform_", "xavier_normal_", "kaiming_uniform_", "kaiming_normal_", "trunc_normal_"}

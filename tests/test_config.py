@@ -5,8 +5,6 @@ import math
 import pytest
 
 from charlm.config import (
-    DEFAULT_CHARACTERS,
-    DEFAULT_EPOCHS_AT_MOST,
     CorpusConfig,
     End,
     ModelConfig,
@@ -83,13 +81,11 @@ def test_a_run_has_one_end():
 
 
 def test_an_end_is_a_number_of_steps_or_of_seconds():
-    """Epochs become steps; with no end given, steps follow from the corpus's size, up to a bound."""
-    assert End(max_seconds=5.0).resolve(1000, 10, 90) == End(max_seconds=5.0)
-    assert End(max_steps=7).resolve(1000, 10, 90) == End(max_steps=7)
-    assert End(epochs=2.5).resolve(1000, 10, 90) == End(max_steps=225)
-    assert End(epochs=0.001).resolve(1000, 10, 90) == End(max_steps=1)
-    assert End().resolve(1000, 10, 90) == End(max_steps=DEFAULT_EPOCHS_AT_MOST * 100)
-    assert End().resolve(10**12, 2048, 10**9) == End(max_steps=DEFAULT_CHARACTERS // 2048)
+    """Epochs become steps, one at the least."""
+    assert End(max_seconds=5.0).resolve(90) == End(max_seconds=5.0)
+    assert End(max_steps=7).resolve(90) == End(max_steps=7)
+    assert End(epochs=2.5).resolve(90) == End(max_steps=225)
+    assert End(epochs=0.001).resolve(90) == End(max_steps=1)
 
 
 @pytest.mark.parametrize(

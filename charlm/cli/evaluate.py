@@ -61,7 +61,9 @@ def evaluate(
         options.print_json(numbers)
         return
     line = "{nats_per_char:.4f} nats/char, {bits_per_char:.4f} bits/char, perplexity {perplexity:.3f}, {characters} characters"
-    print(("dynamic evaluation: " if dynamic else "") + line.format(**numbers), file=sys.stderr if per_character else sys.stdout)
+    print(
+        ("dynamic evaluation: " if dynamic else "") + line.format(**numbers), file=sys.stderr if per_character else sys.stdout
+    )
 
 
 def _shown(losses: Iterator["Tensor"], ids: "Ids", vocab: "Vocab") -> Iterator["Tensor"]:

@@ -3,6 +3,7 @@
 import shlex
 import sys
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,8 +12,10 @@ import typer
 from charlm.cli import options
 from charlm.config import CorpusConfig, End, ModelConfig, TrainConfig, parse_duration
 from charlm.errors import UsageError
+from charlm.recipe import Wish
 
 MODEL, TRAINING, TEXT = ModelConfig(), TrainConfig(), options.DEFAULT_TEXT
+CHOSEN = "by the recipe"
 # What may stand beside --resume: where the run ends, and how and where it is shown and computed.
 WITH_RESUME = {"resume", "max_steps", "epochs", "max_time", "device", "threads", "quiet", "json"}
 
@@ -24,19 +27,28 @@ def train(
         typer.Argument(metavar="CORPUS...", help="Text files, a folder, or - for standard input.", show_default=False),
     ] = None,
     cell: Annotated[str, typer.Option(help="lstm, gru or rnn.")] = MODEL.cell,
-    hidden_size: Annotated[int, typer.Option(help="Units in a layer.")] = MODEL.hidden_size,
-    num_layers: Annotated[int, typer.Option(help="Layers.")] = MODEL.num_layers,
-    embedding_size: Annotated[int, typer.Option(help="Numbers that stand for a character.")] = MODEL.embedding_size,
-    dropout: Annotated[float, typer.Option(help="Share of each layer's input dropped.")] = MODEL.dropout,
-    batch_size: Annotated[int, typer.Option(help="Streams side by side.")] = TRAINING.batch_size,
-    seq_len: Annotated[int, typer.Option(help="Characters that gradients flow back over.")] = TRAINING.seq_len,
+    preset: Annotated[
+        str, typer.Option(metavar="SIZE", help="small, medium or large; auto goes by the time there is.")
+    ] = "auto",
+    hidden_size: Annotated[int, typer.Option(help="Units in a layer.", show_default=CHOSEN)] = MODEL.hidden_size,
+    num_layers: Annotated[int, typer.Option(help="Layers.", show_default=CHOSEN)] = MODEL.num_layers,
+    embedding_size: Annotated[
+        int, typer.Option(help="Numbers that stand for a character.", show_default=CHOSEN)
+    ] = MODEL.embedding_size,
+    dropout: Annotated[float, typer.Option(help="Share of each layer's input dropped.", show_default=CHOSEN)] = MODEL.dropout,
+    batch_size: Annotated[int, typer.Option(help="Streams side by side.", show_default=CHOSEN)] = TRAINING.batch_size,
+    seq_len: Annotated[
+        int, typer.Option(help="Characters that gradients flow back over.", show_default=CHOSEN)
+    ] = TRAINING.seq_len,
     optimiser: Annotated[
         str, typer.Option("--optimiser", "--optimizer", help="muon (for the cells' matrices; AdamW for the rest) or adamw.")
     ] = TRAINING.optimiser,
-    learning_rate: Annotated[float, typer.Option(help="Highest rate of the schedule.")] = TRAINING.learning_rate,
+    learning_rate: Annotated[
+        float, typer.Option(help="Highest rate of the schedule.", show_default=CHOSEN)
+    ] = TRAINING.learning_rate,
     clip_norm: Annotated[float, typer.Option(help="Longest gradient; 0 clips none.")] = TRAINING.clip_norm,
     max_steps: Annotated[
-        int | None, typer.Option(help="End after so many steps.", show_default="from the corpus's size")
+        int | None, typer.Option(help="End after so many steps.", show_default="what two cores do in about five minutes")
     ] = None,
     epochs: Annotated[float | None, typer.Option(help="End after so many passes over the text.")] = None,
     max_time: Annotated[
@@ -74,7 +86,7 @@ def train(
     end = End(max_steps=max_steps, epochs=epochs, max_seconds=None if max_time is None else parse_duration(max_time))
     typed = {name for name in ctx.params if (source := ctx.get_parameter_source(name)) and source.name != "DEFAULT"}
     if resume is None:
-        folder, notices = _start(corpus or [], ctx.params, end)
+        folder, notices = _start(corpus or [], ctx.params, end, typed)
     else:
         folder, notices = _find(resume, typed), []
     from charlm.display import progress
@@ -110,9 +122,14 @@ def _find(resume: str, typed: set[str]) -> Path:
     return find_run(resume)
 
 
-def _start(corpus: Sequence[str], values: dict[str, Any], end: End) -> tuple[Path, list[str]]:
-    model = options.config_from(ModelConfig, values)
-    training = options.config_from(TrainConfig, values)
+def _start(corpus: Sequence[str], values: dict[str, Any], end: End, typed: set[str]) -> tuple[Path, list[str]]:
+    wish = Wish(
+        model=options.config_from(ModelConfig, values),
+        training=options.config_from(TrainConfig, values),
+        end=end,
+        by_hand=frozenset(typed & {field.name for field in (*fields(ModelConfig), *fields(TrainConfig))}),
+        preset=values["preset"],
+    )
     text = options.config_from(CorpusConfig, values)
     if not corpus:
         raise UsageError("no CORPUS was given", "name a text file, as in: charlm train novel.txt")
@@ -120,13 +137,5 @@ def _start(corpus: Sequence[str], values: dict[str, Any], end: End) -> tuple[Pat
         raise UsageError("--overwrite was given without --out", "name the run to replace, as in --out checkpoints/novel")
     from charlm.runs.make import make_run
 
-    return make_run(
-        corpus,
-        model=model,
-        training=training,
-        text=text,
-        end=end,
-        out=values["out"],
-        overwrite=values["overwrite"],
-        argv=[Path(sys.argv[0]).name, *sys.argv[1:]],
-    )
+    argv = [Path(sys.argv[0]).name, *sys.argv[1:]]
+    return make_run(corpus, wish, text=text, out=values["out"], overwrite=values["overwrite"], argv=argv)

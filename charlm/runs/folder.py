@@ -140,8 +140,7 @@ def write_json(path: Path, contents: dict[str, Any]) -> None:
 
 
 def _move_end(run: Run, end: End) -> None:
-    streams = run.streams
-    end = end.resolve(len(run.corpus.train_ids), streams.batch_size * streams.seq_len, streams.windows_per_epoch)
+    end = end.resolve(run.streams.windows_per_epoch)
     if end != run.end:
         run.notices.append(
             f"the end moves from {_say_end(run.end)} to {_say_end(end)}, and the learning rate's schedule with it"

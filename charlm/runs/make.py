@@ -11,33 +11,26 @@ from pathlib import Path
 from typing import Any
 
 from charlm.checkpoint.fields import vocab_to_json
-from charlm.config import CorpusConfig, End, ModelConfig, TrainConfig
+from charlm.config import CorpusConfig
 from charlm.errors import RunError
 from charlm.files import flush_folder, folder_lock
 from charlm.model.devices import pick_device, pick_precision, set_threads
+from charlm.recipe import Wish, choose
 from charlm.runs.folder import CORPUS, RUN, RUNS, machine_facts, write_json
 from charlm.text.corpus import encode_corpus, find_files
 from charlm.text.streams import Streams
 
 
 def make_run(
-    arguments: Sequence[str],
-    *,
-    model: ModelConfig,
-    training: TrainConfig,
-    text: CorpusConfig,
-    end: End,
-    out: Path | None,
-    overwrite: bool,
-    argv: Sequence[str],
+    arguments: Sequence[str], wish: Wish, *, text: CorpusConfig, out: Path | None, overwrite: bool, argv: Sequence[str]
 ) -> tuple[Path, list[str]]:
     """Encode the corpus that `arguments` name and make a run folder for it; gives its path, and notices for people.
 
     Raises `TextError`, `RunError` or `UsageError`, and leaves nothing behind then.
     """
-    device = pick_device(training.device)
-    precision = pick_precision(training.precision, device)
-    set_threads(training.threads)
+    device = pick_device(wish.training.device)
+    precision = pick_precision(wish.training.precision, device)
+    set_threads(wish.training.threads)
     files = find_files(arguments, text.glob)
     target = out or _free_name(arguments[0])
     _check_target(target, overwrite=overwrite)
@@ -45,35 +38,35 @@ def make_run(
         "argv": list(argv),
         "files": [str(Path(name).absolute()) if name != "-" else name for name in files],
         "started": datetime.now(UTC).isoformat(timespec="microseconds"),
-        "model": asdict(model),
-        "training": asdict(training),
         "text": asdict(text),
         "machine": machine_facts(device, precision),
     }
     with _making(target) as making:
-        described, notices = _encode(files, making / CORPUS, training, text, end)
-        write_json(making / RUN, facts | described)
+        decided, notices = _encode(files, making / CORPUS, text, wish)
+        write_json(making / RUN, facts | decided)
         _put_in_place(making, target)
     return target, notices
 
 
-def _encode(
-    files: Sequence[str], path: Path, training: TrainConfig, text: CorpusConfig, end: End
-) -> tuple[dict[str, Any], list[str]]:
-    """Write the encoded corpus; what `run.json` says of it, and where that puts the run's end.
+def _encode(files: Sequence[str], path: Path, text: CorpusConfig, wish: Wish) -> tuple[dict[str, Any], list[str]]:
+    """Write the encoded corpus; what `run.json` says of it, and of what was decided by its size.
 
     A function of its own, so that the file is mapped no more when its folder is renamed, which Windows would refuse.
     """
     corpus, notices = encode_corpus(files, text, path)
+    recipe = choose(wish, len(corpus.train_ids))
+    training = recipe.training
     streams = Streams.fitted(corpus.train_ids, training.batch_size, training.seq_len, training.seed)
-    characters_per_step = streams.batch_size * streams.seq_len
-    described = {
-        "end": asdict(end.resolve(len(corpus.train_ids), characters_per_step, streams.windows_per_epoch)),
+    decided = {
+        "model": asdict(recipe.model),
+        "training": asdict(training),
+        "end": asdict(recipe.end.resolve(streams.windows_per_epoch)),
+        "recipe": {"preset": wish.preset, "by_hand": sorted(wish.by_hand), "why": recipe.why},
         "vocab": vocab_to_json(corpus.vocab),
         "splits": asdict(corpus.splits),
         "corpus_sha256": corpus.sha256,
     }
-    return described, notices
+    return decided, [*notices, recipe.why]
 
 
 @contextlib.contextmanager

@@ -54,18 +54,18 @@ class Muon(AdamW):
         """One step; the gradients that Muon used are gone after it, so that AdamW finds only its own."""
         for group in self.param_groups:
             for p in group["params"] if "gates" in group else ():
-                self._move(p, group)
-                p.grad = None
+                if p.grad is not None:
+                    self._move(p, p.grad, group)
+                    p.grad = None
         super().step(closure)
 
-    def _move(self, p: Tensor, group: dict[str, Any]) -> None:
-        gradient, momentum = p.grad, self.state[p]["momentum"]
-        assert gradient is not None
+    def _move(self, p: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
+        momentum = self.state[p]["momentum"]
         overflow = getattr(self, "found_inf", None)  # under loss scaling, such a step is skipped, and no one waits to know
         if overflow is not None:
             gradient = torch.where(overflow > 0, momentum, gradient)
         momentum.lerp_(gradient, 1 - MOMENTUM)
-        blocks = gradient.lerp(momentum, MOMENTUM).unflatten(0, (group["gates"], -1))  # (G, H, E)
+        blocks = gradient.lerp(momentum, MOMENTUM).view(group["gates"], -1, p.shape[1])  # (G, H, E)
         direction = orthogonalised(blocks.to(group["dtype"])).to(p.dtype)
         scale = math.sqrt(max(1.0, blocks.shape[1] / blocks.shape[2]))
         rate = group["lr"] if overflow is None else group["lr"] * (overflow == 0)
@@ -103,7 +103,9 @@ def make_optimiser(model: LanguageModel, config: TrainConfig, precision: str) ->
         gates = len(cell.fused.bias_hh_l0) // cell.hidden_size
         mine = [p for p in cell.parameters() if p.ndim > 1]
         dtype = torch.float32 if precision == "fp32" else torch.bfloat16
-        groups.append({"params": mine, "gates": gates, "dtype": dtype, "lr": config.learning_rate, "weight_decay": WEIGHT_DECAY})
+        groups.append(
+            {"params": mine, "gates": gates, "dtype": dtype, "lr": config.learning_rate, "weight_decay": WEIGHT_DECAY}
+        )
     return Muon(groups, rate)
 
 

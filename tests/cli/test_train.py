@@ -8,6 +8,7 @@ import torch
 
 from charlm.config import CELL_NAMES
 from charlm.files import folder_lock
+from charlm.recipe import MOST_PASSES, PRESETS
 from charlm.training import loop
 from tests.commands import SHORT, TEXT, TINY, is_error
 
@@ -252,7 +253,7 @@ def test_lanes_shrink_to_fit_a_short_text_and_that_is_said(charlm):
     """Where B*T does not fit, B shrinks with a notice."""
     result = charlm("train", "t.txt", "--hidden-size", "8", "--seq-len", "64", "--max-steps", "2")
     assert result.status == 0
-    assert "--batch-size 32 shrinks to 5" in result.err
+    assert "--batch-size 16 shrinks to 5" in result.err
 
 
 def test_json_lines_are_all_that_is_on_standard_output(charlm, tmp_path: Path):
@@ -453,7 +454,7 @@ def test_a_run_may_end_by_the_clock(charlm):
 def test_a_run_without_an_end_gets_one_from_its_text(charlm):
     """With no end given, a small text is read a bounded number of times."""
     done = lines(charlm("train", "t.txt", "--hidden-size", "8", "--seq-len", "32", "--json").out)[-1]
-    assert done["step"] == 40 * 432 // (12 * 32)
+    assert done["step"] == MOST_PASSES  # one window of 12 lanes is all of the text
 
 
 def test_file_names_are_harmless_on_a_terminal(charlm, tmp_path: Path):
@@ -474,3 +475,22 @@ def test_a_text_longer_than_a_chunk_is_encoded_whole(charlm, tmp_path: Path, mon
     monkeypatch.setattr("charlm.text.corpus.CHUNK_BYTES", 7)
     assert charlm("train", "t.txt", *SHORT, "--out", "chunks").status == 0
     assert (tmp_path / "whole" / "corpus.bin").read_bytes() == (tmp_path / "chunks" / "corpus.bin").read_bytes()
+
+
+def test_what_the_recipe_chose_is_said_and_written_down(charlm):
+    """One line on standard error; in run.json what was set by hand, and why the rest is as it is; the model has both."""
+    result = charlm("train", "t.txt", "--hidden-size", "8", "--preset", "large", "--max-steps", "2")
+    assert result.status == 0
+    assert result.err.count("recipe: ") == 1
+    run = json.loads(Path("checkpoints/t/run.json").read_text())
+    assert run["recipe"]["by_hand"] == ["hidden_size"]
+    assert run["recipe"]["preset"] == "large"
+    assert run["recipe"]["why"] in result.err
+    assert (run["model"]["hidden_size"], run["model"]["num_layers"]) == (8, PRESETS["large"].num_layers)
+
+
+def test_the_same_command_makes_the_same_model(charlm):
+    """What the recipe chooses depends on the command and the text alone."""
+    for out in ("a", "b"):
+        assert charlm("train", "t.txt", "--max-steps", "3", "--out", out).status == 0
+    assert Path("a/model.safetensors").read_bytes() == Path("b/model.safetensors").read_bytes()

@@ -6,7 +6,16 @@ import pytest
 import torch
 
 from charlm.config import TrainConfig
-from charlm.training.optimiser import ITERATIONS, MOMENTUM, NEWTON_SCHULZ, REST, WEIGHT_DECAY, Muon, make_optimiser, orthogonalised
+from charlm.training.optimiser import (
+    ITERATIONS,
+    MOMENTUM,
+    NEWTON_SCHULZ,
+    REST,
+    WEIGHT_DECAY,
+    Muon,
+    make_optimiser,
+    orthogonalised,
+)
 from tests.conftest import CELLS, new_model
 
 V = 11

@@ -1,0 +1,170 @@
+"""How fast is training, against the loop that people write around nn.LSTM, nn.GRU and nn.RNN in float32?
+
+    python -m benchmarks.training [--cells lstm,gru,rnn] [--hidden-size 512] [--num-layers 2] [--batch-size 64] [--seq-len 128]
+
+Each figure comes from a process of its own, in turn, so that neither way profits from what the other has set up; a median
+step of some seconds of steps after a warm-up. Then the arithmetic rate, against the machine's own bfloat16 matrix product of
+the same shape: (B, H) times (H, gates of H), as often as the recurrence takes it.
+"""
+
+import argparse
+import itertools
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable
+from functools import partial
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from benchmarks.machine import alternate, describe_machine, median
+from charlm.config import End, ModelConfig, TrainConfig
+from charlm.model.cells import CELLS
+from charlm.model.devices import keep_freed_memory, pick_precision, set_threads
+from charlm.model.language_model import LanguageModel
+from charlm.text.streams import Streams, Window
+from charlm.training.loop import Trainer, training_step
+
+V = 65
+WARM_UP = 3
+CPU = torch.device("cpu")
+
+
+def streams(options: argparse.Namespace) -> Streams:
+    """Characters drawn at random: how fast they are learned from does not depend on what they say."""
+    ids = np.random.default_rng(0).integers(0, V, 1_000_000).astype(np.uint8)
+    return Streams(ids=ids, batch_size=options.batch_size, seq_len=options.seq_len, seed=0)
+
+
+def charlm_step(options: argparse.Namespace, optimiser: str) -> float:
+    """Seconds a step of charlm takes."""
+    set_threads(0)
+    keep_freed_memory()
+    config = ModelConfig(
+        cell=options.cell, embedding_size=options.hidden_size, hidden_size=options.hidden_size, num_layers=options.num_layers
+    )
+    training = TrainConfig(batch_size=options.batch_size, seq_len=options.seq_len, optimiser=optimiser)
+    model = LanguageModel.initialised(config, V, torch.Generator().manual_seed(0))
+    trainer = Trainer.fresh(model, training, End(max_steps=10**6), pick_precision("auto", CPU), options.batch_size)
+    return median_step(
+        (lambda window=window: training_step(trainer, window) for window in streams(options).windows(0)), options
+    )
+
+
+def plain_step(options: argparse.Namespace) -> float:
+    """Seconds a step of the plain loop takes: an embedding, the library's layers, a head, AdamW, float32."""
+    embedding, head = nn.Embedding(V, options.hidden_size), nn.Linear(options.hidden_size, V)
+    cell = CELLS[options.cell].kernel(options.hidden_size, options.hidden_size, options.num_layers)
+    parameters = [*embedding.parameters(), *cell.parameters(), *head.parameters()]
+    optimiser = torch.optim.AdamW(parameters)
+    carried = None
+
+    def step(window: Window) -> None:
+        nonlocal carried
+        outputs, state = cell(embedding(window.inputs), carried)
+        loss = F.cross_entropy(head(outputs).flatten(0, 1), window.targets.flatten())
+        optimiser.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimiser.step()
+        carried = tuple(part.detach() for part in state) if isinstance(state, tuple) else state.detach()
+
+    return median_step((partial(step, window) for window in streams(options).windows(0)), options)
+
+
+def product_rate(options: argparse.Namespace) -> float:
+    """Floating-point operations a second of the bfloat16 matrix product that a step of the recurrence is."""
+    width = options.hidden_size * {"lstm": 4, "gru": 3, "rnn": 1}[options.cell]
+    h, u = torch.randn(options.batch_size, options.hidden_size).bfloat16(), torch.randn(width, options.hidden_size).bfloat16()
+    step = median_step((lambda: [torch.mm(h, u.t()) for _ in range(options.seq_len)] for _ in itertools.count()), options)
+    return 2 * options.batch_size * options.hidden_size * width * options.seq_len / step
+
+
+def median_step(steps: Iterable[Callable[[], object]], options: argparse.Namespace) -> float:
+    """The median of what `steps` take, in seconds, over `options.seconds` of them."""
+    took: list[float] = []
+    began = time.perf_counter()
+    for number, step in enumerate(steps):
+        before = time.perf_counter()
+        step()
+        if number >= WARM_UP:
+            took.append(time.perf_counter() - before)
+        if len(took) >= WARM_UP and time.perf_counter() - began > options.seconds:
+            break
+    return median(took)
+
+
+WAYS = {
+    "plain fp32": plain_step,
+    "charlm, muon": lambda options: charlm_step(options, "muon"),
+    "charlm, adamw": lambda options: charlm_step(options, "adamw"),
+    "product": product_rate,
+}
+
+
+SHAPE = {"hidden_size": 512, "num_layers": 2, "batch_size": 64, "seq_len": 128}
+
+
+def arguments() -> argparse.Namespace:
+    """What to measure."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cells", default="lstm,gru,rnn")
+    for name, default in SHAPE.items():
+        parser.add_argument("--" + name.replace("_", "-"), type=int, default=default)
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=4.0)
+    parser.add_argument("--way", choices=sorted(WAYS), help="measure this one alone, of --cells, and print the bare number")
+    return parser.parse_args()
+
+
+def in_a_process(way: str, cell: str, options: argparse.Namespace) -> float:
+    """The figure of one way, taken in a process of its own."""
+    shape = [f"--{name.replace('_', '-')}={getattr(options, name)}" for name in SHAPE]
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.training",
+        "--way",
+        way,
+        "--cells",
+        cell,
+        f"--seconds={options.seconds}",
+        *shape,
+    ]
+    return float(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+
+
+def work(cell: str, options: argparse.Namespace) -> float:
+    """Floating-point operations of a step: two for each weight of the cells and character forward, four backward."""
+    width = options.hidden_size * {"lstm": 4, "gru": 3, "rnn": 1}[cell]
+    return 6 * 2 * options.hidden_size * width * options.num_layers * options.batch_size * options.seq_len
+
+
+def main() -> None:
+    """Measure and print."""
+    options = arguments()
+    if options.way:
+        options.cell = options.cells
+        print(WAYS[options.way](options))
+        return
+    shape = f"{options.num_layers} x {options.hidden_size}, batch {options.batch_size} x {options.seq_len}"
+    print(f"{shape}; {options.runs} runs in turn, medians\n{describe_machine()}")
+    for cell in options.cells.split(","):
+        figures = alternate({way: partial(in_a_process, way, cell, options) for way in WAYS}, options.runs)
+        rates = figures.pop("product")
+        for way, steps in figures.items():
+            ratios = [plain / step for plain, step in zip(figures["plain fp32"], steps, strict=True)]
+            shares = [work(cell, options) / step / rate for step, rate in zip(steps, rates, strict=True)]
+            speed = options.batch_size * options.seq_len / median(steps)
+            print(
+                f"{cell:5}{way:14} {median(steps) * 1e3:6.1f} ms a step ({min(steps) * 1e3:.1f} to {max(steps) * 1e3:.1f}), "
+                f"{speed:8,.0f} characters/s, {median(ratios):5.2f} times the plain loop, {median(shares):4.0%} of the product",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()
