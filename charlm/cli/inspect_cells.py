@@ -71,6 +71,8 @@ def inspect_cells(
     units = [parse_unit("--show", name) for name in show or []]
     if signal is not None and not units:
         raise UsageError("--signal was given without --show", "name a unit, as in --show 0:12 --signal f")
+    if json and (units or gates):
+        raise UsageError("--json was given with --show or --gates, which are for people", "leave one of them out")
     is_look = bool(units or gates or save_activations)
     is_search = bool(html or json or not is_look)
     if feature and not is_search:
@@ -80,6 +82,11 @@ def inspect_cells(
     _check_target("--html", html, text)
     _check_target("--save-activations", save_activations, text)
     path, model, card = options.find_and_open(checkpoint, device, 1)  # torch's own threads: ours are the workers
+    for option, target in (("--html", html), ("--save-activations", save_activations)):
+        if target is not None and target.resolve() == path.resolve():
+            raise UsageError(f"{option} {target} is the model itself", "give another name")
+    if html is not None and save_activations is not None and html.resolve() == save_activations.resolve():
+        raise UsageError(f"--html and --save-activations are both {html}", "give each a file of its own")
     for layer, unit in units:
         check_unit("--show", layer, unit, card.model)
     _check_signal(signal, model)
@@ -93,9 +100,9 @@ def inspect_cells(
             shape = f"{card.model.num_layers} x {card.model.hidden_size} {card.model.cell.upper()}"
             _write_page(html, subject, report, units, f"{path.parent.name or path.name}: {shape}", source)
         _print_report(subject, report, json=json, is_table=not is_look)
-    if units and not json:
+    if units:
         _show_units(subject, units, signal)
-    if gates and not json:
+    if gates:
         _show_gates(subject)
 
 

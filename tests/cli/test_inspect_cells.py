@@ -217,7 +217,10 @@ WRONG = [
     (("--show", "3"), "lstm", "LAYER:UNIT"),
     (("--show", "0:1", "--signal", "q"), "lstm", "c, h, i, f, o, g"),
     (("--show", "0:1", "--signal", "c"), "gru", "h, r, z, n"),
-    (("--show", "0:1", "--signal", "i", "--json"), "rnn", "'i'"),
+    (("--show", "0:1", "--signal", "i"), "rnn", "'i'"),
+    (("--show", "0:1", "--json"), "lstm", "--json"),
+    (("--gates", "--json"), "lstm", "--json"),
+    (("--save-activations", "page.html"), "lstm", "both page.html"),
     (("--signal", "h"), "lstm", "--show"),
     (("--html", "nowhere/x.html"), "lstm", "nowhere"),
     (("--html", "."), "lstm", "--html"),
@@ -236,6 +239,16 @@ def test_what_cannot_be_meant_is_a_usage_error_before_any_work(inspect, options,
     """A unit, signal or place that there is not is one line and status 2, and no file is written."""
     is_error(inspect("--html", "page.html", *options, cell=cell), 2, fragment)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("option", ["--html", "--save-activations"])
+def test_the_model_itself_is_never_written_over(inspect, runs, option):
+    """A target that is the model's own file is a usage error, and the model is what it was."""
+    model = Path(runs["lstm"])
+    model = model / "model.safetensors" if model.is_dir() else model
+    before = model.read_bytes()
+    is_error(inspect(option, str(model)), 2, "the model itself")
+    assert model.read_bytes() == before
 
 
 @pytest.mark.parametrize("cell", CELL_NAMES)
