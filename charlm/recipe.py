@@ -27,9 +27,9 @@ class Size:
 
 TINY, SMALL, MEDIUM, LARGE = (
     Size(num_layers=1, hidden_size=192, embedding_size=64),
-    Size(num_layers=1, hidden_size=320, embedding_size=128),
-    Size(num_layers=1, hidden_size=512, embedding_size=128),
-    Size(num_layers=2, hidden_size=768, embedding_size=128),
+    Size(num_layers=2, hidden_size=256, embedding_size=128),
+    Size(num_layers=2, hidden_size=384, embedding_size=128),
+    Size(num_layers=2, hidden_size=512, embedding_size=128),
 )
 PRESETS = dict(zip(PRESET_NAMES[1:], (SMALL, MEDIUM, LARGE), strict=True))  # the first name is "auto"
 
@@ -47,12 +47,15 @@ class Budget:
 
 
 BUDGETS = (
-    Budget(seconds=10, speed=150e3, size=TINY, batch_size=16, seq_len=32, learning_rate=0.05),
-    Budget(seconds=120, speed=110e3, size=SMALL, batch_size=32, seq_len=64, learning_rate=0.03),
-    Budget(seconds=1200, speed=55e3, size=MEDIUM, batch_size=32, seq_len=64, learning_rate=0.03),
-    Budget(seconds=math.inf, speed=20e3, size=LARGE, batch_size=64, seq_len=64, learning_rate=0.03),
+    Budget(seconds=10, speed=100e3, size=TINY, batch_size=16, seq_len=32, learning_rate=0.05),
+    Budget(seconds=30, speed=65e3, size=SMALL, batch_size=32, seq_len=64, learning_rate=0.05),
+    Budget(seconds=120, speed=65e3, size=SMALL, batch_size=32, seq_len=64, learning_rate=0.04),
+    Budget(seconds=600, speed=65e3, size=SMALL, batch_size=32, seq_len=64, learning_rate=0.03),
+    Budget(seconds=1800, speed=32e3, size=MEDIUM, batch_size=32, seq_len=64, learning_rate=0.03),
+    Budget(seconds=math.inf, speed=22e3, size=LARGE, batch_size=64, seq_len=64, learning_rate=0.03),
 )
-DROPOUTS = ((2, 0.0), (8, 0.1), (12, 0.2), (25, 0.3), (60, 0.4), (math.inf, 0.5))  # for up to so many passes over the text
+# For up to so many passes over the text. Larger networks are given the longer runs, so this stands for their size too.
+DROPOUTS = ((3, 0.0), (5, 0.05), (10, 0.1), (25, 0.2), (50, 0.3), (math.inf, 0.4))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
