@@ -79,8 +79,14 @@ def product_rate(options: argparse.Namespace) -> float:
     """Floating-point operations a second of the bfloat16 matrix product that a step of the recurrence is."""
     width = options.hidden_size * {"lstm": 4, "gru": 3, "rnn": 1}[options.cell]
     h, u = torch.randn(options.batch_size, options.hidden_size).bfloat16(), torch.randn(width, options.hidden_size).bfloat16()
-    step = median_step((lambda: [torch.mm(h, u.t()) for _ in range(options.seq_len)] for _ in itertools.count()), options)
-    return 2 * options.batch_size * options.hidden_size * width * options.seq_len / step
+    product = torch.empty(options.batch_size, width, dtype=torch.bfloat16)
+
+    def step() -> None:
+        for _ in range(options.seq_len):
+            torch.mm(h, u.t(), out=product)
+
+    seconds = median_step(itertools.repeat(step), options)
+    return 2 * options.batch_size * options.hidden_size * width * options.seq_len / seconds
 
 
 def median_step(steps: Iterable[Callable[[], object]], options: argparse.Namespace) -> float:
