@@ -76,7 +76,6 @@ class Planted:
     feature: Feature
     hidden_size: int
     steps: int
-    learning_rate: float = 1e-2
 
 
 PLANTED = {
@@ -99,9 +98,9 @@ def new_model(vocab: Vocab, hidden_size: int, seed: int) -> LanguageModel:
     return LanguageModel.initialised(shape, len(vocab), torch.Generator().manual_seed(seed))
 
 
-def trained(model: LanguageModel, ids: Ids, steps: int, learning_rate: float, seed: int) -> LanguageModel:
+def trained(model: LanguageModel, ids: Ids, steps: int, seed: int) -> LanguageModel:
     """`model` after `steps` steps of 16 streams and 96 characters."""
-    config = TrainConfig(batch_size=16, seq_len=96, optimiser="adamw", learning_rate=learning_rate, seed=seed, precision="fp32")
+    config = TrainConfig(batch_size=16, seq_len=96, seed=seed, precision="fp32")
     streams = Streams.fitted(ids, config.batch_size, config.seq_len, seed)
     trainer = Trainer.fresh(model, config, End(max_steps=steps), "fp32", streams.batch_size)
     for _ in train(trainer, streams, ids[:2], elapsed=time.monotonic):
@@ -136,7 +135,7 @@ def plant(name: str, seed: int, train_characters: int = 400_000) -> tuple[Findin
     text = planted.text(np.random.default_rng([seed, 0]), train_characters + HELD_OUT)
     ids, vocab = encoded(text)
     new = new_model(vocab, planted.hidden_size, seed)
-    model = trained(new, ids[:train_characters], planted.steps, planted.learning_rate, seed)
+    model = trained(new, ids[:train_characters], planted.steps, seed)
     held_out = ids[train_characters:]
     (finding,) = found(model, held_out, vocab, [planted.feature]).findings
     least = entropy(held_out, planted.feature.label(vocab.decode(held_out)).astype(np.int64))
@@ -150,7 +149,7 @@ def null(seed: int, characters: int = 40_000, steps: int = 150) -> list[Finding]
     rng = np.random.default_rng([seed, 1])
     if seed % 2 == 0:
         ids, vocab = encoded(independent(rng, characters))
-        model = trained(new_model(vocab, 32, 1000 + seed), ids, steps, 1e-2, seed)
+        model = trained(new_model(vocab, 32, 1000 + seed), ids, steps, seed)
     else:
         novel = NOVEL.read_text(encoding="utf-8")
         start = int(rng.integers(len(novel) - characters))

@@ -3,7 +3,7 @@
 import io
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +27,13 @@ def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Every test runs in a folder of its own."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def with_denormals() -> Iterator[None]:
+    """What a command sets for the whole process does not reach the next test."""
+    yield
+    torch.set_flush_denormal(False)
 
 
 def new_model(cell: str, num_layers: int, vocab_size: int = 13, dropout: float = 0.0, seed: int = 0) -> LanguageModel:
