@@ -29,7 +29,10 @@ from charlm.model.stepper import Stepper
 from charlm.runs.heldout import held_out
 
 NOVEL = "data/austen.txt"
-RECIPE = "--hidden-size 512 --batch-size 16 --seq-len 64 --learning-rate 4e-3 --dropout 0 --threads 1"
+RECIPE = (
+    "--optimiser adamw --learning-rate 4e-3 --num-layers 1 --hidden-size 512 --embedding-size 64 --dropout 0 "
+    "--batch-size 16 --seq-len 64 --threads 1"
+)
 STRETCH = 20_000  # characters over which the quote cell is held
 SHOWN = ("inside_double_quotes", "column")
 

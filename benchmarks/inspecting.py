@@ -41,6 +41,7 @@ def main() -> None:
     print(f"{options.num_layers} x {options.hidden_size}\n{describe_machine()}", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         shape = ["--hidden-size", options.hidden_size, "--num-layers", options.num_layers, "--max-steps", options.steps]
+        shape += ["--embedding-size", "64", "--batch-size", "32", "--seq-len", "64"]
         measured("train", NOVEL, *shape, "--out", folder, "--overwrite", "--quiet")
         for characters in options.characters:
             look = ["inspect-cells", NOVEL, "--checkpoint", folder, "--max-characters", characters, "--json"]

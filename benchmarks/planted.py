@@ -100,7 +100,7 @@ def new_model(vocab: Vocab, hidden_size: int, seed: int) -> LanguageModel:
 
 def trained(model: LanguageModel, ids: Ids, steps: int, seed: int) -> LanguageModel:
     """`model` after `steps` steps of 16 streams and 96 characters."""
-    config = TrainConfig(batch_size=16, seq_len=96, seed=seed, precision="fp32")
+    config = TrainConfig(batch_size=16, seq_len=96, optimiser="adamw", learning_rate=2e-2, seed=seed, precision="fp32")
     streams = Streams.fitted(ids, config.batch_size, config.seq_len, seed)
     trainer = Trainer.fresh(model, config, End(max_steps=steps), "fp32", streams.batch_size)
     for _ in train(trainer, streams, ids[:2], elapsed=time.monotonic):
