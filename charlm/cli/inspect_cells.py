@@ -79,14 +79,10 @@ def inspect_cells(
         message = "--feature was given, but --show, --gates and --save-activations search for nothing"
         raise UsageError(message, "leave them out, or add --html or --json")
     features = _features(feature or [])
-    _check_target("--html", html, text)
-    _check_target("--save-activations", save_activations, text)
     path, model, card = options.find_and_open(checkpoint, device, 1)  # torch's own threads: ours are the workers
-    for option, target in (("--html", html), ("--save-activations", save_activations)):
-        if target is not None and target.resolve() == path.resolve():
-            raise UsageError(f"{option} {target} is the model itself", "give another name")
-    if html is not None and save_activations is not None and html.resolve() == save_activations.resolve():
-        raise UsageError(f"--html and --save-activations are both {html}", "give each a file of its own")
+    sources = {"the text itself": Path(text or ""), "the model itself": path}
+    _check_target("--html", html, sources)
+    _check_target("--save-activations", save_activations, sources | ({"the page of --html": html} if html else {}))
     for layer, unit in units:
         check_unit("--show", layer, unit, card.model)
     _check_signal(signal, model)
@@ -106,16 +102,17 @@ def inspect_cells(
         _show_gates(subject)
 
 
-def _check_target(option: str, target: Path | None, text: str | None) -> None:
-    """Raise `UsageError` where nothing should be written."""
+def _check_target(option: str, target: Path | None, others: dict[str, Path]) -> None:
+    """Raise `UsageError` where nothing should be written, such as over the `others`, which are named."""
     if target is None:
         return
     if target.is_dir():
         raise UsageError(f"{option} {target} is a folder", "give the name of a file")
     if target.exists() and not target.is_file():
         raise UsageError(f"{option} {target} is no ordinary file", "give the name of a file")
-    if text is not None and target.resolve() == Path(text).resolve():
-        raise UsageError(f"{option} {target} is the text itself", "give another name")
+    for name, other in others.items():
+        if target.resolve() == other.resolve():
+            raise UsageError(f"{option} {target} is {name}", "give another name")
     if not target.parent.is_dir():
         raise UsageError(f"{option} {target} cannot be written: there is no folder {target.parent}", "make it first")
 

@@ -69,7 +69,7 @@ class Muon(AdamW):
         direction = orthogonalised(blocks.to(group["dtype"])).to(p.dtype)
         scale = math.sqrt(max(1.0, blocks.shape[1] / blocks.shape[2]))
         rate = group["lr"] if overflow is None else group["lr"] * (overflow == 0)
-        p.mul_(1 - group["lr"] * group["weight_decay"]).sub_(direction.flatten(0, 1) * (rate * scale))
+        p.mul_(1 - rate * group["weight_decay"]).sub_(direction.flatten(0, 1) * (rate * scale))
 
 
 def orthogonalised(blocks: Tensor) -> Tensor:

@@ -61,6 +61,18 @@ def test_the_line_for_people_has_the_same_numbers(charlm, model, tmp_path: Path)
     assert result.err == ""
 
 
+def test_a_dynamic_score_is_named_as_one_and_leaves_the_model_alone(charlm, model, tmp_path: Path):
+    """A repeating text costs less than statically; both forms of the output say which score it is; the file is what it was."""
+    (tmp_path / "e.txt").write_text(LINE * 60)
+    before = (Path(model) / "model.safetensors").read_bytes()
+    static, dynamic = (json.loads(charlm("eval", "e.txt", "-c", model, "--json", *more).text) for more in ((), ("--dynamic",)))
+    assert (static["dynamic"], dynamic["dynamic"]) == (False, True)
+    assert dynamic["nats_per_char"] < static["nats_per_char"]
+    shown = charlm("eval", "e.txt", "-c", model, "--dynamic").text
+    assert shown.startswith(f"dynamic evaluation: {dynamic['nats_per_char']:.4f} nats/char")
+    assert (Path(model) / "model.safetensors").read_bytes() == before
+
+
 def test_files_folders_and_standard_input_are_one_text(charlm, model, tmp_path: Path):
     """A text scores the same from a file, from several, from a folder and from a pipe."""
     (tmp_path / "d").mkdir()

@@ -220,7 +220,7 @@ WRONG = [
     (("--show", "0:1", "--signal", "i"), "rnn", "'i'"),
     (("--show", "0:1", "--json"), "lstm", "--json"),
     (("--gates", "--json"), "lstm", "--json"),
-    (("--save-activations", "page.html"), "lstm", "both page.html"),
+    (("--save-activations", "page.html"), "lstm", "the page of --html"),
     (("--signal", "h"), "lstm", "--show"),
     (("--html", "nowhere/x.html"), "lstm", "nowhere"),
     (("--html", "."), "lstm", "--html"),
