@@ -3,8 +3,10 @@
     python -m benchmarks.training [--cells lstm,gru,rnn] [--hidden-size 512] [--num-layers 2] [--batch-size 64] [--seq-len 128]
 
 Each figure comes from a process of its own, in turn, so that neither way profits from what the other has set up; a median
-step of some seconds of steps after a warm-up. Then the arithmetic rate, against the machine's own bfloat16 matrix product of
-the same shape: (B, H) times (H, gates of H), as often as the recurrence takes it.
+step of some seconds of steps after a warm-up. Then the arithmetic rate, against the machine's own half-precision matrix
+product of the same shape: (B, H) times (H, gates of H), as often as the recurrence takes it.
+
+With `--device cuda` the plain loop has TF32, and a figure is that of ten steps and one wait for the device.
 """
 
 import argparse
@@ -12,7 +14,7 @@ import itertools
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
 import numpy as np
@@ -23,20 +25,22 @@ from torch.nn import functional as F
 from benchmarks.machine import alternate, describe_machine, median
 from charlm.config import End, ModelConfig, TrainConfig
 from charlm.model.cells import CELLS
-from charlm.model.devices import keep_freed_memory, pick_precision, set_threads
+from charlm.model.devices import keep_freed_memory, pick_device, pick_precision, set_threads
 from charlm.model.language_model import LanguageModel
 from charlm.text.streams import Streams, Window
 from charlm.training.loop import Trainer, training_step
+from charlm.training.recorded import RecordedStep
 
 V = 65
 WARM_UP = 3
-CPU = torch.device("cpu")
 
 
-def streams(options: argparse.Namespace) -> Streams:
-    """Characters drawn at random: how fast they are learned from does not depend on what they say."""
+def windows(options: argparse.Namespace) -> Iterator[Window]:
+    """Windows of characters drawn at random, without end: how fast they are learned from does not depend on what they say."""
     ids = np.random.default_rng(0).integers(0, V, 1_000_000).astype(np.uint8)
-    return Streams(ids=ids, batch_size=options.batch_size, seq_len=options.seq_len, seed=0)
+    streams = Streams(ids=ids, batch_size=options.batch_size, seq_len=options.seq_len, seed=0)
+    for epoch in itertools.count():
+        yield from streams.windows(epoch, device=torch.device(options.device))
 
 
 def charlm_step(options: argparse.Namespace, optimiser: str) -> float:
@@ -47,17 +51,20 @@ def charlm_step(options: argparse.Namespace, optimiser: str) -> float:
         cell=options.cell, embedding_size=options.hidden_size, hidden_size=options.hidden_size, num_layers=options.num_layers
     )
     training = TrainConfig(batch_size=options.batch_size, seq_len=options.seq_len, optimiser=optimiser)
-    model = LanguageModel.initialised(config, V, torch.Generator().manual_seed(0))
-    trainer = Trainer.fresh(model, training, End(max_steps=10**6), pick_precision("auto", CPU), options.batch_size)
-    return median_step(
-        (lambda window=window: training_step(trainer, window) for window in streams(options).windows(0)), options
-    )
+    device = pick_device(options.device)
+    model = LanguageModel.initialised(config, V, torch.Generator().manual_seed(0)).to(device)
+    trainer = Trainer.fresh(model, training, End(max_steps=10**6), pick_precision("auto", device), options.batch_size)
+    step = RecordedStep(sys.exit) if device.type == "cuda" else training_step
+    return median_step((partial(step, trainer, window) for window in windows(options)), options)
 
 
 def plain_step(options: argparse.Namespace) -> float:
     """Seconds a step of the plain loop takes: an embedding, the library's layers, a head, AdamW, float32."""
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
     embedding, head = nn.Embedding(V, options.hidden_size), nn.Linear(options.hidden_size, V)
     cell = CELLS[options.cell].kernel(options.hidden_size, options.hidden_size, options.num_layers)
+    for module in (embedding, cell, head):
+        module.to(options.device)
     parameters = [*embedding.parameters(), *cell.parameters(), *head.parameters()]
     optimiser = torch.optim.AdamW(parameters)
     carried = None
@@ -72,14 +79,15 @@ def plain_step(options: argparse.Namespace) -> float:
         optimiser.step()
         carried = tuple(part.detach() for part in state) if isinstance(state, tuple) else state.detach()
 
-    return median_step((partial(step, window) for window in streams(options).windows(0)), options)
+    return median_step((partial(step, window) for window in windows(options)), options)
 
 
 def product_rate(options: argparse.Namespace) -> float:
-    """Floating-point operations a second of the bfloat16 matrix product that a step of the recurrence is."""
+    """Floating-point operations a second of the matrix product that a step of the recurrence is."""
     width = options.hidden_size * {"lstm": 4, "gru": 3, "rnn": 1}[options.cell]
-    h, u = torch.randn(options.batch_size, options.hidden_size).bfloat16(), torch.randn(width, options.hidden_size).bfloat16()
-    product = torch.empty(options.batch_size, width, dtype=torch.bfloat16)
+    of = {"device": options.device, "dtype": torch.float16 if options.device == "cuda" else torch.bfloat16}
+    h, u = torch.randn(options.batch_size, options.hidden_size, **of), torch.randn(width, options.hidden_size, **of)
+    product = torch.empty(options.batch_size, width, **of)
 
     def step() -> None:
         for _ in range(options.seq_len):
@@ -92,15 +100,16 @@ def product_rate(options: argparse.Namespace) -> float:
 def median_step(steps: Iterable[Callable[[], object]], options: argparse.Namespace) -> float:
     """The median of what `steps` take, in seconds, over `options.seconds` of them."""
     took: list[float] = []
-    began = time.perf_counter()
-    for number, step in enumerate(steps):
+    at_once = 10 if options.device == "cuda" else 1
+    steps, began = iter(steps), time.perf_counter()
+    while len(took) < 2 * WARM_UP or time.perf_counter() - began < options.seconds:
         before = time.perf_counter()
-        step()
-        if number >= WARM_UP:
-            took.append(time.perf_counter() - before)
-        if len(took) >= WARM_UP and time.perf_counter() - began > options.seconds:
-            break
-    return median(took)
+        for step in itertools.islice(steps, at_once):
+            step()
+        if options.device == "cuda":
+            torch.cuda.synchronize()
+        took.append((time.perf_counter() - before) / at_once)
+    return median(took[WARM_UP:])
 
 
 WAYS = {
@@ -122,6 +131,7 @@ def arguments() -> argparse.Namespace:
         parser.add_argument("--" + name.replace("_", "-"), type=int, default=default)
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=4.0)
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--way", choices=sorted(WAYS), help="measure this one alone, of --cells, and print the bare number")
     return parser.parse_args()
 
@@ -138,6 +148,7 @@ def in_a_process(way: str, cell: str, options: argparse.Namespace) -> float:
         "--cells",
         cell,
         f"--seconds={options.seconds}",
+        f"--device={options.device}",
         *shape,
     ]
     return float(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)

@@ -18,6 +18,8 @@ CELLS = ("lstm", "gru", "rnn")
 LAYERS = (1, 2, 3)
 AUSTEN = Path(__file__).parent.parent / "data" / "austen.txt"
 
+NO_CUDA = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA here")
+
 torch.set_num_threads(1)  # small models need no more, and threads that wait for a busy core are slow
 os.environ["OMP_NUM_THREADS"] = "1"  # the same for the commands that tests start
 
@@ -40,6 +42,23 @@ def new_model(cell: str, num_layers: int, vocab_size: int = 13, dropout: float =
     """A small untrained model; V, E and H all differ, so that a transpose fails."""
     config = ModelConfig(cell=cell, embedding_size=5, hidden_size=7, num_layers=num_layers, dropout=dropout)
     return LanguageModel.initialised(config, vocab_size, torch.Generator().manual_seed(seed))
+
+
+class Replayed:
+    """What a CUDA graph does: at each call the same work on the same tensors, none of it when it is recorded."""
+
+    def __init__(self, function, arguments, generators=()):
+        self.function, self.arguments = function, [each.clone() for each in arguments]
+        self.results = None
+
+    def __call__(self, *arguments):
+        for mine, given in zip(self.arguments, arguments, strict=True):
+            mine.copy_(given)
+        results = self.function(*self.arguments)
+        self.results = self.results or [each.clone() for each in results]
+        for mine, new in zip(self.results, results, strict=True):
+            mine.copy_(new)
+        return self.results
 
 
 @dataclass

@@ -23,7 +23,7 @@ ORDERS = {
     "": [{"errors"}, {"config", "files"}, {"recipe"}],
     "text": [{"vocab"}, {"corpus"}, {"streams"}],
     "model": [{"devices"}, {"cells"}, {"language_model"}, {"stepper"}],
-    "training": [{"optimiser", "events"}, {"loop"}],
+    "training": [{"optimiser", "events"}, {"loop"}, {"recorded"}],
     "checkpoint": [{"fields", "format"}, {"model", "training", "activations"}],
     "inspection": [
         {"findings", "spans", "statistics", "parallel"},

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from charlm.checkpoint.fields import from_json
 from charlm.checkpoint.format import TensorFile, to_bytes
@@ -42,7 +41,7 @@ def save_trainer(path: Path, trainer: Trainer) -> None:
         scale=scaler.get("scale"),
         scale_growth=scaler.get("_growth_tracker", 0),
     )
-    write_atomically(path, to_bytes(_trainer_tensors(trainer), {"kind": "training", "position": asdict(position)}))
+    write_atomically(path, to_bytes(trainer.tensors(), {"kind": "training", "position": asdict(position)}))
 
 
 def load_trainer(path: Path, trainer: Trainer) -> bool:
@@ -52,7 +51,7 @@ def load_trainer(path: Path, trainer: Trainer) -> bool:
     """
     file = TensorFile(path, "training")
     position = from_json(Position, file.head.get("position"), f"{path}: position")
-    expected = _trainer_tensors(trainer)
+    expected = trainer.tensors()
     random_state = expected.pop("generator")
     same_generator = file.shape("generator") == tuple(random_state.shape)
     tensors = file.tensors(expected, also={"generator"})
@@ -73,17 +72,3 @@ def load_trainer(path: Path, trainer: Trainer) -> bool:
     trainer.seconds, trainer.evaluated_step = position.seconds, position.evaluated_step
     trainer.best_nats = math.inf if position.best_nats is None else position.best_nats
     return same_generator
-
-
-def _trainer_tensors(trainer: Trainer) -> dict[str, Tensor]:
-    """Every tensor of a trainer by name: parameters, the optimiser's moments and counts, carried state, dropout's generator."""
-    tensors: dict[str, Tensor] = {}
-    for name, parameter in trainer.model.named_parameters():
-        tensors[f"model.{name}"] = parameter
-        for key, value in trainer.optimiser.state[parameter].items():
-            tensors[f"optimiser.{key}.{name}"] = value
-    for layer, cell_state in enumerate(trainer.state):
-        for part, value in enumerate(cell_state):
-            tensors[f"state.{layer}.{part}"] = value
-    tensors["generator"] = trainer.generator.get_state()
-    return tensors

@@ -1,11 +1,16 @@
-"""The names that people give to devices and precisions -> torch's, and a processor made ready. Knows nothing of models."""
+"""The names that people give to devices and precisions -> torch's; a processor made ready; work recorded for a GPU.
+
+Knows nothing of models.
+"""
 
 import contextlib
 import ctypes
 import sys
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
 import torch
+from torch import Tensor
 
 from charlm.errors import UsageError
 
@@ -54,23 +59,50 @@ def keep_freed_memory() -> None:
 
 
 def pick_precision(name: str, device: torch.device) -> str:
-    """The arithmetic, fp32, bf16 or fp16, for --precision `name`; "auto" is bf16 where `device` multiplies it natively.
+    """The arithmetic, fp32, bf16 or fp16, for --precision `name`; "auto" is the fastest that `device` has in hardware.
 
-    Raises `UsageError` for fp16 anywhere but on CUDA, where alone its range is guarded by loss scaling.
+    On CUDA that is fp16, in which alone cuDNN keeps the weights of a layer on the chip from step to step. Raises `UsageError`
+    for fp16 anywhere else: only there is its range guarded by loss scaling.
     """
     if name == "fp16" and device.type != "cuda":
         raise UsageError(f"--precision fp16 needs CUDA, and the device is {device.type}", "try --precision bf16")
-    return ("bf16" if _has_bf16(device) else "fp32") if name == "auto" else name
-
-
-def _has_bf16(device: torch.device) -> bool:
+    if name != "auto":
+        return name
     if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    has = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
-    return device.type == "cpu" and bool(has())
+        return "fp16" if torch.cuda.get_device_capability(device) >= (7, 0) else "fp32"  # 7.0: the first with tensor cores
+    has_bf16 = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    return "bf16" if device.type == "cpu" and has_bf16() else "fp32"
 
 
 def autocast(precision: str, device: torch.device) -> AbstractContextManager[None]:
     """A context in which matrix products run in `precision` while parameters and sums stay in float32."""
     dtypes = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
     return torch.autocast(device.type, dtypes[precision], enabled=precision != "fp32")
+
+
+RECORD_AFTER = 3  # plain calls, in which libraries choose their kernels and take the memory that they work in
+
+
+class Recording:
+    """A `function` of tensors, recorded once as a CUDA graph: hundreds of launches become one.
+
+    A call copies its arguments to where those of the recording stand, and gives what the next call will overwrite. Numbers
+    that the function takes from anywhere else are frozen, tensors are not.
+    """
+
+    def __init__(
+        self, function: Callable[..., Sequence[Tensor]], arguments: Sequence[Tensor], generators: Sequence[torch.Generator] = ()
+    ) -> None:
+        self.arguments = [each.clone() for each in arguments]
+        self.graph = torch.cuda.CUDAGraph()
+        for generator in generators:
+            self.graph.register_generator_state(generator)
+        with torch.cuda.graph(self.graph):
+            self.results = function(*self.arguments)
+
+    def __call__(self, *arguments: Tensor) -> Sequence[Tensor]:
+        """What the function gives for `arguments`, of the recorded shapes."""
+        for mine, given in zip(self.arguments, arguments, strict=True):
+            mine.copy_(given)
+        self.graph.replay()
+        return self.results

@@ -6,6 +6,7 @@ There is no training mode: dropout acts where a generator is handed in, and nowh
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -97,6 +98,17 @@ def dropout(x: Tensor, rate: float, generator: torch.Generator | None) -> Tensor
 def detach(state: ModelState) -> ModelState:
     """The same state as float32 constants: memory goes on into the next window, gradients do not."""
     return tuple(tuple(part.detach().float() for part in cell_state) for cell_state in state)
+
+
+def flat(state: ModelState) -> tuple[Tensor, ...]:
+    """The parts of a state, layer after layer."""
+    return tuple(part for cell_state in state for part in cell_state)
+
+
+def unflat(parts: Sequence[Tensor], num_layers: int) -> ModelState:
+    """The state whose parts these are: the other way of `flat`."""
+    each = len(parts) // num_layers
+    return tuple(tuple(parts[first : first + each]) for first in range(0, len(parts), each))
 
 
 def next_symbol_nats(logits: Tensor, targets: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ the character is done once: what each symbol adds to the first layer's gates is 
 processor. Shapes: B streams, V vocabulary, H hidden, G gates of a cell.
 """
 
+import contextlib
 from collections.abc import Callable, Sequence
 from functools import cache
 
@@ -15,7 +16,8 @@ from torch.nn import functional as F
 from charlm.config import HeldUnit, check_unit
 from charlm.errors import UsageError
 from charlm.model.cells import Clamp, Gates, State
-from charlm.model.language_model import LanguageModel, ModelState
+from charlm.model.devices import RECORD_AFTER, Recording
+from charlm.model.language_model import LanguageModel, ModelState, flat, unflat
 
 LayerClamps = Sequence[Sequence[Clamp]]  # each layer's, lowest first
 
@@ -63,6 +65,32 @@ class Stepper:
             all_gates.append(cell.gates(from_input, self.from_past[layer](before[0])))
             new_state.append(cell.advance(all_gates[-1], before, clamps[layer] if clamps else ()))
         return tuple(new_state), tuple(all_gates)
+
+
+class RecordedStepper(Stepper):
+    """A stepper for a GPU: as soon as it is warm, a step is recorded and then replayed. What a call gives the next overwrites.
+
+    The streams must be as many at every call, and held in the same way. For no gradients.
+    """
+
+    def __init__(self, model: LanguageModel, record: Callable[..., Callable[..., Sequence[Tensor]]] = Recording) -> None:
+        super().__init__(model)
+        self.record, self.steps = record, 0
+        self.recording: Callable[..., Sequence[Tensor]] | None = None
+
+    def step(self, ids: Tensor, state: ModelState, clamps: LayerClamps | None = None) -> tuple[Tensor, ModelState]:
+        """As `Stepper.step`."""
+
+        def on_parts(ids: Tensor, *parts: Tensor) -> tuple[Tensor, ...]:
+            logits, after = super(RecordedStepper, self).step(ids, unflat(parts, len(self.cells)), clamps)
+            return logits, *flat(after)
+
+        if self.steps == RECORD_AFTER:
+            with contextlib.suppress(RuntimeError):  # where a step cannot be recorded, plain ones go on
+                self.recording = self.record(on_parts, (ids, *flat(state)))
+        self.steps += 1
+        logits, *parts = (self.recording or on_parts)(ids, *flat(state))
+        return logits, unflat(parts, len(self.cells))
 
 
 def packed_linear(weight: Tensor, bias: Tensor) -> Callable[[Tensor], Tensor]:

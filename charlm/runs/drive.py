@@ -26,7 +26,8 @@ from charlm.runs.signals import StopRequest
 from charlm.sampling import generate
 from charlm.text.vocab import with_start
 from charlm.training.events import CheckpointDue, EvalDone, Event, Reporter, RunDone, SampleDrawn, SampleDue, Scoring, as_record
-from charlm.training.loop import Trainer, train
+from charlm.training.loop import Trainer, train, training_step
+from charlm.training.recorded import RecordedStep
 
 PREVIEW = SampleConfig(temperature=0.8, length=200)
 PREVIEW_SEED = 1
@@ -128,6 +129,7 @@ def _events(run: Run, trainer: Trainer, stop: StopRequest, screen: Screen, repor
         run.streams,
         run.corpus.validation_ids,
         elapsed=time.monotonic,
+        step=RecordedStep(screen.notice) if run.device.type == "cuda" else training_step,
         should_stop=lambda: stop.signal != 0 or screen.lost is not None,
         report_seconds=report_seconds,
     )

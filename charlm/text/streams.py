@@ -15,6 +15,9 @@ from torch import Tensor
 from charlm.errors import TextError
 from charlm.text.vocab import Ids
 
+PIECE = 1 << 22  # characters, at the most, that are brought to the device at a time
+CPU = torch.device("cpu")
+
 
 @dataclass(frozen=True, slots=True)
 class Window:
@@ -58,11 +61,18 @@ class Streams:
         last = len(self.ids) - 1 - self.batch_size * lane
         return int(np.random.default_rng((self.seed, epoch)).integers(0, last + 1))
 
-    def windows(self, epoch: int, start: int = 0) -> Iterator[Window]:
-        """The windows of `epoch` from number `start` on, in order; each continues the one before it, lane by lane."""
-        lane = self.windows_per_epoch * self.seq_len
-        first = self.offset(epoch) + lane * np.arange(self.batch_size)
-        for window in range(start, self.windows_per_epoch):
-            positions = first + (window * self.seq_len + np.arange(self.seq_len + 1))[:, None]
-            ids = torch.from_numpy(self.ids[positions].astype(np.int64))  # (T + 1, B)
-            yield Window(ids[:-1], ids[1:])
+    def windows(self, epoch: int, start: int = 0, device: torch.device = CPU) -> Iterator[Window]:
+        """The windows of `epoch` from number `start` on, in order; each continues the one before it, lane by lane.
+
+        The text goes to `device` in long pieces, as the small integers that it is stored as, so that no window waits for it.
+        """
+        steps, lane = self.seq_len, self.windows_per_epoch * self.seq_len
+        firsts = self.offset(epoch) + lane * np.arange(self.batch_size)
+        at_once = max(1, PIECE // (self.batch_size * steps))
+        for piece in range(start, self.windows_per_epoch, at_once):
+            end = min(piece + at_once, self.windows_per_epoch)
+            lanes = np.stack([self.ids[first + piece * steps : first + end * steps + 1] for first in firsts])
+            there = torch.from_numpy(lanes).to(device)  # (B, windows*T + 1)
+            for begin in range(0, (end - piece) * steps, steps):
+                ids = there[:, begin : begin + steps + 1].t().to(torch.int64, memory_format=torch.contiguous_format)
+                yield Window(ids[:-1], ids[1:])  # (T, B)

@@ -75,6 +75,22 @@ class Trainer:
         """Whether the run has gone beyond `end`, rather than just to it."""
         return self.step > (end.max_steps or math.inf) or self.seconds > (end.max_seconds or math.inf)
 
+    def tensors(self) -> dict[str, Tensor]:
+        """Every tensor that the next step depends on, by name: parameters, the optimiser's moments and counts, carried state.
+
+        They are the trainer's own, but for a copy of the dropout generator's state.
+        """
+        tensors: dict[str, Tensor] = {}
+        for name, parameter in self.model.named_parameters():
+            tensors[f"model.{name}"] = parameter
+            for key, value in self.optimiser.state[parameter].items():
+                tensors[f"optimiser.{key}.{name}"] = value
+        for layer, cell_state in enumerate(self.state):
+            for part, value in enumerate(cell_state):
+                tensors[f"state.{layer}.{part}"] = value
+        tensors["generator"] = self.generator.get_state()
+        return tensors
+
     def now(self) -> dict[str, Any]:
         """What every event says of when it came."""
         return {"step": self.step, "seconds": self.seconds, "progress": self.progress}
@@ -83,22 +99,23 @@ class Trainer:
 def training_step(trainer: Trainer, window: Window) -> tuple[Tensor, Tensor]:
     """One step of truncated BPTT: the state goes in, gradients flow back to it and no further, the new state comes out.
 
-    Gives the mean loss in nats and the gradient norm before clipping, as scalars on the device.
+    Gives the mean loss in nats and the gradient norm before clipping, as scalars on the device, for which nothing here waits.
     """
     model, optimiser, scaler = trainer.model, trainer.optimiser, trainer.scaler
-    inputs, targets = window.inputs.to(model.device), window.targets.to(model.device)
     with autocast(trainer.precision, model.device):
-        logits, state = model(inputs, trainer.state, trainer.generator)
-    loss = next_symbol_nats(logits, targets).mean()
+        logits, state = model(window.inputs, trainer.state, trainer.generator)
+    loss = next_symbol_nats(logits, window.targets).mean()
     optimiser.zero_grad()
     scaler.scale(loss).backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
     scaler.unscale_(optimiser)
     grad_norm = clip_gradients(model, trainer.config.clip_norm)
-    follow_schedule(optimiser, trainer.progress)
     scaler.step(optimiser)
     scaler.update()
     trainer.state = detach(state)
     return loss.detach(), grad_norm.detach()
+
+
+Step = Callable[[Trainer, Window], tuple[Tensor, Tensor]]  # training_step, or what does the same
 
 
 def train(
@@ -107,6 +124,7 @@ def train(
     validation_ids: Ids,
     *,
     elapsed: Callable[[], float],
+    step: Step = training_step,
     should_stop: Callable[[], bool] = lambda: False,
     report_seconds: float = 1.0,
 ) -> Iterator[Event]:
@@ -120,8 +138,9 @@ def train(
     while trainer.progress < 1:
         if trainer.window == 0:
             trainer.state = trainer.model.initial_state(streams.batch_size)  # here, and at no other time
-        for window in streams.windows(trainer.epoch, trainer.window):
-            sums.add(*training_step(trainer, window), window.targets.numel())
+        for window in streams.windows(trainer.epoch, trainer.window, trainer.model.device):
+            follow_schedule(trainer.optimiser, trainer.progress)
+            sums.add(*step(trainer, window), window.targets.numel())
             trainer.step, trainer.window = trainer.step + 1, trainer.window + 1
             trainer.seconds += elapsed() - began
             due = Due.after_step(trainer, before, stopping=should_stop(), unsaved=trainer.seconds - saved)

@@ -20,12 +20,18 @@ FINAL_RATE = 0.02  # share of the peak rate at which it ends
 
 
 class AdamW(torch.optim.AdamW):
-    """AdamW (Loshchilov and Hutter 2019), all of whose state is made now: a checkpoint always has the same tensors."""
+    """AdamW (Loshchilov and Hutter 2019), all of whose state is made now: a checkpoint always has the same tensors.
+
+    On CUDA the rates are tensors, so that a recorded step follows the schedule too.
+    """
 
     def __init__(self, groups: list[dict[str, Any]], rate: float) -> None:
-        super().__init__(groups, lr=rate, betas=BETAS, weight_decay=0.0, fused=True)
+        device = groups[0]["params"][0].device
+        super().__init__(groups, lr=rate, betas=BETAS, weight_decay=0.0, fused=True, capturable=device.type == "cuda")
         for group in self.param_groups:
             group["peak"] = group["lr"]
+            if device.type == "cuda":
+                group["lr"] = torch.tensor(group["lr"], device=device)
             for p in group["params"]:
                 self.state[p] = self.fresh_state(p, group)
 
@@ -120,7 +126,11 @@ def schedule(progress: float) -> float:
 def follow_schedule(optimiser: torch.optim.Optimizer, progress: float) -> None:
     """Make the next step take the rates that are due."""
     for group in optimiser.param_groups:
-        group["lr"] = group["peak"] * schedule(progress)
+        rate = group["peak"] * schedule(progress)
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(rate)
+        else:
+            group["lr"] = rate
 
 
 def clip_gradients(model: nn.Module, norm: float) -> Tensor:

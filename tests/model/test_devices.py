@@ -7,7 +7,8 @@ import sys
 import pytest
 import torch
 
-from charlm.model.devices import set_threads
+from charlm.errors import UsageError
+from charlm.model.devices import pick_precision, set_threads
 
 SCRIPT = """
 import sys, torch
@@ -37,3 +38,13 @@ def test_denormals_are_flushed():
     """A number too small to be normal is zero, which spares processors a slow path."""
     set_threads(0)
     assert (torch.full((64,), 1e-38) * 1e-2).sum().item() == 0.0
+
+
+@pytest.mark.parametrize(("capability", "precision"), [((9, 0), "fp16"), ((7, 0), "fp16"), ((6, 1), "fp32")])
+def test_cuda_takes_fp16_where_it_has_tensor_cores(capability, precision, monkeypatch):
+    """Unless told otherwise; and fp16 is for CUDA alone, because only there is its range guarded."""
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: capability)
+    assert pick_precision("auto", torch.device("cuda")) == precision
+    assert pick_precision("bf16", torch.device("cuda")) == "bf16"
+    with pytest.raises(UsageError, match="--precision fp16 needs CUDA"):
+        pick_precision("fp16", torch.device("cpu"))

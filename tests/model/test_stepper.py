@@ -13,11 +13,12 @@ from charlm.config import HeldUnit, SampleConfig
 from charlm.errors import UsageError
 from charlm.model import stepper as stepper_module
 from charlm.model.cells import CELLS, Clamp
-from charlm.model.language_model import LanguageModel, ModelState
-from charlm.model.stepper import Stepper, layer_clamps, packed_linear
+from charlm.model.devices import RECORD_AFTER
+from charlm.model.language_model import LanguageModel, ModelState, flat
+from charlm.model.stepper import RecordedStepper, Stepper, layer_clamps, packed_linear
 from charlm.sampling import generate, prime
 from tests.conftest import CELLS as NAMES
-from tests.conftest import LAYERS, new_model
+from tests.conftest import LAYERS, NO_CUDA, Replayed, new_model
 from tests.inspection.reference import SIGNALS, random_ids, walk
 
 T, B, H = 6, 3, 7
@@ -217,6 +218,45 @@ def test_sampling_with_units_held_is_the_slow_loop(cell, layers, dtype):
     for ids in islice(generate(model, prompt, config, torch.Generator(), clamps), 9):
         drawn.append(int(walk(model, drawn, by_hand).logits[-1].argmax()))
         assert ids.tolist() == [drawn[-1]] * B
+
+
+class Unrecordable(Replayed):
+    """Fails when it is made."""
+
+    def __init__(self, *_):
+        raise RuntimeError("operation not permitted when stream is capturing")
+
+
+@pytest.mark.parametrize("record", [Replayed, Unrecordable])
+@each_cell
+def test_recorded_steps_are_the_plain_steps(cell, record):
+    """With a unit held, before and after the recording, and where there can be none: the same logits and states."""
+    model, ids = new_model(cell, 2), torch.from_numpy(random_ids(12 * B).astype(np.int64).reshape(12, B))
+    clamps = layer_clamps(model, [HeldUnit(layer=1, unit=2, part=None, value=0.5)])
+    plain, recorded = Stepper(model), RecordedStepper(model, record)
+    ours = theirs = some_state(model)
+    with torch.inference_mode():
+        for number, each in enumerate(ids):
+            expected, theirs = plain.step(each, theirs, clamps)
+            logits, ours = recorded.step(each, ours, clamps)
+            assert torch.equal(logits, expected)
+            assert all(torch.equal(a, b) for a, b in zip(flat(ours), flat(theirs), strict=True))
+            assert (recorded.recording is not None) == (record is Replayed and number >= RECORD_AFTER)
+
+
+@NO_CUDA
+@each_cell
+def test_on_a_gpu_sampling_takes_recorded_steps(cell):
+    """The most probable text is the one that plain steps on the same device give."""
+    model, prompt = new_model(cell, 2).to("cuda"), random_ids(4)
+    logits, state = prime(model, prompt, B)
+    stepper, expected = Stepper(model), []
+    with torch.inference_mode():
+        for _ in range(30):
+            expected.append(logits.argmax(-1))
+            logits, state = stepper.step(expected[-1], state)
+    drawn = generate(model, prompt, SampleConfig(length=30, temperature=0, num_samples=B), torch.Generator())
+    assert torch.equal(torch.stack(list(drawn)), torch.stack(expected).cpu())
 
 
 def test_sampling_with_nothing_held_is_sampling():

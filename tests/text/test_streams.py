@@ -1,7 +1,10 @@
 """Windows against the rule they are cut by."""
 
+from unittest.mock import patch
+
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -40,6 +43,28 @@ def test_an_epoch_can_be_entered_at_any_window(shape, start):
     streams = fitted(seq_len, batch_size, extra, seed)
     whole, late = list(streams.windows(epoch)), list(streams.windows(epoch, start))
     assert [w.inputs.tolist() for w in late] == [w.inputs.tolist() for w in whole[start:]]
+
+
+@given(shapes, st.integers(1, 100), st.integers(0, 3))
+def test_pieces_that_go_to_the_device_do_not_show(shape, piece, start):
+    """However little of the text is there at a time, the windows are the same."""
+    seq_len, batch_size, extra, seed, epoch = shape
+    streams = fitted(seq_len, batch_size, extra, seed)
+    whole = list(streams.windows(epoch, start))
+    with patch("charlm.text.streams.PIECE", piece):
+        cut = list(streams.windows(epoch, start))
+    assert [(w.inputs.tolist(), w.targets.tolist()) for w in cut] == [(w.inputs.tolist(), w.targets.tolist()) for w in whole]
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.uint32])
+def test_a_text_may_be_stored_in_any_width_and_unwritable(dtype):
+    """What is mapped from disk gives the windows that the same numbers give in memory."""
+    ids = (np.arange(400) * 7 % 251).astype(dtype)
+    ids.setflags(write=False)
+    stored, plain = (next(Streams.fitted(each, 3, 9, 1).windows(2)) for each in (ids, ids.astype(np.int64)))
+    assert stored.inputs.dtype == torch.int64
+    assert torch.equal(stored.inputs, plain.inputs)
+    assert torch.equal(stored.targets, plain.targets)
 
 
 @given(shapes)

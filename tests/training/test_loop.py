@@ -18,7 +18,7 @@ from charlm.text.streams import Streams
 from charlm.training import loop
 from charlm.training.events import CheckpointDue, EvalDone, Event, SampleDue, StepsDone
 from charlm.training.loop import Trainer, train, training_step
-from charlm.training.optimiser import FINAL_RATE, WEIGHT_DECAY, schedule
+from charlm.training.optimiser import FINAL_RATE, WEIGHT_DECAY, follow_schedule, schedule
 from tests.conftest import CELLS, LAYERS, new_model
 
 V = 13
@@ -85,19 +85,17 @@ def test_looking_does_not_disturb(cell):
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_the_state_is_zero_at_an_epochs_start_and_carried_at_every_other_step(cell, monkeypatch):
+def test_the_state_is_zero_at_an_epochs_start_and_carried_at_every_other_step(cell):
     """What a step starts from is zero in the first window of an epoch, else what the step before it ended with."""
     starts, ends = [], []
-    real = loop.training_step
 
     def spy(trainer, window):
         starts.append((trainer.window, trainer.state))
-        result = real(trainer, window)
+        result = training_step(trainer, window)
         ends.append(trainer.state)
         return result
 
-    monkeypatch.setattr(loop, "training_step", spy)
-    list(run(new_trainer(cell, 2)))
+    list(run(new_trainer(cell, 2), step=spy))
     assert {window for window, _ in starts} == set(range(STREAMS.windows_per_epoch))
     for (window, state), before in zip(starts[1:], ends[:-1], strict=True):
         flat, expected = ([part for cell_state in s for part in cell_state] for s in (state, before))
@@ -125,6 +123,7 @@ def test_a_step_equals_one_written_out_by_hand():
     norm = torch.sqrt(sum((grad**2).sum() for grad in grads))
     assert norm > config.clip_norm
     rate = config.learning_rate * schedule(0.0)
+    follow_schedule(trainer.optimiser, 0.0)
     found_loss, found_norm = training_step(trainer, window)
     torch.testing.assert_close((found_loss, found_norm), (loss.detach(), norm), atol=1e-6, rtol=1e-5)
     for ours, theirs, grad in zip(trainer.model.parameters(), twin.parameters(), grads, strict=True):
@@ -160,11 +159,11 @@ def test_a_stopped_run_ends_with_a_checkpoint_and_no_evaluation():
 def test_a_time_limit_counts_training_alone_and_ends_annealed(monkeypatch):
     """Seconds of evaluation and of the caller's own work do not count; the last step's rate is close to the floor."""
     clock = {"now": 0.0}
-    rates, real_step, real_score = [], loop.training_step, loop.approximate_score
+    rates, real_score = [], loop.approximate_score
 
     def step(trainer, window):
         clock["now"] += 1.0
-        result = real_step(trainer, window)
+        result = training_step(trainer, window)
         rates.append(trainer.optimiser.param_groups[-1]["lr"])
         return result
 
@@ -172,10 +171,9 @@ def test_a_time_limit_counts_training_alone_and_ends_annealed(monkeypatch):
         clock["now"] += 1000.0
         return real_score(*arguments)
 
-    monkeypatch.setattr(loop, "training_step", step)
     monkeypatch.setattr(loop, "approximate_score", score)
     trainer = Trainer.fresh(new_model("gru", 1, V), CONFIG, End(max_seconds=100.0), "fp32", 4)
-    for _ in train(trainer, STREAMS, HELD_OUT, elapsed=lambda: clock["now"]):
+    for _ in train(trainer, STREAMS, HELD_OUT, elapsed=lambda: clock["now"], step=step):
         clock["now"] += 500.0
     assert trainer.step == 100
     assert trainer.seconds == 100.0
@@ -209,21 +207,20 @@ def test_the_rate_rises_then_falls():
 
 def test_no_evaluation_is_missed_while_a_report_waits(monkeypatch):
     """Time that passes while a report waits for the device counts, and an evaluation that falls into it comes after it."""
-    clock, real_step, real_report = {"now": 0.0}, loop.training_step, loop.report
+    clock, real_report = {"now": 0.0}, loop.report
 
     def step(*arguments):
         clock["now"] += 0.25
-        return real_step(*arguments)
+        return training_step(*arguments)
 
     def report(trainer, *arguments):
         trainer.seconds += 2.0
         return real_report(trainer, *arguments)
 
-    monkeypatch.setattr(loop, "training_step", step)
     monkeypatch.setattr(loop, "report", report)
     config = TrainConfig(batch_size=4, seq_len=9)
     trainer = Trainer.fresh(new_model("rnn", 1, V), config, End(max_seconds=200.0), "fp32", 4)
-    events = list(train(trainer, STREAMS, HELD_OUT, elapsed=lambda: clock["now"], report_seconds=1.0))
+    events = list(train(trainer, STREAMS, HELD_OUT, elapsed=lambda: clock["now"], step=step, report_seconds=1.0))
     assert sum(isinstance(event, EvalDone) for event in events) == loop.EVALUATIONS
     assert sum(isinstance(event, SampleDue) for event in events) == loop.SAMPLES
 

@@ -1,0 +1,111 @@
+"""The training step recorded once as a CUDA graph, where a GPU would wait for hundreds of launches: the same step, sooner.
+
+A recording that is wrong would train on without a word, so before one is relied on it is played next to the plain step, and
+what each moved is compared. Knows nothing of a run's end, nor of how anything is recorded.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from charlm.model.devices import RECORD_AFTER, Recording
+from charlm.model.language_model import flat, unflat
+from charlm.text.streams import Window
+from charlm.training.loop import Step, Trainer, training_step
+from charlm.training.optimiser import follow_schedule
+
+TOLERANCE = 0.2  # of the distance moved: kernels add up in another order from one call to the next, and Muon makes much of it
+
+Play = Callable[..., Sequence[Tensor]]
+
+
+class RecordedStep:
+    """`training_step`, recorded when it has run `RECORD_AFTER` times; plain for good, with a notice, where that goes wrong."""
+
+    def __init__(self, notice: Callable[[str], None], record: Callable[..., Play] = Recording) -> None:
+        self.notice, self.record = notice, record
+        self.steps = 0
+        self.recording: Play | None = None
+
+    def __call__(self, trainer: Trainer, window: Window) -> tuple[Tensor, Tensor]:
+        """One step, as `training_step`; windows and streams are of one shape throughout."""
+        if self.steps == RECORD_AFTER:
+            self.recording = self._checked_recording(trainer, window)
+        self.steps += 1
+        return training_step(trainer, window) if self.recording is None else play(self.recording, trainer, window)
+
+    def _checked_recording(self, trainer: Trainer, window: Window) -> Play | None:
+        """A recording that moves everything as plain steps do, or None; the trainer stands where it stood."""
+        before = Standing(trainer)
+        try:
+            two_unlike_steps(training_step, trainer, window)
+            plain = Standing(trainer)
+            before.restore(trainer)
+            recording = self.record(*as_function(trainer, window), generators=[trainer.generator])
+            two_unlike_steps(partial(play, recording), trainer, window)
+            why = Standing(trainer).unlike(plain, before)
+        except RuntimeError as error:
+            why = str(error).partition("\n")[0]
+            trainer.scaler = type(trainer.scaler)(trainer.model.device.type, enabled=trainer.scaler.is_enabled())
+        before.restore(trainer)
+        follow_schedule(trainer.optimiser, trainer.progress)
+        if why:
+            self.notice(f"steps are not recorded as a CUDA graph, and launched one by one: {why}")
+        return None if why else recording
+
+
+def as_function(trainer: Trainer, window: Window) -> tuple[Play, tuple[Tensor, ...]]:
+    """A step as a function of tensors: inputs, targets, state -> loss, gradient norm, new state; its arguments now."""
+
+    def step(inputs: Tensor, targets: Tensor, *parts: Tensor) -> tuple[Tensor, ...]:
+        trainer.state = unflat(parts, len(trainer.state))
+        loss, grad_norm = training_step(trainer, Window(inputs, targets))
+        return loss, grad_norm, *flat(trainer.state)
+
+    return step, (window.inputs, window.targets, *flat(trainer.state))
+
+
+def two_unlike_steps(step: Step, trainer: Trainer, window: Window) -> None:
+    """Two steps that share no rate, no characters and no state, so that whatever of these is frozen in a recording shows."""
+    follow_schedule(trainer.optimiser, 0.3)
+    step(trainer, window)
+    follow_schedule(trainer.optimiser, 0.9)
+    trainer.state = unflat([torch.ones_like(part) for part in flat(trainer.state)], len(trainer.state))
+    step(trainer, Window(window.targets, window.inputs))
+
+
+def play(recording: Play, trainer: Trainer, window: Window) -> tuple[Tensor, Tensor]:
+    """Take a recorded step."""
+    loss, grad_norm, *parts = recording(window.inputs, window.targets, *flat(trainer.state))
+    trainer.state = unflat(parts, len(trainer.state))
+    return loss, grad_norm
+
+
+class Standing:
+    """Where a trainer stands: copies of all that the next step depends on."""
+
+    def __init__(self, trainer: Trainer) -> None:
+        self.tensors = {name: tensor.detach().clone() for name, tensor in trainer.tensors().items()}
+        self.scaler: dict[str, Any] = trainer.scaler.state_dict()
+
+    @torch.no_grad()
+    def restore(self, trainer: Trainer) -> None:
+        """Put `trainer` back here, each value into the tensor that holds it."""
+        trainer.state = tuple(tuple(part.clone() for part in cell_state) for cell_state in trainer.state)
+        for name, tensor in trainer.tensors().items():
+            tensor.copy_(self.tensors[name])
+        trainer.generator.set_state(self.tensors["generator"])
+        trainer.scaler.load_state_dict(self.scaler)
+
+    def unlike(self, other: "Standing", before: "Standing") -> str:
+        """What came out otherwise than in `other`, as far as both went from `before`; empty where all is alike."""
+        if self.scaler != other.scaler:
+            return "the loss is scaled otherwise"
+        for name, tensor in self.tensors.items():
+            theirs, start = other.tensors[name].double(), before.tensors[name].double()
+            if not (tensor.double() - theirs).norm() <= TOLERANCE * (theirs - start).norm():
+                return f"{name} comes out otherwise"
+        return ""

@@ -1,0 +1,141 @@
+"""A recorded step is the plain step, or is not relied on. On a CPU a stand-in replays what a graph would."""
+
+from itertools import chain
+
+import pytest
+import torch
+
+from charlm.config import TrainConfig
+from charlm.model.devices import RECORD_AFTER
+from charlm.training.loop import Trainer
+from charlm.training.recorded import RecordedStep
+from tests.conftest import CELLS, NO_CUDA, Replayed
+from tests.training.test_loop import CONFIG, assert_same, new_trainer, run
+
+
+def both(trainers: tuple[Trainer, Trainer], record) -> list[str]:
+    """Train one trainer plainly and the other recorded; the notices that were given."""
+    notices: list[str] = []
+    list(run(trainers[0]))
+    list(run(trainers[1], step=RecordedStep(notices.append, record)))
+    return notices
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+@pytest.mark.parametrize("optimiser", ["adamw", "muon"])
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_recorded_run_is_the_plain_run(cell, optimiser, scaled):
+    """Across epochs and evaluations, with dropout, a schedule and loss scaling, bit for bit."""
+    config = TrainConfig(batch_size=4, seq_len=9, eval_every=7, optimiser=optimiser)
+    trainers = new_trainer(cell, 2, config=config), new_trainer(cell, 2, config=config)
+    for trainer in trainers:
+        trainer.scaler = torch.amp.GradScaler("cpu", init_scale=1024.0, growth_interval=5, enabled=scaled)
+    played = []
+
+    class Counted(Replayed):
+        def __call__(self, *arguments):
+            played.append(1)
+            return super().__call__(*arguments)
+
+    assert both(trainers, Counted) == []
+    assert_same(*trainers)
+    assert trainers[0].scaler.state_dict() == trainers[1].scaler.state_dict()
+    assert len(played) == 2 + 40 - RECORD_AFTER
+
+
+class FrozenRate(Replayed):
+    """Takes the rate of the moment when it was recorded, as a graph does with a number that is no tensor."""
+
+    def __init__(self, function, arguments, generators=()):
+        super().__init__(function, arguments)
+        self.optimiser = FrozenRate.trainer.optimiser
+        self.rates = [group["lr"] for group in self.optimiser.param_groups]
+
+    def __call__(self, *arguments):
+        for group, rate in zip(self.optimiser.param_groups, self.rates, strict=True):
+            group["lr"] = rate
+        return super().__call__(*arguments)
+
+
+class FrozenDropout(Replayed):
+    """Drops the same units at every step."""
+
+    def __init__(self, function, arguments, generators=()):
+        super().__init__(function, arguments)
+        self.generator = generators[0]
+        self.state = self.generator.get_state()
+
+    def __call__(self, *arguments):
+        self.generator.set_state(self.state)
+        return super().__call__(*arguments)
+
+
+class FrozenState(Replayed):
+    """Starts each step from where it was recorded."""
+
+    def __call__(self, *arguments):
+        return super().__call__(*arguments[:2], *self.arguments[2:])
+
+
+class FrozenWindow(Replayed):
+    """Reads the same characters at every step."""
+
+    def __call__(self, *arguments):
+        return super().__call__(*self.arguments[:2], *arguments[2:])
+
+
+class Failing(Replayed):
+    """Fails half-way through being recorded, as a graph does at work that cannot be captured."""
+
+    def __init__(self, function, arguments, generators=()):
+        function(*arguments)
+        raise RuntimeError("operation not permitted when stream is capturing\nand more")
+
+
+@pytest.mark.parametrize("record", [FrozenRate, FrozenDropout, FrozenState, FrozenWindow, Failing], ids=lambda r: r.__name__)
+@pytest.mark.parametrize("optimiser", ["adamw", "muon"])
+def test_a_recording_that_does_something_else_is_not_used(record, optimiser):
+    """One line says so, and the run is the plain run, bit for bit, as if nothing had been tried."""
+    config = TrainConfig(batch_size=4, seq_len=9, eval_every=7, optimiser=optimiser)
+    trainers = new_trainer("lstm", 2, config=config), new_trainer("lstm", 2, config=config)
+    FrozenRate.trainer = trainers[1]
+    (notice,) = both(trainers, record)
+    assert notice.startswith("steps are not recorded as a CUDA graph, and launched one by one: ")
+    assert "\n" not in notice
+    assert_same(*trainers)
+
+
+def test_a_failure_amid_a_scaled_step_leaves_a_scaler_that_works():
+    """The scale and its count are what they were, and the next step may unscale again."""
+    trainers = new_trainer(), new_trainer()
+    for trainer in trainers:
+        trainer.scaler = torch.amp.GradScaler("cpu", init_scale=1024.0, growth_interval=5)
+
+    class Unscaled(Replayed):
+        def __init__(self, function, arguments, generators=()):
+            function(*arguments)
+            trainers[1].scaler.unscale_(trainers[1].optimiser)
+            raise RuntimeError("no")
+
+    assert len(both(trainers, Unscaled)) == 1
+    assert_same(*trainers)
+    assert trainers[0].scaler.get_scale() == trainers[1].scaler.get_scale()
+
+
+@NO_CUDA
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+@pytest.mark.parametrize("cell", CELLS)
+def test_on_a_gpu_a_recorded_run_learns_what_the_plain_run_learns(cell, precision):
+    """The graph is used, and after 40 steps its model is as near to the plain one as another plain one is."""
+    trainers = []
+    for _ in range(2):
+        model = new_trainer(cell, 2).model.to("cuda")
+        trainers.append(Trainer.fresh(model, CONFIG, new_trainer().end, precision, 4))
+    started = [p.detach().clone() for p in trainers[0].model.parameters()]
+    notices: list[str] = []
+    list(run(trainers[0]))
+    list(run(trainers[1], step=RecordedStep(notices.append)))
+    assert notices == []
+    for start, plain, recorded in zip(started, *(t.model.parameters() for t in trainers), strict=True):
+        assert (plain - recorded).norm() <= 0.3 * (plain - start).norm()
+    assert all(part.is_cuda for part in chain(*trainers[1].state))
