@@ -50,12 +50,12 @@ BUDGETS = (
     Budget(seconds=10, speed=100e3, size=TINY, batch_size=16, seq_len=32, learning_rate=0.05),
     Budget(seconds=30, speed=65e3, size=SMALL, batch_size=32, seq_len=64, learning_rate=0.05),
     Budget(seconds=120, speed=65e3, size=SMALL, batch_size=32, seq_len=64, learning_rate=0.04),
-    Budget(seconds=600, speed=65e3, size=SMALL, batch_size=32, seq_len=64, learning_rate=0.03),
-    Budget(seconds=1800, speed=32e3, size=MEDIUM, batch_size=32, seq_len=64, learning_rate=0.03),
-    Budget(seconds=math.inf, speed=22e3, size=LARGE, batch_size=64, seq_len=64, learning_rate=0.03),
+    Budget(seconds=1800, speed=65e3, size=SMALL, batch_size=32, seq_len=64, learning_rate=0.03),
+    Budget(seconds=math.inf, speed=32e3, size=MEDIUM, batch_size=32, seq_len=64, learning_rate=0.03),
 )
-# For up to so many passes over the text. Larger networks are given the longer runs, so this stands for their size too.
-DROPOUTS = ((3, 0.0), (5, 0.05), (10, 0.1), (25, 0.2), (50, 0.3), (math.inf, 0.4))
+# For up to so many passes over the text. Larger networks are given the longer runs, so this stands for their size too...
+DROPOUTS = ((3, 0.0), (5, 0.05), (10, 0.1), (25, 0.2), (50, 0.3), (80, 0.4), (math.inf, 0.5))
+SMALL_TEXT = 300e3  # ...and a text of fewer characters is known by heart sooner: its passes count for more
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,13 +86,13 @@ def choose(wish: Wish, num_characters: int) -> Recipe:
     """The recipe for a training part of `num_characters`."""
     num_characters = max(1, num_characters)  # a text without any is an error later on, and not here
     budget, characters = _budget(wish, num_characters)
-    passes = characters / num_characters
+    passes, wear = characters / num_characters, math.sqrt(max(1.0, SMALL_TEXT / num_characters))
     size = budget.size if wish.preset == "auto" else PRESETS[wish.preset]
     chosen: dict[str, Any] = {
         "num_layers": size.num_layers,
         "hidden_size": size.hidden_size,
         "embedding_size": size.embedding_size,
-        "dropout": next(dropout for most, dropout in DROPOUTS if passes <= most),
+        "dropout": next(dropout for most, dropout in DROPOUTS if passes * wear <= most),
         "batch_size": budget.batch_size,
         "seq_len": budget.seq_len,
         "learning_rate": budget.learning_rate if wish.training.optimiser == "muon" else ADAMW_RATE,
@@ -114,7 +114,7 @@ def _budget(wish: Wish, num_characters: int) -> tuple[Budget, float]:
         characters = _characters(end, budget, wish, num_characters)
         if not wish.end.is_given:
             characters = min(characters, MOST_PASSES * num_characters)
-        if characters <= budget.seconds * budget.speed and (end.max_seconds or 0) <= budget.seconds:
+        if characters <= budget.seconds * budget.speed:
             break
     return budget, characters
 

@@ -8,6 +8,7 @@ import ctypes
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -33,6 +34,7 @@ def pick_device(name: str) -> torch.device:
         raise UsageError(f"--device {name}: torch {torch.__version__} finds no such device here", "try --device cpu")
     if kind == "cuda":
         torch.backends.cudnn.allow_tf32 = False  # so that float32 is float32 there too, and an exact loss exact
+        torch.cuda.set_device(int(number or 0))  # the one whose work is recorded
     return torch.device(name)
 
 
@@ -80,6 +82,11 @@ def autocast(precision: str, device: torch.device) -> AbstractContextManager[Non
     return torch.autocast(device.type, dtypes[precision], enabled=precision != "fp32")
 
 
+def needs_loss_scaling(precision: str, device: torch.device) -> bool:
+    """Whether gradients may be too small for the arithmetic: on CUDA in bf16 too, for torch runs cuDNN's cells in fp16 then."""
+    return device.type == "cuda" and precision != "fp32"
+
+
 RECORD_AFTER = 3  # plain calls, in which libraries choose their kernels and take the memory that they work in
 
 
@@ -87,22 +94,38 @@ class Recording:
     """A `function` of tensors, recorded once as a CUDA graph: hundreds of launches become one.
 
     A call copies its arguments to where those of the recording stand, and gives what the next call will overwrite. Numbers
-    that the function takes from anywhere else are frozen, tensors are not.
+    that the function takes from anywhere else are frozen, tensors are not. What the function does to Python's own objects it
+    does while it is recorded, and never again; work on the GPU is done at each call, and not while it is recorded.
     """
+
+    failed: ClassVar[list[torch.cuda.CUDAGraph]] = []  # kept, because torch's allocator may still point to them
 
     def __init__(
         self, function: Callable[..., Sequence[Tensor]], arguments: Sequence[Tensor], generators: Sequence[torch.Generator] = ()
     ) -> None:
         self.arguments = [each.clone() for each in arguments]
         self.graph = torch.cuda.CUDAGraph()
-        for generator in generators:
-            self.graph.register_generator_state(generator)
-        with torch.cuda.graph(self.graph):
-            self.results = function(*self.arguments)
+        if hasattr(self.graph, "register_generator_state"):  # later versions of torch will find generators by themselves
+            for generator in generators:
+                self.graph.register_generator_state(generator)
+        self.done = [torch.cuda.Event() for _ in range(2)]  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        try:
+            # The outer context leaves the inner one's stream, which torch stays on where a recording fails.
+            with torch.cuda.stream(torch.cuda.current_stream()), torch.cuda.graph(self.graph):
+                self.results = function(*self.arguments)
+        except RuntimeError:
+            self.failed.append(self.graph)
+            raise
 
     def __call__(self, *arguments: Tensor) -> Sequence[Tensor]:
-        """What the function gives for `arguments`, of the recorded shapes."""
+        """What the function gives for `arguments`, of the recorded shapes.
+
+        Waits for the call before the last one, so that a clock on this side is never far ahead of the GPU.
+        """
+        self.done.reverse()
+        self.done[0].synchronize()
         for mine, given in zip(self.arguments, arguments, strict=True):
             mine.copy_(given)
         self.graph.replay()
+        self.done[0].record()
         return self.results

@@ -15,7 +15,7 @@ from torch import Tensor
 from charlm.config import End, TrainConfig
 from charlm.errors import DivergedError
 from charlm.evaluation import approximate_score
-from charlm.model.devices import autocast
+from charlm.model.devices import autocast, needs_loss_scaling
 from charlm.model.language_model import LanguageModel, ModelState, detach, next_symbol_nats
 from charlm.text.streams import Streams, Window
 from charlm.text.vocab import Ids
@@ -60,7 +60,7 @@ class Trainer:
             precision=precision,
             model=model,
             optimiser=make_optimiser(model, config, precision),
-            scaler=torch.amp.GradScaler(model.device.type, enabled=precision == "fp16"),
+            scaler=torch.amp.GradScaler(model.device.type, enabled=needs_loss_scaling(precision, model.device)),
             generator=torch.Generator(model.device).manual_seed(config.seed),
             state=model.initial_state(batch_size),
         )

@@ -45,11 +45,15 @@ class RecordedStep:
             plain = Standing(trainer)
             before.restore(trainer)
             recording = self.record(*as_function(trainer, window), generators=[trainer.generator])
+            before.restore(trainer)  # once more: being recorded, a step gives a state that nothing has been written to
             two_unlike_steps(partial(play, recording), trainer, window)
             why = Standing(trainer).unlike(plain, before)
         except RuntimeError as error:
-            why = str(error).partition("\n")[0]
-            trainer.scaler = type(trainer.scaler)(trainer.model.device.type, enabled=trainer.scaler.is_enabled())
+            cause = error.__context__ or error  # the end of a recording fails too, and says less
+            why = f"{type(cause).__name__}: {str(cause).partition(chr(10))[0]}"
+            device = trainer.model.device  # what was amid a step, or belongs to a recording, is made anew
+            trainer.scaler = type(trainer.scaler)(device.type, enabled=trainer.scaler.is_enabled())
+            trainer.generator = torch.Generator(device)
         before.restore(trainer)
         follow_schedule(trainer.optimiser, trainer.progress)
         if why:

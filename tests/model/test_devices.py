@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from charlm.errors import UsageError
-from charlm.model.devices import pick_precision, set_threads
+from charlm.model.devices import pick_device, pick_precision, set_threads
 
 SCRIPT = """
 import sys, torch
@@ -38,6 +38,16 @@ def test_denormals_are_flushed():
     """A number too small to be normal is zero, which spares processors a slow path."""
     set_threads(0)
     assert (torch.full((64,), 1e-38) * 1e-2).sum().item() == 0.0
+
+
+def test_the_device_that_was_named_is_the_one_that_works(monkeypatch):
+    """With several, cuda:1 is made torch's current one, so that what is recorded is its work."""
+    chosen = []
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
+    assert pick_device("cuda:1") == torch.device("cuda:1")
+    assert pick_device("cuda") == torch.device("cuda")
+    assert chosen == [1, 0]
 
 
 @pytest.mark.parametrize(("capability", "precision"), [((9, 0), "fp16"), ((7, 0), "fp16"), ((6, 1), "fp32")])
