@@ -36,7 +36,10 @@ PRESETS = dict(zip(PRESET_NAMES[1:], (SMALL, MEDIUM, LARGE), strict=True))  # th
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
-    """How best to spend up to `seconds`, in which two cores read `speed` characters a second at `size`."""
+    """How best to spend up to `seconds`, in which two cores read `speed` characters a second at `size`.
+
+    Not for a run that would read the text more than `most_passes` times: a larger network only learns it by heart.
+    """
 
     seconds: float
     speed: float
@@ -44,18 +47,21 @@ class Budget:
     batch_size: int
     seq_len: int
     learning_rate: float
+    most_passes: float = math.inf
 
 
 BUDGETS = (
     Budget(seconds=10, speed=100e3, size=TINY, batch_size=16, seq_len=32, learning_rate=0.05),
     Budget(seconds=30, speed=65e3, size=SMALL, batch_size=32, seq_len=64, learning_rate=0.05),
     Budget(seconds=120, speed=65e3, size=SMALL, batch_size=32, seq_len=64, learning_rate=0.04),
-    Budget(seconds=1800, speed=65e3, size=SMALL, batch_size=32, seq_len=64, learning_rate=0.03),
-    Budget(seconds=math.inf, speed=32e3, size=MEDIUM, batch_size=32, seq_len=64, learning_rate=0.03),
+    Budget(seconds=600, speed=65e3, size=SMALL, batch_size=32, seq_len=64, learning_rate=0.03),
+    Budget(seconds=1800, speed=32e3, size=MEDIUM, batch_size=32, seq_len=64, learning_rate=0.03, most_passes=8),
+    Budget(seconds=math.inf, speed=22e3, size=LARGE, batch_size=64, seq_len=64, learning_rate=0.03, most_passes=8),
+    Budget(seconds=math.inf, speed=65e3, size=SMALL, batch_size=32, seq_len=64, learning_rate=0.03),
 )
-# For up to so many passes over the text. Larger networks are given the longer runs, so this stands for their size too...
-DROPOUTS = ((3, 0.0), (5, 0.05), (10, 0.1), (25, 0.2), (50, 0.3), (80, 0.4), (math.inf, 0.5))
-SMALL_TEXT = 300e3  # ...and a text of fewer characters is known by heart sooner: its passes count for more
+# For up to so many passes over the text...
+DROPOUTS = ((3, 0.0), (5, 0.05), (10, 0.1), (25, 0.2), (50, 0.3), (200, 0.4), (math.inf, 0.5))
+SMALL_TEXT = 400e3  # ...but one of fewer characters is known by heart sooner: each of its passes counts for more
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +92,7 @@ def choose(wish: Wish, num_characters: int) -> Recipe:
     """The recipe for a training part of `num_characters`."""
     num_characters = max(1, num_characters)  # a text without any is an error later on, and not here
     budget, characters = _budget(wish, num_characters)
-    passes, wear = characters / num_characters, math.sqrt(max(1.0, SMALL_TEXT / num_characters))
+    passes, wear = characters / num_characters, max(1.0, SMALL_TEXT / num_characters)
     size = budget.size if wish.preset == "auto" else PRESETS[wish.preset]
     chosen: dict[str, Any] = {
         "num_layers": size.num_layers,
@@ -100,8 +106,9 @@ def choose(wish: Wish, num_characters: int) -> Recipe:
     left = {name: value for name, value in chosen.items() if name not in wish.by_hand}
     model = replace(wish.model, **{name: value for name, value in left.items() if hasattr(wish.model, name)})
     training = replace(wish.training, **{name: value for name, value in left.items() if hasattr(wish.training, name)})
+    times = f"{passes:,.0f}" if passes >= 100 else f"{passes:.3g}"
     why = (
-        f"recipe: about {characters:,.0f} characters to read, {passes:.3g} times the {num_characters:,} that train: "
+        f"recipe: about {characters:,.0f} characters to read, {times} times the {num_characters:,} that train: "
         f"dropout {model.dropout:g}, batch {training.batch_size} x {training.seq_len}, rate {training.learning_rate:g}"
     )
     return Recipe(model=model, training=training, end=wish.end if wish.end.is_given else End(epochs=passes), why=why)
@@ -114,7 +121,7 @@ def _budget(wish: Wish, num_characters: int) -> tuple[Budget, float]:
         characters = _characters(end, budget, wish, num_characters)
         if not wish.end.is_given:
             characters = min(characters, MOST_PASSES * num_characters)
-        if characters <= budget.seconds * budget.speed:
+        if characters <= min(budget.seconds * budget.speed, budget.most_passes * num_characters):
             break
     return budget, characters
 

@@ -50,8 +50,8 @@ def test_a_run_that_sets_all_by_hand_is_left_alone():
 
 
 def test_with_more_time_a_network_is_larger_and_with_more_passes_more_is_dropped():
-    """Size never falls as time grows; dropout never falls as the same text is read more often."""
-    recipes = [choose(wish(End(max_seconds=float(seconds))), MEGABYTE) for seconds in (1, 10, 60, 300, 1800, 36_000)]
+    """Size never falls as time grows, where there is text enough; dropout never falls as it is read more often."""
+    recipes = [choose(wish(End(max_seconds=float(seconds))), 10**9) for seconds in (1, 10, 60, 300, 1800, 36_000)]
     sizes = [recipe.model.num_layers * recipe.model.hidden_size for recipe in recipes]
     assert sizes == sorted(sizes)
     assert len(set(sizes)) > 3
@@ -64,6 +64,25 @@ def test_the_usual_run_takes_its_time_but_a_small_text_is_not_read_for_ever():
     """With no end given, a megabyte is read as in five minutes; a hundredth of it so many times and no more."""
     assert choose(wish(), MEGABYTE).model == choose(wish(End(max_seconds=DEFAULT_SECONDS)), MEGABYTE).model
     assert choose(wish(), MEGABYTE // 100).end == End(epochs=MOST_PASSES)
+
+
+def test_of_a_smaller_text_more_is_dropped_for_as_many_passes():
+    """It is known by heart sooner; beyond a third of a megabyte the size no longer matters."""
+    dropouts = [choose(wish(End(epochs=20.0)), size).model.dropout for size in (10**7, MEGABYTE, 100_000, 20_000)]
+    assert dropouts[0] == dropouts[1] < dropouts[2] < dropouts[3]
+
+
+def test_a_text_that_would_be_read_many_times_has_no_large_network():
+    """With hours for a megabyte, the network is that of five minutes, and more is dropped."""
+    usual, long = choose(wish(), MEGABYTE), choose(wish(End(max_seconds=36_000.0)), MEGABYTE)
+    assert (long.model.num_layers, long.model.hidden_size) == (usual.model.num_layers, usual.model.hidden_size)
+    assert long.model.dropout > usual.model.dropout
+
+
+def test_the_reason_is_given_in_plain_numbers():
+    """However often the text is read."""
+    assert "3,900 times the 5,000 that train" in choose(wish(End(max_seconds=300.0)), 5000).why
+    assert "0.195 times the 100,000,000 that train" in choose(wish(), 10**8).why
 
 
 @pytest.mark.parametrize("name", PRESET_NAMES[1:])
