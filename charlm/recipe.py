@@ -60,8 +60,8 @@ BUDGETS = (
     Budget(seconds=math.inf, speed=65e3, size=SMALL, batch_size=32, seq_len=64, learning_rate=0.03),
 )
 # For up to so many passes over the text...
-DROPOUTS = ((3, 0.0), (5, 0.05), (10, 0.1), (25, 0.2), (50, 0.3), (200, 0.4), (math.inf, 0.5))
-SMALL_TEXT = 400e3  # ...but one of fewer characters is known by heart sooner: each of its passes counts for more
+DROPOUTS = ((3, 0.0), (5, 0.05), (10, 0.1), (25, 0.2), (50, 0.3), (250, 0.4), (math.inf, 0.5))
+SMALL_TEXT = 450e3  # ...but one of fewer characters is known by heart sooner: each of its passes counts for more
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
