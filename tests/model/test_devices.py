@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from charlm.errors import UsageError
-from charlm.model.devices import pick_device, pick_precision, set_threads
+from charlm.model.devices import needs_loss_scaling, pick_device, pick_precision, set_threads
 
 SCRIPT = """
 import sys, torch
@@ -58,3 +58,10 @@ def test_cuda_takes_fp16_where_it_has_tensor_cores(capability, precision, monkey
     assert pick_precision("bf16", torch.device("cuda")) == "bf16"
     with pytest.raises(UsageError, match="--precision fp16 needs CUDA"):
         pick_precision("fp16", torch.device("cpu"))
+
+
+def test_gradients_are_scaled_wherever_cuda_computes_in_half_precision():
+    """In bf16 as in fp16, because torch runs cuDNN's cells in fp16 for both; in float32, and on a CPU, nothing is scaled."""
+    cuda, cpu = torch.device("cuda"), torch.device("cpu")
+    assert [needs_loss_scaling(name, cuda) for name in ("fp32", "bf16", "fp16")] == [False, True, True]
+    assert not needs_loss_scaling("bf16", cpu)
