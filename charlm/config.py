@@ -18,6 +18,9 @@ OPTIMISER_NAMES = ("muon", "adamw")
 PRESET_NAMES = ("auto", "small", "medium", "large")
 
 
+MOST = 1e12  # steps, epochs, seconds or characters: more than anyone can wait for, and numbers that floats still count
+
+
 def _check(holds: bool, option: str, value: object, rule: str) -> None:
     if not holds:
         raise UsageError(f"{option} is {value}, and must be {rule}", "see charlm COMMAND --help")
@@ -83,7 +86,7 @@ class End:
         if len(given) > 1:
             raise UsageError("--max-steps, --epochs and --max-time were given together", "give one of them")
         for option, value in (("--max-steps", self.max_steps), ("--epochs", self.epochs), ("--max-time", self.max_seconds)):
-            _check(value is None or 0 < value < math.inf, option, value, "more than 0")
+            _check(value is None or 0 < value <= MOST, option, value, f"more than 0 and at most {MOST:g}")
 
     @property
     def is_given(self) -> bool:
@@ -92,7 +95,7 @@ class End:
 
     def resolve(self, steps_per_epoch: int) -> "End":
         """The same end in steps or seconds."""
-        return self if self.epochs is None else End(max_steps=max(1, round(self.epochs * steps_per_epoch)))
+        return self if self.epochs is None else End(max_steps=min(int(MOST), max(1, round(self.epochs * steps_per_epoch))))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,8 +124,8 @@ class TrainConfig:
         check_device(self.device)
         _check_choice("--precision", self.precision, PRECISION_NAMES)
         check_threads(self.threads)
-        _check(self.eval_every is None or self.eval_every > 0, "--eval-every", self.eval_every, "at least 1")
-        _check(self.sample_every is None or self.sample_every > 0, "--sample-every", self.sample_every, "at least 1")
+        _check(self.eval_every is None or 0 < self.eval_every <= MOST, "--eval-every", self.eval_every, "at least 1")
+        _check(self.sample_every is None or 0 < self.sample_every <= MOST, "--sample-every", self.sample_every, "at least 1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,9 +140,9 @@ class SampleConfig:
 
     def __post_init__(self) -> None:
         _check(0 <= self.temperature < math.inf, "--temperature", self.temperature, "0 (argmax) or more, and finite")
-        _check(self.top_k >= 0, "--top-k", self.top_k, "0 (all symbols) or more")
+        _check_range("--top-k", self.top_k, 0, MOST)
         _check(0 < self.top_p <= 1, "--top-p", self.top_p, "more than 0 and at most 1")
-        _check(self.length >= 0, "--length", self.length, "0 or more")
+        _check_range("--length", self.length, 0, MOST)
         _check_range("--num-samples", self.num_samples, 1, 65_536)
 
 
@@ -154,9 +157,9 @@ class InspectConfig:
     theme: str = "auto"
 
     def __post_init__(self) -> None:
-        _check(self.top >= 0, "--top", self.top, "0 or more")
-        _check(self.length > 0, "--length", self.length, "1 or more")
-        _check(self.max_characters >= 0, "--max-characters", self.max_characters, "0 (all of the text) or more")
+        _check_range("--top", self.top, 0, MOST)
+        _check_range("--length", self.length, 1, MOST)
+        _check_range("--max-characters", self.max_characters, 0, MOST)
         check_seed(self.seed)
         _check_choice("--theme", self.theme, ("auto", "dark", "light"))
 

@@ -5,6 +5,7 @@ left out; a file is then still replaced whole.
 """
 
 import contextlib
+import errno
 import os
 import secrets
 from collections.abc import Iterator
@@ -18,14 +19,17 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
+CANNOT_FLUSH = (errno.EINVAL, errno.ENOTSUP)  # what a file system says that has no flush for folders
+
 
 @contextlib.contextmanager
-def replaced(path: Path) -> Iterator[BinaryIO]:
+def replaced(path: Path, keep: Path | None = None) -> Iterator[BinaryIO]:
     """A new file to write (and read back) that takes the place of `path` at the end of the block.
 
     After a crash at any instant `path` holds the old bytes or the new, whole: an exclusive temporary file in the same folder
-    is written, flushed to the disk and renamed; then the folder is flushed. Raises `OSError`, with the old file in place,
-    when any of that fails.
+    is written, flushed to the disk and renamed; then the folder is flushed. With `keep` the old file gets that name, once the
+    new one is on the disk; a crash in between leaves it there and nothing at `path`. Raises `OSError`, with the old file still
+    under one of its names, when any of that fails.
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
@@ -33,16 +37,19 @@ def replaced(path: Path) -> Iterator[BinaryIO]:
             yield file
             file.flush()
             os.fsync(file.fileno())
+        if keep is not None and path.exists():
+            path.replace(keep)
         temporary.replace(path)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # the error to be told is the one that brought us here
+            temporary.unlink()
         raise
     flush_folder(path.parent)
 
 
-def write_atomically(path: Path, contents: bytes) -> None:
+def write_atomically(path: Path, contents: bytes, keep: Path | None = None) -> None:
     """Make `contents` all that is in `path`, as `replaced` does."""
-    with replaced(path) as file:
+    with replaced(path, keep) as file:
         file.write(contents)
 
 
@@ -53,27 +60,39 @@ def flush_folder(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in CANNOT_FLUSH:
+            raise
     finally:
         os.close(descriptor)
 
 
 @contextlib.contextmanager
-def folder_lock(folder: Path) -> Iterator[None]:
+def folder_lock(folder: Path) -> Iterator[bool]:
     """Hold `folder` for this process alone; the system frees it when the process ends, however it ends.
 
-    Raises `RunError` when another process holds it.
+    Gives False where the system or the file system has no such locks (Windows, some of the network's): to train without one
+    is better than not to train. Raises `RunError` when another process holds it, and `OSError` when there is no such folder.
     """
     if fcntl is None:
-        yield
+        yield False
         return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
+    while True:
+        descriptor = os.open(folder, os.O_RDONLY)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise RunError(f"{folder} is being trained by another process", "wait for it, or give --out a new folder") from None
-        except OSError:
-            pass  # a file system without locks, such as some of the network's: better to train than to refuse
-        yield
-    finally:
-        os.close(descriptor)
+            is_held = _lock(descriptor, folder)
+            if os.path.samestat(os.fstat(descriptor), folder.stat()):  # and it was not replaced before we had the lock
+                yield is_held
+                return
+        finally:
+            os.close(descriptor)
+
+
+def _lock(descriptor: int, folder: Path) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise RunError(f"{folder} is being trained by another process", "wait for it, or give --out a new folder") from None
+    except OSError:
+        return False
+    return True

@@ -10,21 +10,22 @@ from charlm.errors import CheckpointError, UsageError
 from charlm.text.vocab import Vocab
 
 T = TypeVar("T")
+MOST_SHOWN = 200  # characters of a value that is wrong
 
 
 def from_json(cls: type[T], data: object, where: str) -> T:
     """An instance of the dataclass (or plain type) `cls` from parsed JSON. Raises `CheckpointError` naming the field."""
     if cls in (int, str):
         if type(data) is not cls:
-            raise CheckpointError(f"{where} is {data!r}, and must be {cls.__name__}")
+            raise CheckpointError(f"{where} is {_brief(data)}, and must be {_name(cls)}")
         return data
     names = {field.name for field in fields(cls)}  # type: ignore[arg-type]
     if not isinstance(data, dict) or set(data) != names:
-        found = sorted(data) if isinstance(data, dict) else type(data).__name__
+        found = _brief(sorted(data)) if isinstance(data, dict) else _name(type(data))
         raise CheckpointError(f"{where} has {found}, and must have {sorted(names)}")
     for field in fields(cls):  # type: ignore[arg-type]
         if not _fits(data[field.name], field.type):
-            raise CheckpointError(f"{where}.{field.name} is {data[field.name]!r}, and must be {field.type}")
+            raise CheckpointError(f"{where}.{field.name} is {_brief(data[field.name])}, and must be {_name(field.type)}")
     try:
         return cls(**data)
     except UsageError as error:
@@ -37,6 +38,15 @@ def _fits(value: object, kind: object) -> bool:
     if kind is float:  # a whole number is one too, unless it is beyond all floats
         return isinstance(value, int | float) and type(value) is not bool and abs(value) <= sys.float_info.max
     return type(value) is (type(None) if kind is type(None) else kind)
+
+
+def _name(kind: object) -> str:
+    return kind.__name__ if isinstance(kind, type) else str(kind)
+
+
+def _brief(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}..."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,9 +68,15 @@ def vocab_from_json(data: object, where: str) -> Vocab:
     """The vocabulary that `vocab_to_json` wrote. Raises `CheckpointError` unless it is a bijection on characters."""
     entry = from_json(VocabEntry, data, where)
     bytes_only = entry.kind == "byte" and not entry.symbols
+    if not (bytes_only or entry.kind == "char"):
+        raise CheckpointError(f"{where}.kind is {_brief(entry.kind)}, and must be char, or byte without symbols")
     symbols = range(256) if bytes_only else [ord(symbol) for symbol in entry.symbols]
-    rising = all(a < b for a, b in pairwise(symbols))
-    lone = any(0xD800 <= symbol < 0xE000 for symbol in symbols)
-    if not (bytes_only or entry.kind == "char") or not rising or lone or not 0 <= entry.start < len(symbols):
-        raise CheckpointError(f"{where}.symbols is not a rising list of characters, or its start is not in it")
+    for before, after in pairwise(symbols):
+        if before >= after:
+            raise CheckpointError(f"{where}.symbols has U+{after:04X} twice, or out of its order")
+    for symbol in symbols:
+        if 0xD800 <= symbol < 0xE000:
+            raise CheckpointError(f"{where}.symbols has U+{symbol:04X}, which is half a character")
+    if not 0 <= entry.start < len(symbols):
+        raise CheckpointError(f"{where}.start is {entry.start}, and there are {len(symbols)} symbols")
     return Vocab(kind=entry.kind, symbols=tuple(symbols), start=entry.start)

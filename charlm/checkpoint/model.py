@@ -49,29 +49,29 @@ class ModelCard:
     scores: Scores
 
 
-def save_model(path: Path, model: LanguageModel, card: ModelCard, dtype: torch.dtype = torch.float32) -> None:
-    """Write `model`, its weights as float32 or bfloat16, and its `card` to `path`, atomically.
-
-    Raises `OSError` when the disk does not take it.
-    """
+def model_bytes(model: LanguageModel, card: ModelCard, dtype: torch.dtype = torch.float32) -> bytes:
+    """The file that holds `model`, its weights as float32 or bfloat16, and its `card`."""
     head = {"kind": "model", **asdict(card), "vocab": vocab_to_json(card.vocab)}
-    write_atomically(path, to_bytes({name: p.to(dtype) for name, p in model.named_parameters()}, head))
+    return to_bytes({name: p.to(dtype) for name, p in model.named_parameters()}, head)
+
+
+def save_model(path: Path, model: LanguageModel, card: ModelCard, dtype: torch.dtype = torch.float32) -> None:
+    """Write `model_bytes` to `path`, atomically. Raises `OSError` when the disk does not take it."""
+    write_atomically(path, model_bytes(model, card, dtype))
 
 
 def load_model(path: Path, device: torch.device) -> tuple[LanguageModel, ModelCard]:
     """The model at `path`, float32, on `device`. Raises `CheckpointError` for a file that is not whole and sane."""
-    file = TensorFile(path, "model")
-    card = _card(path, file)
-    dtype = torch.bfloat16 if file.dtype("head.weight") == torch.bfloat16 else torch.float32
-    with torch.device("meta"):  # shapes only: nothing is allocated before they are known to match
-        expected = dict(LanguageModel(card.model, len(card.vocab)).to(dtype).named_parameters())
-    tensors = file.tensors(expected)
+    with TensorFile(path, "model") as file:
+        card = _card(path, file)
+        dtype = torch.bfloat16 if file.dtypes.get("head.weight") == torch.bfloat16 else torch.float32
+        with torch.device("meta"):  # shapes only: nothing is allocated before they are known to match
+            expected = dict(LanguageModel(card.model, len(card.vocab)).to(dtype).named_parameters())
+        tensors = file.tensors(expected)
     model = LanguageModel.empty(card.model, len(card.vocab))
     with torch.no_grad():
         for name, parameter in model.named_parameters():
-            if not tensors[name].isfinite().all():
-                raise CheckpointError(f"{path}: tensor {name} holds numbers that are not finite")
-            parameter.copy_(tensors[name])
+            parameter.copy_(tensors.pop(name))
     return model.to(device), card
 
 
@@ -86,4 +86,6 @@ def _card(path: Path, file: TensorFile) -> ModelCard:
     }
     if head:
         raise CheckpointError(f"{path}: unknown field {min(head)!r}")
+    if nested["step"] < 0:
+        raise CheckpointError(f"{path}: step is {nested['step']}, and must be 0 or more")
     return ModelCard(vocab=vocab, **nested)

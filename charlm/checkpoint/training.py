@@ -13,6 +13,8 @@ from charlm.errors import CheckpointError
 from charlm.files import write_atomically
 from charlm.training.loop import Trainer
 
+MOST_EPOCHS = 1 << 53
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Position:
@@ -28,8 +30,8 @@ class Position:
     scale_growth: int
 
 
-def save_trainer(path: Path, trainer: Trainer) -> None:
-    """Write all that an exact continuation of `trainer` needs to `path`, atomically. Raises `OSError`."""
+def trainer_bytes(trainer: Trainer) -> bytes:
+    """The file that holds all that an exact continuation of `trainer` needs, and what it was trained with so far."""
     scaler: dict[str, Any] = trainer.scaler.state_dict()
     position = Position(
         step=trainer.step,
@@ -41,20 +43,30 @@ def save_trainer(path: Path, trainer: Trainer) -> None:
         scale=scaler.get("scale"),
         scale_growth=scaler.get("_growth_tracker", 0),
     )
-    write_atomically(path, to_bytes(trainer.tensors(), {"kind": "training", "position": asdict(position)}))
+    head = {"kind": "training", "position": asdict(position), "model": asdict(trainer.model.config)}
+    return to_bytes(trainer.tensors(), {**head, "training": asdict(trainer.config)})
 
 
-def load_trainer(path: Path, trainer: Trainer) -> bool:
-    """Fill a fresh `trainer` from `path`; whether its random state could be taken over too (not from another device).
+def save_trainer(path: Path, trainer: Trainer) -> None:
+    """Write `trainer_bytes` to `path`, atomically. Raises `OSError` when the disk does not take it."""
+    write_atomically(path, trainer_bytes(trainer))
 
-    Raises `CheckpointError`, with `trainer` untouched, for a file that is not whole or not of this run's shape.
+
+def load_trainer(path: Path, trainer: Trainer, windows_per_epoch: int) -> list[str]:
+    """Fill a fresh `trainer` from `path`; gives, in words for people, why it would not go on exactly as it would have.
+
+    Raises `CheckpointError`, with `trainer` untouched, for a file that is not whole, or is not of this run's shape, or says
+    that it stands where no run can.
     """
-    file = TensorFile(path, "training")
-    position = from_json(Position, file.head.get("position"), f"{path}: position")
-    expected = trainer.tensors()
-    random_state = expected.pop("generator")
-    same_generator = file.shape("generator") == tuple(random_state.shape)
-    tensors = file.tensors(expected, also={"generator"})
+    with TensorFile(path, "training") as file:
+        position = from_json(Position, file.head.get("position"), f"{path}: position")
+        if wrong := _impossible(position, windows_per_epoch):
+            raise CheckpointError(f"{path}: position.{wrong} is {getattr(position, wrong)}, where no run of this shape can be")
+        notices = _differences(path, file, trainer)
+        expected = trainer.tensors()
+        random_state = expected.pop("generator")
+        same_generator = file.shapes.get("generator") == tuple(random_state.shape)
+        tensors = file.tensors(expected, also=frozenset({"generator"}))
     if same_generator:
         try:
             torch.Generator(trainer.generator.device).set_state(tensors["generator"].clone())
@@ -65,10 +77,37 @@ def load_trainer(path: Path, trainer: Trainer) -> bool:
             tensor.copy_(tensors[name])
     if same_generator:
         trainer.generator.set_state(tensors["generator"].clone())
+    else:
+        notices.append("not bit-exact from here on: dropout goes on from the random state of another device")
     if trainer.scaler.is_enabled() and position.scale is not None:
         state = trainer.scaler.state_dict()
         trainer.scaler.load_state_dict(state | {"scale": position.scale, "_growth_tracker": position.scale_growth})
     trainer.step, trainer.epoch, trainer.window = position.step, position.epoch, position.window
     trainer.seconds, trainer.evaluated_step = position.seconds, position.evaluated_step
     trainer.best_nats = math.inf if position.best_nats is None else position.best_nats
-    return same_generator
+    return notices
+
+
+def _impossible(position: Position, windows_per_epoch: int) -> str:
+    """The first field that cannot be so, by name; empty when all can."""
+    holds = {
+        "window": 0 <= position.window <= windows_per_epoch,
+        "epoch": 0 <= position.epoch <= MOST_EPOCHS,
+        "step": position.step == position.epoch * windows_per_epoch + position.window,
+        "seconds": position.seconds >= 0,
+        "evaluated_step": 0 <= position.evaluated_step <= position.step,
+        "scale": position.scale is None or position.scale > 0,
+        "scale_growth": position.scale_growth >= 0,
+    }
+    return next((name for name, is_so in holds.items() if not is_so), "")
+
+
+def _differences(path: Path, file: TensorFile, trainer: Trainer) -> list[str]:
+    """What `trainer` is to be trained with that the file's trainer was not."""
+    was = [
+        asdict(from_json(type(config), file.head.get(name), f"{path}: {name}"))
+        for name, config in (("model", trainer.model.config), ("training", trainer.config))
+    ]
+    now = [asdict(trainer.model.config), asdict(trainer.config)]
+    changed = [f"{key} {a[key]} -> {b[key]}" for a, b in zip(was, now, strict=True) for key in b if a[key] != b[key]]
+    return [f"not bit-exact from here on: run.json was changed: {', '.join(changed)}"] if changed else []

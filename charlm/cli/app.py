@@ -6,14 +6,15 @@ import re
 import signal
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import FrameType
 from typing import NoReturn
 
 import typer
 
 from charlm.cli import evaluate, info, inspect_cells, options, sample, train
-from charlm.errors import CharlmError
+from charlm.errors import CharlmError, Interrupted
 
 INTERRUPTED = 128 + signal.SIGINT
 
@@ -49,16 +50,39 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # the same bytes on every system, whatever its own encoding and line ends are
             stream.reconfigure(encoding="utf-8", errors="backslashreplace", newline="\n")
+    arguments = [argument for argument in arguments if argument != "--debug"]
     try:
-        status = app([argument for argument in arguments if argument != "--debug"], prog_name="charlm", standalone_mode=False)
+        with _ending_tidily():
+            status = app(arguments, prog_name="charlm", standalone_mode=False)
         sys.stdout.flush()
         if status == INTERRUPTED:  # which is how Typer passes on a KeyboardInterrupt
             raise KeyboardInterrupt
     except BaseException as error:
         if debug and not isinstance(error, SystemExit):
-            traceback.print_exc()
+            _print(traceback.format_exc())
         status = _explain(error)
     sys.exit(status if isinstance(status, int) else 0)
+
+
+@contextlib.contextmanager
+def _ending_tidily() -> Iterator[None]:
+    """While entered, SIGTERM and SIGHUP end a command as Ctrl-C does: what it was making is removed, and one line said.
+
+    A signal that was being ignored, as under nohup, stays so.
+    """
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        raise Interrupted(number, f"stopped by {signal.Signals(number).name}")
+
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {number: signal.getsignal(number) for number in numbers if signal.getsignal(number) is not signal.SIG_IGN}
+    for number in before:
+        signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _explain(error: BaseException) -> int:
@@ -94,12 +118,16 @@ def _sentence(hint: str) -> str:
 
 
 def _say(message: str, hint: str, status: int) -> int:
-    from charlm.display.terminal import visible
-
     line = f"charlm: {message}" if status > 128 else f"charlm: error: {message}"
     if hint:
         stop = "" if message.endswith("?") else "."
         line += f"{stop} To go on: {hint}" if status > 128 else f"{stop} {_sentence(hint)}"
-    with contextlib.suppress(OSError, ValueError):  # no one may be left to read it
-        print(visible(line.replace("\n", " ")), file=sys.stderr)
+    _print(line.replace("\n", " "))
     return status
+
+
+def _print(text: str) -> None:
+    from charlm.display.terminal import visible
+
+    with contextlib.suppress(OSError, ValueError):  # no one may be left to read it
+        print(visible(text), file=sys.stderr)

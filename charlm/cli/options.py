@@ -1,6 +1,5 @@
 """The options that several commands share, and what they lead to."""
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -82,7 +81,7 @@ def read_texts(texts: list[str], vocab: "Vocab", config: CorpusConfig, *, skip_u
     import numpy as np
 
     from charlm.display.terminal import visible
-    from charlm.text.corpus import find_files, read_symbols
+    from charlm.text.source import find_files, read_symbols
 
     notices: list[str] = []
     pieces, count, unseen = [vocab.encode("")], 0, None
@@ -107,5 +106,7 @@ def read_texts(texts: list[str], vocab: "Vocab", config: CorpusConfig, *, skip_u
 
 def print_json(value: dict[str, Any]) -> None:
     """Write `value` as one JSON object on a line of its own, and flush it."""
-    sys.stdout.write(json.dumps(value) + "\n")
+    from charlm.display.terminal import json_line
+
+    sys.stdout.write(json_line(value))
     sys.stdout.flush()

@@ -72,6 +72,7 @@ def sample(
     stop_ids = _encode_stop(card.vocab, stop or "")
     import torch
 
+    from charlm.model.devices import require_memory
     from charlm.model.stepper import layer_clamps
     from charlm.sampling import cut_at, generate
     from charlm.text.vocab import with_start
@@ -84,6 +85,9 @@ def sample(
         seed = secrets.randbelow(2**31)
         if config.temperature > 0:
             print(f"seed: {seed}", file=sys.stderr)
+    what = f"to keep {num_samples} samples of {length} characters"
+    if num_samples > 1 or json:  # a single one goes out as it is drawn, and may be as long as anyone likes
+        require_memory(num_samples * (16 * length + 8 * model.vocab_size), what, model.device, "draw fewer, or shorter ones")
     steps = generate(model, with_start(card.vocab, prompt_ids), config, torch.Generator().manual_seed(seed), clamps)
     if num_samples == 1 and not json:
         _stream(card.vocab, chain(prompt_ids.tolist(), cut_at((int(ids[0]) for ids in steps), stop_ids)))

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from tqdm import tqdm
 
-from charlm.display.terminal import visible
+from charlm.display.terminal import json_line, visible
 from charlm.inspection.findings import Progress
 from charlm.training.events import EvalDone, Event, Reporter, RunDone, SampleDrawn, Scoring, StepsDone, as_record, bits
 
@@ -83,7 +83,7 @@ class JsonLines(LogLines):
         """Write the event's record."""
         record = as_record(event)
         if record is not None:
-            sys.stdout.write(json.dumps(record) + "\n")
+            sys.stdout.write(json_line(record))
             sys.stdout.flush()
 
 

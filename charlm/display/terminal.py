@@ -4,10 +4,11 @@ Text from a corpus or a model is hostile until shown otherwise, so nothing here 
 terminal would obey is replaced by something to see.
 """
 
+import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TextIO
+from typing import Any, TextIO
 
 from rich.cells import cell_len
 from rich.color import Color
@@ -82,6 +83,11 @@ VISIBLE_FORMS = _visible_forms()
 def visible(text: str) -> str:
     """`text` with control characters (but newline and tab), bidirectional controls and lone surrogates shown, not sent."""
     return text.translate(VISIBLE_FORMS)
+
+
+def json_line(value: dict[str, Any]) -> str:
+    """`value` as one line of JSON in visible ASCII: its strings are harmless on a terminal, and whole for a program."""
+    return json.dumps(value).replace("\x7f", "\\u007f") + "\n"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,16 @@
-"""The names that people give to devices and precisions -> torch's; a processor made ready; work recorded for a GPU.
+"""The names that people give to devices and precisions -> torch's; a processor made ready; its memory; work recorded for a GPU.
 
 Knows nothing of models.
 """
 
 import contextlib
 import ctypes
+import math
+import platform
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import ClassVar
 
 import torch
@@ -44,6 +47,47 @@ def set_threads(threads: int) -> int:
     if threads:
         torch.set_num_threads(threads)
     return torch.get_num_threads()
+
+
+def processor() -> str:
+    """The processor by name, and the widest instructions that torch takes on it: sums come out another way with others."""
+    name = platform.processor() or platform.machine()
+    with contextlib.suppress(OSError, IndexError):
+        name = Path("/proc/cpuinfo").read_text().split("model name", 1)[1].split(":", 1)[1].split("\n", 1)[0].strip()
+    return f"{name}, {torch.backends.cpu.get_cpu_capability()}"
+
+
+def free_memory(device: torch.device) -> float:
+    """The most bytes that `device` could still give this process; infinite where the system does not say.
+
+    Never too few: what a limit leaves is taken whole, for what counts against it may be given back.
+    """
+    if device.type == "cuda":
+        return float(torch.cuda.mem_get_info(device)[0])
+    limits = [math.inf]
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        limits.append(1024 * float(Path("/proc/meminfo").read_text().partition("MemAvailable:")[2].split()[0]))
+    for limit in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        with contextlib.suppress(OSError, ValueError):  # "max" is no number
+            limits.append(float(Path(limit).read_text()))
+    with contextlib.suppress(ImportError, OSError, ValueError):  # ImportError: Windows
+        import resource
+
+        space = resource.getrlimit(resource.RLIMIT_AS)[0]
+        used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        limits.append(math.inf if space == resource.RLIM_INFINITY else max(0, space - used))
+    return min(limits)
+
+
+def require_memory(needed: float, what: str, device: torch.device, hint: str) -> None:
+    """Raise `UsageError`, before anything is allocated, unless `device` could give `needed` bytes for `what`."""
+    free = free_memory(device)
+    if needed > free:
+        raise UsageError(f"{what} needs about {_gigabytes(needed)} of memory, and {_gigabytes(free)} are free", hint)
+
+
+def _gigabytes(size: float) -> str:
+    return f"{size / 1e9:,.1f} GB"
 
 
 def keep_freed_memory() -> None:

@@ -2,6 +2,9 @@
 
 folder.py    what is in a run folder: find one, open one
 make.py      make one: encode the corpus, write down what was decided
+restore.py   where a run stands: its newest good state
+disk.py      where its files are written, and what happens when the disk does not take them
 signals.py   a first signal asks, a second one insists
 drive.py     train an opened run to its end, saving on the way
+heldout.py   the part of its corpus that a model was not trained on
 """

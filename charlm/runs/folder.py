@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy
 import torch
 
 import charlm
@@ -18,13 +19,16 @@ from charlm.checkpoint.fields import from_json, vocab_from_json
 from charlm.config import CorpusConfig, End, ModelConfig, TrainConfig
 from charlm.errors import CheckpointError, RunError, TextError
 from charlm.files import write_atomically
-from charlm.model.devices import pick_device, pick_precision, set_threads
+from charlm.model.devices import pick_device, pick_precision, processor, require_memory, set_threads
 from charlm.text.corpus import Corpus, Splits, open_corpus
+from charlm.text.source import sha256_of
 from charlm.text.streams import Streams
+from charlm.training.memory import training_bytes
 
 RUNS = Path("checkpoints")
 RUN, CORPUS, METRICS = "run.json", "corpus.bin", "metrics.jsonl"
 CPU = torch.device("cpu")
+MAX_RECORD = 1 << 24  # bytes of run.json: three times what the vocabulary of all Unicode takes
 MODEL, LAST, PREVIOUS = "model.safetensors", "last.safetensors", "previous.safetensors"
 
 
@@ -40,6 +44,7 @@ class Run:
     end: End
     device: torch.device = CPU
     precision: str = "fp32"
+    record: dict[str, Any] = field(default_factory=dict)  # what run.json says
     notices: list[str] = field(default_factory=list)
 
     @property
@@ -47,6 +52,11 @@ class Run:
         """The training part as B streams."""
         training = self.training
         return Streams.fitted(self.corpus.train_ids, training.batch_size, training.seq_len, training.seed)
+
+    @property
+    def shape(self) -> str:
+        """The network, in words."""
+        return f"{self.model.num_layers} x {self.model.hidden_size} {self.model.cell.upper()}"
 
 
 def find_run(name: str) -> Path:
@@ -63,7 +73,8 @@ def find_model(name: str | None) -> Path:
     Raises `CheckpointError` when there is none.
     """
     if name is None:
-        newest = max((path.parent for path in RUNS.glob(f"[!.]*/{MODEL}")), key=_started, default=None)
+        runs = (path.parent for path in RUNS.glob(f"[!.]*/{MODEL}"))
+        newest = max(runs, key=lambda run: (number_of(run), run.name), default=None)
         if newest is None:
             raise CheckpointError("there is no model under checkpoints/ yet", "charlm train CORPUS makes one")
         return newest / MODEL
@@ -75,11 +86,12 @@ def find_model(name: str | None) -> Path:
     return path
 
 
-def _started(folder: Path) -> str:
+def number_of(folder: Path) -> int:
+    """Which run of its place this one is, from 1, so that a clock that was set back misleads no one; 0 for no run."""
     try:
-        return str(json.loads((folder / RUN).read_bytes())["started"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return ""  # the shipped model has no run.json, and comes after every run
+        return int(json.loads((folder / RUN).read_bytes())["number"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return 0  # the shipped model has no run.json, and comes after every run
 
 
 def open_run(folder: Path, *, end: End | None = None, device: str | None = None, threads: int | None = None) -> Run:
@@ -103,6 +115,8 @@ def _read(folder: Path) -> tuple[Run, dict[str, Any]]:
     """The run in `folder` by its files alone, and the facts of the machine that it was started on."""
     path = folder / RUN
     try:
+        if path.stat().st_size > MAX_RECORD:
+            raise ValueError(f"{path} has more than {MAX_RECORD:,} bytes")
         contents = json.loads(path.read_bytes())
         splits = from_json(Splits, contents["splits"], f"{path}: splits")
         vocab = vocab_from_json(contents["vocab"], f"{path}: vocab")
@@ -114,10 +128,12 @@ def _read(folder: Path) -> tuple[Run, dict[str, Any]]:
             training=from_json(TrainConfig, contents["training"], f"{path}: training"),
             text=from_json(CorpusConfig, contents["text"], f"{path}: text"),
             end=from_json(End, contents["end"], f"{path}: end"),
-            corpus=open_corpus(folder / CORPUS, vocab, splits, str(contents["corpus_sha256"])),
+            corpus=open_corpus(folder / CORPUS, vocab, splits, str(contents["corpus_sha256"]), str(contents["ids_sha256"])),
+            record=contents,
         )
-    except (OSError, ValueError, KeyError, TypeError, CheckpointError, TextError) as error:
-        raise RunError(f"{folder} cannot be opened: {error}", "charlm train --overwrite starts it anew") from error
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, CheckpointError, TextError) as error:
+        what = f"it has no {error}" if isinstance(error, KeyError) else error
+        raise RunError(f"{folder} cannot be opened: {what}", "charlm train --overwrite starts it anew") from error
     return run, machine
 
 
@@ -126,12 +142,24 @@ def machine_facts(device: torch.device, precision: str) -> dict[str, Any]:
     return {
         "charlm": charlm.__version__,
         "torch": torch.__version__,
+        "numpy": numpy.__version__,
         "python": platform.python_version(),
         "platform": platform.platform(),
+        "processor": processor(),
         "device": str(device),
         "precision": precision,
         "threads": torch.get_num_threads(),
     }
+
+
+DECIDE_BITS = ("charlm", "torch", "numpy", "processor", "device", "precision", "threads")
+
+
+def require_room(model: ModelConfig, vocab_size: int, training: TrainConfig, batch_size: int, device: torch.device) -> None:
+    """Raise `UsageError`, before anything is allocated, for a network that cannot be trained in the memory there is."""
+    what = f"to train {model.num_layers} x {model.hidden_size} units on {batch_size} x {training.seq_len} characters a step"
+    needed = training_bytes(model, vocab_size, training, batch_size)
+    require_memory(needed, what, device, "choose a smaller --hidden-size, --num-layers, --batch-size or --seq-len")
 
 
 def write_json(path: Path, contents: dict[str, Any]) -> None:
@@ -151,15 +179,18 @@ def _move_end(run: Run, end: End) -> None:
 def record_end(run: Run, *, is_behind: bool) -> None:
     """Write a moved end into `run.json`; for whoever holds the folder's lock.
 
-    Raises `RunError`, and leaves the record alone, for an end that the run is already past.
+    Raises `RunError`, and leaves the record alone, for an end that the run is already past, or when the run is no longer the
+    one that was opened: until now nothing kept others from it.
     """
     path = run.folder / RUN
-    contents = json.loads(path.read_bytes())
-    if contents["end"] == asdict(run.end):
+    if json.loads(path.read_bytes()) != run.record:
+        raise RunError(f"{run.folder} was changed by another process just now", "try again")
+    if run.record["end"] == asdict(run.end):
         return
     if is_behind:
         raise RunError(f"{run.folder} is already past {_say_end(run.end)}", "give it an end that is still ahead")
-    write_json(path, contents | {"end": asdict(run.end)})
+    run.record = run.record | {"end": asdict(run.end)}
+    write_json(path, run.record)
 
 
 def _say_end(end: End) -> str:
@@ -172,8 +203,25 @@ def _note_changes(run: Run, machine: dict[str, Any]) -> None:
         run.notices.append(f"the text is short: --batch-size {wanted} shrinks to {lanes}")
     if run.text.validation_fraction > 0 and len(run.corpus.validation_ids) < 2:
         run.notices.append("the text is too short for a validation part, so there will be no score")
+    if not (run.folder / LAST).exists():
+        return
     now = machine_facts(run.device, run.precision)
-    changed = [key for key in ("torch", "device", "precision", "threads") if machine.get(key) != now[key]]
-    if changed and (run.folder / LAST).exists():
+    if changed := [key for key in DECIDE_BITS if machine.get(key) != now[key]]:
         what = ", ".join(f"{key} {machine.get(key)} -> {now[key]}" for key in changed)
         run.notices.append(f"not bit-exact from here on: {what}")
+    if notice := _source_notice(run.record.get("files"), run.corpus.sha256):
+        run.notices.append(f"{notice} since the run began, which goes on with its own copy")
+
+
+def _source_notice(files: object, sha256: str) -> str:
+    """What became of the files that the text was read from, where they are no longer what they were."""
+    if not isinstance(files, list) or "-" in files:
+        return ""
+    paths = [Path(str(name)) for name in files]
+    if gone := [path for path in paths if not path.is_file()]:
+        return f"{gone[0]} has gone"
+    try:
+        is_same = sha256_of(paths) == sha256
+    except OSError as error:
+        return f"{error.filename} can no longer be read"
+    return "" if is_same else f"{paths[0] if len(paths) == 1 else f'one of {len(paths)} texts'} has changed"

@@ -1,14 +1,18 @@
 """Make a run folder: encode the corpus and write down all that was decided. Knows nothing of training."""
 
 import contextlib
+import errno
+import glob
 import re
 import secrets
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from charlm.checkpoint.fields import vocab_to_json
 from charlm.config import CorpusConfig
@@ -16,9 +20,12 @@ from charlm.errors import RunError
 from charlm.files import flush_folder, folder_lock
 from charlm.model.devices import pick_device, pick_precision, set_threads
 from charlm.recipe import Wish, choose
-from charlm.runs.folder import CORPUS, RUN, RUNS, machine_facts, write_json
-from charlm.text.corpus import encode_corpus, find_files
+from charlm.runs.folder import CORPUS, RUN, RUNS, machine_facts, number_of, require_room, write_json
+from charlm.text.corpus import encode_corpus
+from charlm.text.source import find_files
 from charlm.text.streams import Streams
+
+MAKING = ".making"  # how the folder of a run that is not yet one ends
 
 
 def make_run(
@@ -36,19 +43,26 @@ def make_run(
     _check_target(target, overwrite=overwrite)
     facts = {
         "argv": list(argv),
-        "files": [str(Path(name).absolute()) if name != "-" else name for name in files],
+        "files": [str(Path(name).absolute()) if Path(name).is_file() else "-" for name in files],
         "started": datetime.now(UTC).isoformat(timespec="microseconds"),
+        "number": 1 + max(map(number_of, RUNS.glob("[!.]*")), default=0),
         "text": asdict(text),
         "machine": machine_facts(device, precision),
     }
     with _making(target) as making:
-        decided, notices = _encode(files, making / CORPUS, text, wish)
+        decided, notices = _encode(files, making / CORPUS, text, wish, device)
         write_json(making / RUN, facts | decided)
-        _put_in_place(making, target)
+        flush_folder(making)
+        if overwrite:
+            _put_over(making, target)
+        else:
+            target = _put_in_place(making, target, lambda: None if out else _free_name(arguments[0]))
     return target, notices
 
 
-def _encode(files: Sequence[str], path: Path, text: CorpusConfig, wish: Wish) -> tuple[dict[str, Any], list[str]]:
+def _encode(
+    files: Sequence[str], path: Path, text: CorpusConfig, wish: Wish, device: torch.device
+) -> tuple[dict[str, Any], list[str]]:
     """Write the encoded corpus; what `run.json` says of it, and of what was decided by its size.
 
     A function of its own, so that the file is mapped no more when its folder is renamed, which Windows would refuse.
@@ -57,6 +71,7 @@ def _encode(files: Sequence[str], path: Path, text: CorpusConfig, wish: Wish) ->
     recipe = choose(wish, len(corpus.train_ids))
     training = recipe.training
     streams = Streams.fitted(corpus.train_ids, training.batch_size, training.seq_len, training.seed)
+    require_room(recipe.model, len(corpus.vocab), training, streams.batch_size, device)
     decided = {
         "model": asdict(recipe.model),
         "training": asdict(training),
@@ -65,6 +80,7 @@ def _encode(files: Sequence[str], path: Path, text: CorpusConfig, wish: Wish) ->
         "vocab": vocab_to_json(corpus.vocab),
         "splits": asdict(corpus.splits),
         "corpus_sha256": corpus.sha256,
+        "ids_sha256": corpus.ids_sha256,
     }
     return decided, [*notices, recipe.why]
 
@@ -75,18 +91,28 @@ def _making(target: Path) -> Iterator[Path]:
     had_parent = target.parent.exists()
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        making = target.parent / f".{target.name}.{secrets.token_hex(4)}.making"
+        _sweep(target)
+        making = target.parent / f".{target.name}.{secrets.token_hex(4)}{MAKING}"
         making.mkdir()
     except OSError as error:
         raise RunError(f"{target} cannot be made: {error.strerror}", "give --out a folder you may write to") from error
     try:
-        yield making
+        with folder_lock(making):
+            yield making
     except BaseException:
         shutil.rmtree(making, ignore_errors=True)
         if not had_parent:
             with contextlib.suppress(OSError):
                 target.parent.rmdir()
         raise
+
+
+def _sweep(target: Path) -> None:
+    """Remove what processes left that were killed while they made a run of this name; one still at work holds the lock."""
+    for litter in target.parent.glob(f".{glob.escape(target.name)}.*{MAKING}*"):
+        with contextlib.suppress(RunError, OSError), folder_lock(litter) as is_held:
+            if is_held:
+                shutil.rmtree(litter, ignore_errors=True)
 
 
 def _free_name(argument: str) -> Path:
@@ -113,13 +139,34 @@ def _check_target(target: Path, *, overwrite: bool) -> None:
         pass
 
 
-def _put_in_place(making: Path, target: Path) -> None:
-    """Let `making` appear as `target` by a rename; what was there goes only once it has."""
-    flush_folder(making)
+def _put_in_place(making: Path, target: Path, another: Callable[[], Path | None]) -> Path:
+    """Let `making` appear by a rename as `target`, or as what `another` gives where someone was quicker; gives its name.
+
+    Nothing but an empty folder is ever replaced. Raises `RunError` where there is no other name.
+    """
+    while True:
+        with contextlib.suppress(OSError):
+            target.rmdir()  # which does nothing to a folder that is not empty
+        try:
+            making.rename(target)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+            free = another()
+            if free is None:
+                raise RunError(f"--out {target} was made by another process just now", "give another name") from error
+            target = free
+        else:
+            flush_folder(target.parent)
+            return target
+
+
+def _put_over(making: Path, target: Path) -> None:
+    """Let `making` take the place of the run `target`, which goes only once it has."""
     old = target.parent / f"{making.name}.old"
     with folder_lock(target) if target.exists() else contextlib.nullcontext():
         if target.exists():
-            target.replace(old)
-        making.replace(target)
-    flush_folder(target.parent)
-    shutil.rmtree(old, ignore_errors=True)
+            target.rename(old)
+        making.rename(target)
+        flush_folder(target.parent)
+        shutil.rmtree(old, ignore_errors=True)

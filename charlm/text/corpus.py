@@ -1,37 +1,22 @@
-"""Files -> encoded ids on disk (memory-mapped), and the split into train, validation and test.
+"""Symbols -> encoded ids on disk (memory-mapped), and the split into train, validation and test.
 
-Everything is read in chunks, twice: once to learn which symbols there are, once to encode them; so a corpus may be larger
-than memory. Knows nothing of models, nor of where a run keeps its files.
+The text is read twice: once to learn which symbols there are, once to encode them. Knows nothing of models, nor of where a
+run keeps its files.
 """
 
-import codecs
 import hashlib
 import os
-import shutil
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
 from charlm.config import CorpusConfig
 from charlm.errors import TextError, UsageError
-from charlm.text.vocab import NUM_CODE_POINTS, Ids, Vocab, code_points
-
-CHUNK_BYTES = 1 << 20
-SURROGATES = slice(0xD800, 0xE000)
-
-# The longer mark first: UTF-32's little-endian one begins with UTF-16's.
-BYTE_ORDER_MARKS = (
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
+from charlm.text.source import CHUNK_BYTES, read_symbols, sha256_of, spool
+from charlm.text.vocab import NUM_CODE_POINTS, Ids, Vocab
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +26,10 @@ class Splits:
     train: int
     validation: int
     test: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.train <= self.validation <= self.test:
+            raise UsageError(f"splits at {self.train}, {self.validation} and {self.test} are in no order")
 
     @classmethod
     def of(cls, num_symbols: int, config: CorpusConfig) -> "Splits":
@@ -52,12 +41,16 @@ class Splits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Corpus:
-    """A corpus as ids: `ids` `(N,)` mapped from a file, its vocabulary and splits, and the SHA-256 of the bytes read."""
+    """A corpus as ids: `ids` `(N,)` mapped from a file, its vocabulary and splits.
+
+    `sha256` is that of the bytes read, `ids_sha256` that of the file of ids.
+    """
 
     ids: Ids
     vocab: Vocab
     splits: Splits
     sha256: str
+    ids_sha256: str
 
     @property
     def train_ids(self) -> Ids:
@@ -68,124 +61,6 @@ class Corpus:
     def validation_ids(self) -> Ids:
         """The part that chooses the best model."""
         return self.ids[self.splits.train : self.splits.validation]
-
-
-def find_files(arguments: Sequence[str], glob: str) -> list[str]:
-    """The files that CORPUS arguments name, in order: files as they are, folders searched for `glob` and sorted.
-
-    "-" is standard input. Raises `TextError` for what is missing, and for a folder without a file that matches.
-    """
-    files: list[str] = []
-    for argument in arguments:
-        if not argument:
-            raise TextError("the name of a text is empty", "name a file or a folder, or - for standard input")
-        path = Path(argument)
-        if argument != "-" and path.is_dir():
-            try:
-                found = sorted(str(file) for file in path.rglob(glob) if file.is_file())
-            except (ValueError, NotImplementedError) as error:
-                raise UsageError(f"--glob {glob!r} is no pattern for names in a folder", "write one such as '*.py'") from error
-            if not found:
-                raise TextError(f"no file under {argument} matches {glob!r}", "name a pattern, such as --glob '*.py'")
-            files += found
-        elif argument == "-" or path.exists():
-            files.append(argument)
-        else:
-            raise TextError(f"there is no file {argument}", "check the path; - reads standard input")
-    return files
-
-
-def spool(files: Sequence[str], folder: Path) -> list[Path]:
-    """Paths that can be read twice: pipes and standard input are first copied into `folder`."""
-    paths = []
-    for number, name in enumerate(files):
-        path = Path(name)
-        if name == "-" or not path.is_file():
-            path = folder / f".spool-{number}"
-            with _open(name) as source, path.open("wb") as copy:
-                shutil.copyfileobj(source, copy, CHUNK_BYTES)
-        paths.append(path)
-    return paths
-
-
-@contextmanager
-def _open(name: str | Path) -> Iterator[BinaryIO]:
-    if name == "-":
-        yield sys.stdin.buffer
-        return
-    try:
-        with Path(name).open("rb") as file:
-            yield file
-    except OSError as error:
-        raise TextError(f"{name} cannot be read: {error.strerror}", "check its permissions") from error
-
-
-def read_symbols(
-    name: str | Path, config: CorpusConfig, *, digest: "hashlib._Hash | None" = None, notices: list[str] | None = None
-) -> Iterator[npt.NDArray[np.unsignedinteger]]:
-    """The symbols of one file ("-" is standard input), chunk by chunk: bytes, or code points of strictly decoded text.
-
-    Feeds every byte to `digest`; says in `notices` what a reader would want to know. Raises `TextError` with the
-    offset and the line of the first bytes that cannot be decoded.
-    """
-    with _open(name) as file:
-        if config.symbols == "byte":
-            while raw := file.read(CHUNK_BYTES):
-                if digest is not None:
-                    digest.update(raw)
-                yield np.frombuffer(raw, dtype=np.uint8)
-        else:
-            yield from _read_characters(file, name, config.encoding, digest, [] if notices is None else notices)
-
-
-def _read_characters(
-    file: BinaryIO, name: str | Path, encoding: str, digest: "hashlib._Hash | None", notices: list[str]
-) -> Iterator[npt.NDArray[np.unsignedinteger]]:
-    decoder = _decoder(encoding)
-    is_utf8 = codecs.lookup(encoding).name == "utf-8"
-    offset, line = 0, 1
-    while True:
-        raw = file.read(CHUNK_BYTES)
-        if digest is not None:
-            digest.update(raw)
-        chunk = _without_mark(raw, name, notices) if is_utf8 and offset == 0 else raw
-        offset += len(raw) - len(chunk)
-        try:
-            points = code_points(decoder.decode(chunk, final=not raw))
-        except UnicodeDecodeError as error:
-            bad = offset + len(chunk) - len(error.object) + error.start
-            line += error.object[: error.start].count(b"\n")
-            raise TextError(
-                f"{name} is not {encoding}: byte 0x{error.object[error.start]:02X} at offset {bad}, line {line}",
-                "try --encoding latin-1, or --symbols byte for any file at all",
-            ) from error
-        except UnicodeError as error:
-            raise TextError(f"{name} is not {encoding}: {error}", "try another --encoding, or --symbols byte") from error
-        if ((points >= SURROGATES.start) & (points < SURROGATES.stop)).any():
-            raise TextError(f"{name} holds lone surrogates, which are no characters", "try --symbols byte")
-        yield points
-        if not raw:
-            return
-        offset += len(chunk)
-        line += chunk.count(b"\n")
-
-
-def _decoder(encoding: str) -> codecs.IncrementalDecoder:
-    try:
-        "".encode(encoding)  # unlike the look-up, this refuses codecs that are not for text
-        return codecs.getincrementaldecoder(encoding)("strict")
-    except (LookupError, TypeError, ValueError) as error:
-        raise UsageError(f"--encoding {encoding} is not known", "try utf-8, latin-1, utf-16 or cp1252") from error
-
-
-def _without_mark(raw: bytes, name: str | Path, notices: list[str]) -> bytes:
-    for mark, encoding in BYTE_ORDER_MARKS:
-        if raw.startswith(mark):
-            raise TextError(f"{name} begins with the byte order mark of {encoding.upper()}", f"try --encoding {encoding}")
-    if raw.startswith(codecs.BOM_UTF8):
-        notices.append(f"{name} begins with a UTF-8 byte order mark, which was left out")
-        return raw[len(codecs.BOM_UTF8) :]
-    return raw
 
 
 def encode_corpus(files: Sequence[str], config: CorpusConfig, target: Path) -> tuple[Corpus, list[str]]:
@@ -204,29 +79,46 @@ def encode_corpus(files: Sequence[str], config: CorpusConfig, target: Path) -> t
             counts[: len(seen)] += seen
     _check_counts(counts, files)
     vocab = Vocab.from_counts(counts, config.symbols)
-    _write_ids(paths, config, vocab, target)
+    again = hashlib.sha256()
+    ids_sha256 = _write_ids(paths, config, vocab, target, again)
+    if again.digest() != digest.digest():
+        raise _changed(files)
     for path in paths:
         if path.parent == target.parent and path.name.startswith(".spool-"):
             path.unlink()
     splits = Splits.of(int(counts.sum()), config)
-    return open_corpus(target, vocab, splits, digest.hexdigest()), notices
+    ids = _mapped(target, vocab)
+    return Corpus(ids=ids, vocab=vocab, splits=splits, sha256=digest.hexdigest(), ids_sha256=ids_sha256), notices
 
 
-def _write_ids(paths: Sequence[Path], config: CorpusConfig, vocab: Vocab, target: Path) -> None:
+def _write_ids(paths: Sequence[Path], config: CorpusConfig, vocab: Vocab, target: Path, again: "hashlib._Hash") -> str:
+    """Write the ids, and give the SHA-256 of what was written; feeds every byte of the text to `again`."""
+    digest = hashlib.sha256()
     with target.open("wb") as out:
         for path in paths:
-            for symbols in read_symbols(path, config):
+            for symbols in read_symbols(path, config, digest=again):
                 try:
                     ids = vocab.encode_symbols(symbols)
                 except TextError as error:
-                    raise TextError(f"{path} changed while it was being read", "train on a copy of it") from error
-                out.write(ids.astype(vocab.dtype.newbyteorder("<")).tobytes())
+                    raise _changed([str(path)]) from error
+                raw = ids.astype(vocab.dtype.newbyteorder("<")).tobytes()
+                digest.update(raw)
+                out.write(raw)
         out.flush()
         os.fsync(out.fileno())
+    return digest.hexdigest()
+
+
+def _changed(files: Sequence[str]) -> TextError:
+    return TextError(f"{_what(files)} changed while it was being read", "train on a copy of it")
+
+
+def _what(files: Sequence[str]) -> str:
+    return files[0] if len(files) == 1 else f"the corpus of {len(files)} files"
 
 
 def _check_counts(counts: npt.NDArray[np.int64], files: Sequence[str]) -> None:
-    what = files[0] if len(files) == 1 else f"the corpus of {len(files)} files"
+    what = _what(files)
     distinct = np.flatnonzero(counts)
     if distinct.size == 0:
         raise TextError(f"{what} is empty", "give a text of some thousand characters or more")
@@ -235,9 +127,20 @@ def _check_counts(counts: npt.NDArray[np.int64], files: Sequence[str]) -> None:
         raise TextError(f"{what} has one symbol only, {only!r}", "there is nothing to learn in it; give another text")
 
 
-def open_corpus(path: Path, vocab: Vocab, splits: Splits, sha256: str) -> Corpus:
-    """The corpus that `encode_corpus` wrote at `path`. Raises `TextError` when its length is not that of `splits`."""
+def open_corpus(path: Path, vocab: Vocab, splits: Splits, sha256: str, ids_sha256: str) -> Corpus:
+    """The corpus that `encode_corpus` wrote at `path`.
+
+    Raises `TextError` when it is not of the length that `splits` has, not what was written, or no text of this vocabulary.
+    """
     if path.stat().st_size != splits.test * vocab.dtype.itemsize:
         raise TextError(f"{path} does not hold the {splits.test} symbols that its run names", "start a new run")
-    ids = np.memmap(path, dtype=vocab.dtype.newbyteorder("<"), mode="r")
-    return Corpus(ids=ids, vocab=vocab, splits=splits, sha256=sha256)
+    if sha256_of([path]) != ids_sha256:
+        raise TextError(f"{path} does not match its hash in run.json", "start a new run")
+    ids = _mapped(path, vocab)
+    if any(ids[start : start + CHUNK_BYTES].max() >= len(vocab) for start in range(0, len(ids), CHUNK_BYTES)):
+        raise TextError(f"{path} has symbols beyond the {len(vocab)} of its vocabulary", "start a new run")
+    return Corpus(ids=ids, vocab=vocab, splits=splits, sha256=sha256, ids_sha256=ids_sha256)
+
+
+def _mapped(path: Path, vocab: Vocab) -> Ids:
+    return np.memmap(path, dtype=vocab.dtype.newbyteorder("<"), mode="r")

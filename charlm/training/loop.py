@@ -149,7 +149,7 @@ def train(
                 yield report(trainer, sums, elapsed)
                 sums = Sums(since=trainer.seconds)
             if due.evaluation or due.checkpoint:  # either may be saved
-                require_finite(trainer, largest_weight(trainer.model), "largest weight")
+                require_finite(trainer, largest_number(trainer), "largest weight, moment or state")
             if due.evaluation:
                 yield evaluate(trainer, validation_ids)
             if due.sample:
@@ -230,9 +230,10 @@ def require_finite(trainer: Trainer, value: float, what: str) -> None:
         )
 
 
-def largest_weight(model: LanguageModel) -> float:
-    """The greatest magnitude among the parameters; NaN when one is NaN."""
-    return float(torch.stack([parameter.detach().abs().max() for parameter in model.parameters()]).max())
+def largest_number(trainer: Trainer) -> float:
+    """The greatest magnitude among all numbers that the next step depends on; NaN when one is NaN."""
+    tensors = [tensor.detach() for tensor in trainer.tensors().values() if tensor.is_floating_point()]
+    return float(torch.stack([tensor.abs().max().float() for tensor in tensors]).max())
 
 
 def evaluate(trainer: Trainer, validation_ids: Ids) -> EvalDone:

@@ -145,21 +145,21 @@ def test_whatever_goes_wrong_is_one_line(charlm, monkeypatch, fault, status, lin
 
 
 def test_a_full_disk_is_one_line(charlm, monkeypatch, tmp_path: Path):
-    """A write that fails in mid-run ends it with one line, and what was saved before stays."""
+    """When the last save fails, a run ends with one line, and what was saved before stays."""
     (tmp_path / "t.txt").write_text(TEXT)
-    from charlm.runs import drive
+    from charlm.runs import disk
 
-    real, written = drive.save_trainer, []
+    real, written = disk.write_atomically, []
 
-    def full(path, trainer):
+    def full(path, contents, keep=None):
         written.append(path)
-        if len(written) == 3:
+        if len(written) > 3:
             raise OSError(28, "No space left on device", str(path))
-        real(path, trainer)
+        real(path, contents, keep)
 
-    monkeypatch.setattr(drive, "save_trainer", full)
-    is_error(charlm("train", "t.txt", *SHORT, "--quiet"), 1, "No space left on device")
-    monkeypatch.setattr(drive, "save_trainer", real)
+    monkeypatch.setattr(disk, "write_atomically", full)
+    is_error(charlm("train", "t.txt", *SHORT, "--quiet"), 1, "No space left on device", "--resume checkpoints/t")
+    monkeypatch.setattr(disk, "write_atomically", real)
     assert charlm("train", "--resume", "t").status == 0
 
 

@@ -123,7 +123,7 @@ def test_a_bad_text_is_one_line_of_error(charlm, name, text: Path, tmp_path: Pat
 def test_an_invalid_byte_is_found_in_any_chunk(charlm, text: Path, monkeypatch):
     """Offset and line of an invalid byte are right wherever chunks end."""
     for size in (1, 2, 3, 7, 64):
-        monkeypatch.setattr("charlm.text.corpus.CHUNK_BYTES", size)
+        monkeypatch.setattr("charlm.text.source.CHUNK_BYTES", size)
         text.write_bytes("één\ntwee\nd".encode() + b"\xe2\x82 rie")
         is_error(charlm("train", "t.txt", *SHORT), 1, "offset 12", "line 3")
 
@@ -472,7 +472,7 @@ def test_a_text_longer_than_a_chunk_is_encoded_whole(charlm, tmp_path: Path, mon
     """Where chunks end changes nothing, not even within a character."""
     (tmp_path / "t.txt").write_text(KOREAN * 20)
     assert charlm("train", "t.txt", *SHORT, "--out", "whole").status == 0
-    monkeypatch.setattr("charlm.text.corpus.CHUNK_BYTES", 7)
+    monkeypatch.setattr("charlm.text.source.CHUNK_BYTES", 7)
     assert charlm("train", "t.txt", *SHORT, "--out", "chunks").status == 0
     assert (tmp_path / "whole" / "corpus.bin").read_bytes() == (tmp_path / "chunks" / "corpus.bin").read_bytes()
 

@@ -408,11 +408,20 @@ def test_both_states_damaged_is_an_error(charlm, new_run):
     assert (folder / "model.safetensors").read_bytes() == model
 
 
+def set_record(folder: Path, **changes: object) -> None:
+    contents = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps(contents | changes))
+
+
 SPOILED: dict[str, Callable[[Path], object]] = {
     "no JSON": lambda folder: (folder / "run.json").write_text("{"),
     "not an object": lambda folder: (folder / "run.json").write_text("[]"),
     "short corpus": lambda folder: os.truncate(folder / "corpus.bin", 100),
     "no corpus": lambda folder: (folder / "corpus.bin").unlink(),
+    "one bit of the corpus": lambda folder: flip(folder / "corpus.bin"),
+    "no hash": lambda folder: set_record(folder, ids_sha256=None),
+    "a vocabulary that is smaller": lambda folder: set_record(folder, vocab={"kind": "char", "start": 0, "symbols": "\nabc"}),
+    "a record without end": lambda folder: os.truncate(folder / "run.json", 1 << 25),
     "bad bytes": lambda folder: (folder / "run.json").write_bytes(b"\xff\xfe\x00"),
 }
 
@@ -446,13 +455,34 @@ def test_a_torn_line_in_the_metrics_is_dropped(new_run, whole, torn):
     assert_metrics_grow(folder)
 
 
-def test_the_corpus_file_is_not_needed_any_more(charlm, tmp_path: Path):
-    """A run goes on though the text it was started with has gone or changed."""
-    (tmp_path / "t.txt").write_text(TEXT)
-    assert charlm("train", "t.txt", *TINY, "--max-steps", "5").status == 0
-    (tmp_path / "t.txt").unlink()
-    result = charlm("train", "--resume", "t", "--max-steps", "9")
-    assert result.status == 0, result.err
+SINCE: dict[str, Callable[[Path], object]] = {
+    "t.txt has gone": lambda path: path.unlink(),
+    "t.txt has changed": lambda path: path.write_text(TEXT + "!"),
+    "": lambda path: os.utime(path, (0, 0)),
+}
+
+
+@pytest.mark.parametrize("notice", SINCE)
+def test_the_corpus_file_is_not_needed_any_more(charlm, tmp_path: Path, notice):
+    """A run goes on with its own copy, the same, though the text has gone or changed; one line says so, where it is so."""
+    path = tmp_path / "t.txt"
+    for out in ("a", "b"):
+        path.write_text(TEXT)
+        assert charlm("train", "t.txt", *TINY, "--max-steps", "5", "--out", out).status == 0
+        if out == "b":
+            SINCE[notice](path)
+        result = charlm("train", "--resume", out, "--max-steps", "9")
+        assert result.status == 0, result.err
+    said = [line for line in result.err.splitlines() if "goes on with its own copy" in line]
+    assert len(said) == bool(notice)
+    assert notice in "".join(said)
+    assert (tmp_path / "a/model.safetensors").read_bytes() == (tmp_path / "b/model.safetensors").read_bytes()
+
+
+def test_a_text_from_a_pipe_is_not_looked_for(charlm):
+    """What was read from standard input cannot be compared, and nothing is said of it."""
+    assert charlm("train", "-", *TINY, "--max-steps", "5", stdin=TEXT.encode()).status == 0
+    assert "own copy" not in charlm("train", "--resume", "stdin", "--max-steps", "9").err
 
 
 def test_a_run_is_found_by_its_path_and_by_its_name(charlm, tmp_path: Path):
@@ -468,10 +498,107 @@ def test_another_number_of_threads_is_said_to_add_up_otherwise(new_run):
     folder = new_run()
     with pytest.raises(Interrupted):
         go_on(folder, signal_at_step(4))
-    contents = json.loads((folder / "run.json").read_text())
-    contents["machine"]["torch"] = "1.0"
-    (folder / "run.json").write_text(json.dumps(contents))
-    assert any("not bit-exact" in notice and "torch 1.0" in notice for notice in go_on(folder).notices)
+    machine = json.loads((folder / "run.json").read_text())["machine"]
+    set_record(folder, machine=machine | {"torch": "1.0", "processor": "Z80"})
+    said = [notice for notice in go_on(folder).notices if "not bit-exact" in notice]
+    assert len(said) == 1
+    assert "torch 1.0 -> " in said[0]
+    assert "processor Z80 -> " in said[0]
+
+
+def test_a_record_that_was_edited_is_said_to_be(new_run):
+    """Settings in run.json that the saved state was not trained with make another run of it, and one line says which."""
+    folder = new_run()
+    with pytest.raises(Interrupted):
+        go_on(folder, signal_at_step(4))
+    training = json.loads((folder / "run.json").read_text())["training"]
+    set_record(folder, training=training | {"clip_norm": 0.5})
+    said = [notice for notice in go_on(folder).notices if "not bit-exact" in notice]
+    assert said == ["not bit-exact from here on: run.json was changed: clip_norm 1.0 -> 0.5"]
+
+
+def test_a_run_that_was_replaced_while_it_was_opened_is_left_alone(new_run):
+    """What was read before the folder was held must still be so when it is."""
+    folder = new_run()
+    run = open_run(folder)
+    set_record(folder, started="later")
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    with pytest.raises(RunError, match="changed by another process"):
+        drive(run, Silent())
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+@pytest.mark.parametrize("how", DAMAGE.keys() - {"another shape"} | {"gone"})
+@pytest.mark.parametrize("step", [24, STEPS])
+def test_a_damaged_model_is_said_and_chosen_anew(new_run, how, step):
+    """Without its best model a run goes on, says so, and ends with one that was evaluated and scored."""
+    folder = new_run()
+    with pytest.raises(Interrupted):
+        go_on(folder, signal_at_step(24))
+    if step == STEPS:
+        go_on(folder)
+    (DAMAGE | {"gone": Path.unlink})[how](folder / "model.safetensors")
+    reporter = go_on(folder)
+    assert [notice for notice in reporter.notices if "model.safetensors" in notice and "takes its place" in notice]
+    _, card = load_model(folder / "model.safetensors", torch.device("cpu"))
+    assert card.step in (30, STEPS)
+    assert card.scores.exact
+
+
+class Full:
+    """A disk that takes nothing from its write number `first` on, `times` times."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, first: int, times: int) -> None:
+        from charlm.runs import disk
+
+        self.writes, self.first, self.times, self.real = 0, first, times, disk.write_atomically
+        monkeypatch.setattr(disk, "write_atomically", self)
+
+    def __call__(self, path: Path, contents: bytes, keep: Path | None = None) -> None:
+        self.writes += 1
+        if self.first <= self.writes < self.first + self.times:
+            raise OSError(28, "No space left on device", str(path))
+        self.real(path, contents, keep)
+
+
+@pytest.mark.parametrize("first", range(2, 10))
+@pytest.mark.parametrize("times", [1, 2, 3])
+def test_a_disk_that_is_full_for_a_while_costs_nothing(new_run, whole, monkeypatch, first, times):
+    """A save that fails is said, training goes on, the next save makes up for it, and the run ends as if nothing had been."""
+    folder = new_run()
+    with monkeypatch.context() as patch:
+        full = Full(patch, first, times)
+        reporter = Silent()
+        with contextlib.suppress(RunError):
+            drive(open_run(folder), reporter, report_seconds=0.0)
+    assert [notice for notice in reporter.notices if "could not be saved: No space left on device" in notice]
+    if full.writes >= first + times:
+        assert [notice for notice in reporter.notices if "saved again" in notice]
+    go_on(folder)
+    assert_same_end(folder, whole["lstm"])
+    assert_metrics_grow(folder)
+
+
+def test_a_disk_that_stays_full_fails_at_the_end(new_run, whole, monkeypatch):
+    """What could not be saved is an error that says how to go on, and what had been saved is still there."""
+    folder = new_run()
+    with monkeypatch.context() as patch:
+        Full(patch, 4, 10**9)
+        with pytest.raises(RunError, match="No space left") as error:
+            go_on(folder)
+    assert "charlm train --resume" in error.value.hint
+    go_on(folder)
+    assert_same_end(folder, whole["lstm"])
+
+
+def test_a_folder_that_takes_no_files_fails_before_the_first_step(new_run, monkeypatch):
+    """Whoever cannot save is told so at once."""
+    folder = new_run()
+    steps: list[Event] = []
+    Full(monkeypatch, 1, 10**9)
+    with pytest.raises(RunError, match="cannot be written to"):
+        go_on(folder, steps.append)
+    assert steps == []
 
 
 @pytest.mark.parametrize("step", [1, 17, 20, STEPS])
@@ -497,11 +624,17 @@ def test_a_fall_back_is_not_lost_to_the_next_save(new_run, whole, monkeypatch):
         go_on(folder, signal_at_step(24))
     flip(folder / "last.safetensors")
 
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
+    from charlm.runs import disk
 
-    monkeypatch.setattr("charlm.runs.drive.save_trainer", full)
-    with pytest.raises(OSError, match="No space"):
+    real = disk.write_atomically
+
+    def full(path: Path, contents: bytes, keep: Path | None = None) -> None:
+        if path.name == "last.safetensors":
+            raise OSError(28, "No space left on device")
+        real(path, contents, keep)
+
+    monkeypatch.setattr(disk, "write_atomically", full)
+    with pytest.raises(RunError, match="No space"):
         go_on(folder)
     monkeypatch.undo()
     go_on(folder)

@@ -9,7 +9,8 @@ import pytest
 from charlm.config import CorpusConfig
 from charlm.errors import TextError, UsageError
 from charlm.text import corpus
-from charlm.text.corpus import Splits, encode_corpus, find_files, open_corpus
+from charlm.text.corpus import Splits, encode_corpus, open_corpus
+from charlm.text.source import find_files
 
 HARD = "líne one\r\nline 두 번째\rthree 😀\n\n\ttail\0\x1b[0m"
 
@@ -156,7 +157,7 @@ def test_a_corpus_that_lost_its_end_is_refused(tmp_path):
     with (tmp_path / "ids").open("r+b") as file:
         file.truncate(5)
     with pytest.raises(TextError, match="does not hold the 11 symbols"):
-        open_corpus(tmp_path / "ids", found.vocab, found.splits, found.sha256)
+        open_corpus(tmp_path / "ids", found.vocab, found.splits, found.sha256, found.ids_sha256)
 
 
 def test_parts_are_views_of_one_file(tmp_path):

@@ -65,7 +65,7 @@ def test_an_interrupted_run_ends_as_one_that_never_stopped(cell, layers, tmp_pat
     save_trainer(tmp_path / "last", first)
     second = new_trainer(cell, layers, seed=99)
     second.generator.manual_seed(123)
-    load_trainer(tmp_path / "last", second)
+    load_trainer(tmp_path / "last", second, STREAMS.windows_per_epoch)
     assert_same(first, second)
     list(run(second))
     assert_same(whole, second)
@@ -246,7 +246,7 @@ def test_a_run_can_be_interrupted_at_any_step(stop, tmp_path):
     list(run(whole))
     list(run(first, should_stop=lambda: first.step >= stop))
     save_trainer(tmp_path / "last", first)
-    load_trainer(tmp_path / "last", second)
+    load_trainer(tmp_path / "last", second, STREAMS.windows_per_epoch)
     list(run(first))  # in memory
     list(run(second))  # by way of the file
     assert_same(whole, first)

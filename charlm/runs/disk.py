@@ -1,0 +1,87 @@
+"""Where a run's files are written. What the disk does not take waits in memory and is tried again."""
+
+import contextlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from charlm.errors import RunError
+from charlm.files import write_atomically
+from charlm.runs.folder import LAST, METRICS, MODEL, PREVIOUS
+from charlm.training.events import Event, as_record
+
+
+class Disk:
+    """The model, the state and the metrics of the run in `folder`; each trouble is told to `notice`, and kept in `trouble`."""
+
+    def __init__(self, folder: Path, notice: Callable[[str], None]) -> None:
+        self.folder, self.notice = folder, notice
+        self.trouble: OSError | None = None
+        self._pending: dict[str, bytes] = {}
+        self._lines = b""
+
+    def cut_metrics(self, step: int, *, is_over: bool) -> bool:
+        """Drop the lines after `step`, which the run will write again, and what was torn; whether one says that it is done.
+
+        The file is written whether there was one or not: a folder that takes no files is found out before the first step.
+        Raises `RunError` then.
+        """
+        path, kept, done = self.folder / METRICS, [], False
+        try:
+            lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
+            for line in lines:
+                with contextlib.suppress(ValueError, KeyError, TypeError, RecursionError):
+                    record = json.loads(line)
+                    is_done = record["event"] == "done"
+                    if record["step"] <= step and (is_over or not is_done):
+                        kept.append(line)
+                        done = done or is_done
+            write_atomically(path, "".join(line + "\n" for line in kept).encode())
+        except OSError as error:
+            hint = "make room there, or copy the run to where you may write"
+            raise RunError(f"{self.folder} cannot be written to: {error.strerror}", hint) from error
+        return done
+
+    def save(self, name: str, contents: bytes) -> None:
+        """Put `contents` where the run's model or state is, the old state being kept; and all that is still waiting."""
+        self._pending[name] = contents
+        self._write()
+
+    def record(self, event: Event) -> None:
+        """Add the event's line to the metrics, if it has one."""
+        record = as_record(event)
+        if record is not None:
+            self._lines += json.dumps(record).encode() + b"\n"
+            self._append()
+
+    def _write(self) -> None:
+        """Write what is waiting: the model before the state that counts it, and no state whose model was not taken."""
+        before, self.trouble = self.trouble, None
+        try:
+            for name in (MODEL, LAST):
+                if name in self._pending:
+                    keep = self.folder / PREVIOUS if name == LAST else None
+                    write_atomically(self.folder / name, self._pending[name], keep)
+                    del self._pending[name]
+        except OSError as error:
+            self.trouble = error
+            why = error.strerror or error
+            self.notice(f"{name} could not be saved: {why}; training goes on, and the next save tries again")
+        if before is not None and self.trouble is None:
+            self.notice("saved again: what could not be saved before is on the disk now")
+
+    def _append(self) -> None:
+        """Append the waiting lines to the metrics, all or none of them; those that the disk does not take wait on."""
+        path = self.folder / METRICS
+        with contextlib.suppress(OSError), path.open("ab", buffering=0) as file:  # a save that fails says so
+            end = file.tell()
+            if file.write(self._lines) == len(self._lines):
+                self._lines = b""
+            else:
+                file.truncate(end)
+
+    def require_saved(self, how_to_go_on: str) -> None:
+        """Raise `RunError` when the last save failed."""
+        if self.trouble is not None:
+            why = self.trouble.strerror or self.trouble
+            raise RunError(f"{self.folder} could not be saved: {why}", f"make room on its disk, then: {how_to_go_on}")

@@ -1,0 +1,56 @@
+"""Where a run stands: its newest good state, or its beginning. Falls back, and says so, where a file is damaged."""
+
+import math
+from collections.abc import Callable
+
+import torch
+
+from charlm.checkpoint.model import load_model
+from charlm.checkpoint.training import load_trainer
+from charlm.errors import CheckpointError
+from charlm.model.language_model import LanguageModel
+from charlm.runs.folder import LAST, MODEL, PREVIOUS, Run, require_room
+from charlm.training.loop import Trainer
+
+Notice = Callable[[str], None]
+
+
+def restored(run: Run, notice: Notice) -> Trainer:
+    """The newest good state of the run; a fresh one when nothing was saved yet. For whoever holds the folder's lock.
+
+    Raises `CheckpointError` when something was saved, and all of it is damaged.
+    """
+    streams = run.streams
+    require_room(run.model, len(run.corpus.vocab), run.training, streams.batch_size, run.device)
+    generator = torch.Generator().manual_seed(run.training.seed)
+    model = LanguageModel.initialised(run.model, len(run.corpus.vocab), generator).to(run.device)
+    trainer = Trainer.fresh(model, run.training, run.end, run.precision, streams.batch_size)
+    damage: list[CheckpointError] = []
+    for path in (run.folder / LAST, run.folder / PREVIOUS):
+        if not path.exists():
+            continue
+        try:
+            notices = load_trainer(path, trainer, streams.windows_per_epoch)
+        except CheckpointError as error:
+            damage.append(error)
+            continue
+        if damage:
+            path.replace(run.folder / LAST)  # or the next save would put the damaged file in its place
+            notice(f"{damage[0].message}; going on from {path.name}, the one before it")
+        for each in notices:
+            notice(each)
+        _require_model(run, trainer, notice)
+        return trainer
+    if damage:
+        what = " and ".join(error.message for error in damage)
+        raise CheckpointError(what, "the model can still be used; charlm train CORPUS --overwrite starts anew")
+    return trainer
+
+
+def _require_model(run: Run, trainer: Trainer, notice: Notice) -> None:
+    """Where the best model of a run that goes on is damaged or gone, let the next evaluation choose one anew."""
+    try:
+        load_model(run.folder / MODEL, torch.device("cpu"))
+    except CheckpointError as error:
+        notice(f"{error.message}; the next model that is evaluated takes its place, though it may not be the best")
+        trainer.best_nats, trainer.evaluated_step = math.inf, 0

@@ -1,0 +1,164 @@
+"""Files, folders and pipes -> symbols, in chunks, so that a text may be larger than memory. Knows nothing of vocabularies."""
+
+import codecs
+import hashlib
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from charlm.config import CorpusConfig
+from charlm.errors import RunError, TextError, UsageError
+from charlm.text.vocab import code_points
+
+CHUNK_BYTES = 1 << 20
+SURROGATES = slice(0xD800, 0xE000)
+
+# The longer mark first: UTF-32's little-endian one begins with UTF-16's.
+BYTE_ORDER_MARKS = (
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+
+
+def find_files(arguments: Sequence[str], glob: str) -> list[str]:
+    """The files that CORPUS arguments name, in order: files as they are, folders searched for `glob` and sorted.
+
+    "-" is standard input. Raises `TextError` for what is missing, and for a folder without a file that matches.
+    """
+    files: list[str] = []
+    for argument in arguments:
+        if not argument:
+            raise TextError("the name of a text is empty", "name a file or a folder, or - for standard input")
+        path = Path(argument)
+        if argument != "-" and path.is_dir():
+            try:
+                found = sorted(str(file) for file in path.rglob(glob) if file.is_file())
+            except (ValueError, NotImplementedError) as error:
+                raise UsageError(f"--glob {glob!r} is no pattern for names in a folder", "write one such as '*.py'") from error
+            if not found:
+                raise TextError(f"no file under {argument} matches {glob!r}", "name a pattern, such as --glob '*.py'")
+            files += found
+        elif argument == "-" or path.exists():
+            files.append(argument)
+        else:
+            raise TextError(f"there is no file {argument}", "check the path; - reads standard input")
+    return files
+
+
+def spool(files: Sequence[str], folder: Path) -> list[Path]:
+    """Paths that can be read twice: pipes and standard input are first copied into `folder`."""
+    paths = []
+    for number, name in enumerate(files):
+        path = Path(name)
+        if name == "-" or not path.is_file():
+            path = folder / f".spool-{number}"
+            with path.open("wb") as copy, _open(name) as source:
+                while chunk := source.read(CHUNK_BYTES):
+                    _copy(chunk, copy, name)
+        paths.append(path)
+    return paths
+
+
+def _copy(chunk: bytes, copy: BinaryIO, name: str) -> None:
+    try:
+        copy.write(chunk)
+    except OSError as error:  # no fault of the text's, which is being read
+        what = f"{name} cannot be copied to {copy.name}: {error.strerror}"
+        raise RunError(what, "make room, or give another --out") from error
+
+
+@contextmanager
+def _open(name: str | Path) -> Iterator[BinaryIO]:
+    if name == "-":
+        yield sys.stdin.buffer
+        return
+    try:
+        with Path(name).open("rb") as file:
+            yield file
+    except OSError as error:
+        raise TextError(f"{name} cannot be read: {error.strerror}", "check its permissions") from error
+
+
+def read_symbols(
+    name: str | Path, config: CorpusConfig, *, digest: "hashlib._Hash | None" = None, notices: list[str] | None = None
+) -> Iterator[npt.NDArray[np.unsignedinteger]]:
+    """The symbols of one file ("-" is standard input), chunk by chunk: bytes, or code points of strictly decoded text.
+
+    Feeds every byte to `digest`; says in `notices` what a reader would want to know. Raises `TextError` with the
+    offset and the line of the first bytes that cannot be decoded.
+    """
+    with _open(name) as file:
+        if config.symbols == "byte":
+            while raw := file.read(CHUNK_BYTES):
+                if digest is not None:
+                    digest.update(raw)
+                yield np.frombuffer(raw, dtype=np.uint8)
+        else:
+            yield from _read_characters(file, name, config.encoding, digest, [] if notices is None else notices)
+
+
+def _read_characters(
+    file: BinaryIO, name: str | Path, encoding: str, digest: "hashlib._Hash | None", notices: list[str]
+) -> Iterator[npt.NDArray[np.unsignedinteger]]:
+    decoder = _decoder(encoding)
+    is_utf8 = codecs.lookup(encoding).name == "utf-8"
+    offset, line = 0, 1
+    while True:
+        raw = file.read(CHUNK_BYTES)
+        if digest is not None:
+            digest.update(raw)
+        chunk = _without_mark(raw, name, notices) if is_utf8 and offset == 0 else raw
+        offset += len(raw) - len(chunk)
+        try:
+            points = code_points(decoder.decode(chunk, final=not raw))
+        except UnicodeDecodeError as error:
+            bad = offset + len(chunk) - len(error.object) + error.start
+            line += error.object[: error.start].count(b"\n")
+            raise TextError(
+                f"{name} is not {encoding}: byte 0x{error.object[error.start]:02X} at offset {bad}, line {line}",
+                "try --encoding latin-1, or --symbols byte for any file at all",
+            ) from error
+        except UnicodeError as error:
+            raise TextError(f"{name} is not {encoding}: {error}", "try another --encoding, or --symbols byte") from error
+        if ((points >= SURROGATES.start) & (points < SURROGATES.stop)).any():
+            raise TextError(f"{name} holds lone surrogates, which are no characters", "try --symbols byte")
+        yield points
+        if not raw:
+            return
+        offset += len(chunk)
+        line += chunk.count(b"\n")
+
+
+def _decoder(encoding: str) -> codecs.IncrementalDecoder:
+    try:
+        "".encode(encoding)  # unlike the look-up, this refuses codecs that are not for text
+        return codecs.getincrementaldecoder(encoding)("strict")
+    except (LookupError, TypeError, ValueError) as error:
+        raise UsageError(f"--encoding {encoding} is not known", "try utf-8, latin-1, utf-16 or cp1252") from error
+
+
+def _without_mark(raw: bytes, name: str | Path, notices: list[str]) -> bytes:
+    for mark, encoding in BYTE_ORDER_MARKS:
+        if raw.startswith(mark):
+            raise TextError(f"{name} begins with the byte order mark of {encoding.upper()}", f"try --encoding {encoding}")
+    if raw.startswith(codecs.BOM_UTF8):
+        notices.append(f"{name} begins with a UTF-8 byte order mark, which was left out")
+        return raw[len(codecs.BOM_UTF8) :]
+    return raw
+
+
+def sha256_of(paths: Sequence[Path]) -> str:
+    """The SHA-256 of all files' bytes, one after the other. Raises `OSError`."""
+    digest = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as file:
+            while chunk := file.read(CHUNK_BYTES):
+                digest.update(chunk)
+    return digest.hexdigest()
