@@ -2,6 +2,7 @@
 
 import codecs
 import hashlib
+import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,6 +19,14 @@ from charlm.text.vocab import code_points
 CHUNK_BYTES = 1 << 20
 SURROGATES = slice(0xD800, 0xE000)
 
+# Compressed files, by their first bytes, and what unpacks them to standard output.
+PACKED = {
+    b"\x1f\x8b": ("gzip", "zcat"),
+    b"PK\x03\x04": ("zip", "unzip -p"),
+    b"BZh": ("bzip2", "bzcat"),
+    b"\xfd7zXZ\x00": ("xz", "xzcat"),
+    b"\x28\xb5\x2f\xfd": ("zstd", "zstdcat"),
+}
 # The longer mark first: UTF-32's little-endian one begins with UTF-16's.
 BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -109,11 +118,13 @@ def _read_characters(
 ) -> Iterator[npt.NDArray[np.unsignedinteger]]:
     decoder = _decoder(encoding)
     is_utf8 = codecs.lookup(encoding).name == "utf-8"
-    offset, line = 0, 1
+    offset, line, zeros = 0, 1, 0
     while True:
         raw = file.read(CHUNK_BYTES)
         if digest is not None:
             digest.update(raw)
+        if offset == 0:
+            _refuse_packed(raw, name)
         chunk = _without_mark(raw, name, notices) if is_utf8 and offset == 0 else raw
         offset += len(raw) - len(chunk)
         try:
@@ -129,11 +140,21 @@ def _read_characters(
             raise TextError(f"{name} is not {encoding}: {error}", "try another --encoding, or --symbols byte") from error
         if ((points >= SURROGATES.start) & (points < SURROGATES.stop)).any():
             raise TextError(f"{name} holds lone surrogates, which are no characters", "try --symbols byte")
+        zeros += int((points == 0).sum())
         yield points
         if not raw:
-            return
+            break
         offset += len(chunk)
         line += chunk.count(b"\n")
+    if zeros:
+        notices.append(f"{name} has {zeros:,} NUL characters, which are kept: is it text? --symbols byte takes any file")
+
+
+def _refuse_packed(raw: bytes, name: str | Path) -> None:
+    """Raise `TextError` for a compressed file: unpacking is left to those who know how much may come out."""
+    for magic, (kind, unpack) in PACKED.items():
+        if raw.startswith(magic):
+            raise TextError(f"{name} is a {kind} file", f"{unpack} {shlex.quote(str(name))} | charlm train -")
 
 
 def _decoder(encoding: str) -> codecs.IncrementalDecoder:

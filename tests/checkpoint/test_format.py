@@ -1,6 +1,7 @@
 """A model file: round trips, and everything that can be wrong with one."""
 
 import json
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +9,16 @@ import pytest
 import safetensors
 import torch
 
-from charlm.checkpoint.format import METADATA_KEY, NO_DIGEST, TensorFile, to_bytes
+from charlm.checkpoint.format import (
+    MAX_BRACKETS,
+    MAX_CHARACTERS,
+    MAX_COMMAS,
+    MAX_HEADER,
+    METADATA_KEY,
+    NO_DIGEST,
+    TensorFile,
+    to_bytes,
+)
 from charlm.checkpoint.model import ModelCard, Scores, Setting, load_model, save_model
 from charlm.config import CorpusConfig, ModelConfig, TrainConfig
 from charlm.errors import CheckpointError
@@ -202,3 +212,65 @@ def test_a_training_file_is_no_model(tmp_path):
     (tmp_path / "last").write_bytes(to_bytes({}, {"kind": "training"}))
     with pytest.raises(CheckpointError, match="does not hold a model"):
         load_model(tmp_path / "last", CPU)
+
+
+@pytest.mark.parametrize(
+    ("first", "says"),
+    [
+        (b"\x80\x04\x95\xff\xff\xff\xff\xff", "a pickle, which could run code"),
+        (b"GGUF\x03\0\0\1", "a GGUF file"),
+        (b"\x89HDF\r\n\x1a\n", "an HDF5 file"),
+        (b"\x1f\x8b\x08\0\0\0\0\1", "a gzip file"),
+        (b"(dp0\nS'a'", "no safetensors file"),
+    ],
+)
+def test_other_formats_are_called_what_they_are(path, first, says):
+    """Whoever has a file of another program is told whose it is."""
+    path.write_bytes(first + b"\0" * 100)
+    with pytest.raises(CheckpointError, match=f"is {says}"):
+        load_model(path, CPU)
+
+
+HEADERS = {
+    "longer than its bound": b" " * (MAX_HEADER + 1),
+    "of more characters than any vocabulary takes": b'{"__metadata__": {"charlm": "' + b"a" * MAX_CHARACTERS + b'"}}',
+    "of more lists than there are tensors": b"[" + b"[]," * MAX_BRACKETS + b"[]]",
+    "of more numbers than there are tensors": b"[" + b"0," * MAX_COMMAS + b"0]",
+    "deep": b"[" * (MAX_BRACKETS - 1),
+}
+
+
+@pytest.mark.parametrize("how", HEADERS)
+def test_a_header_beyond_its_bounds_is_refused(path, how):
+    """No header makes Python build more objects than a model's would."""
+    header = HEADERS[how]
+    path.write_bytes(len(header).to_bytes(8, "little") + header)
+    tracemalloc.start()
+    with pytest.raises(CheckpointError):
+        load_model(path, CPU)
+    assert tracemalloc.get_traced_memory()[1] < 30e6
+    tracemalloc.stop()
+
+
+def test_all_of_unicode_is_a_vocabulary(path):
+    """The largest vocabulary there can be fits the bounds of the header."""
+    everything = (*range(0xD800), *range(0xE000, 0x110000))
+    card = replace(CARD, vocab=Vocab(kind="char", symbols=everything, start=10))
+    save_model(path, LanguageModel.initialised(CONFIG, len(everything), torch.Generator().manual_seed(0)), card)
+    assert load_model(path, CPU)[1] == card
+
+
+def test_a_model_that_is_replaced_while_it_is_read_is_read_as_it_was(path):
+    """A trainer may put its next model in place at any time: what was checked is what is read."""
+    with TensorFile(path, "model") as file:
+        save_model(path, new_model(1), replace(CARD, step=1_000_000))
+        expected = dict(new_model().named_parameters())
+        tensors = file.tensors(expected)
+    assert all(torch.equal(tensors[name], expected[name]) for name in expected)
+
+
+def test_a_file_that_is_larger_than_memory_is_refused(path, monkeypatch):
+    """Nothing of it is read, let alone allocated."""
+    monkeypatch.setattr("charlm.checkpoint.format.free_memory", lambda _device: 100.0)
+    with pytest.raises(CheckpointError, match="free memory"):
+        load_model(path, CPU)

@@ -85,6 +85,13 @@ def test_any_text_is_a_good_run(charlm, name, text: Path):
     assert set(drawn) <= set(TEXTS[name])
 
 
+def test_nul_characters_are_kept_and_said(charlm):
+    """A text with NULs is trained on as it is, and one line asks whether it is one."""
+    Path("t.txt").write_bytes(b"a\0b\0\0c\n" * 40)
+    said = [line for line in charlm("train", "t.txt", *SHORT).err.splitlines() if "NUL" in line]
+    assert said == ["t.txt has 120 NUL characters, which are kept: is it text? --symbols byte takes any file"]
+
+
 def test_bytes_take_any_file(charlm, text: Path):
     """With --symbols byte, a file that is no text trains, and is sampled byte by byte."""
     text.write_bytes(bytes(range(256)) * 4)
@@ -105,6 +112,8 @@ BAD_TEXTS = {
     "shorter than a window": (b"abab", "--seq-len 8"),
     "invalid UTF-8": (b"good\nba\xffd" * 90, "0xFF", "offset 7", "line 2", "--encoding latin-1", "--symbols byte"),
     "cut short": ("é".encode() * 90 + b"\xc3", "offset 180"),
+    "gzip": (b"\x1f\x8b\x08" + b"a" * 900, "is a gzip file", "zcat t.txt | charlm train -"),
+    "zip": (b"PK\x03\x04" + b"a" * 900, "is a zip file", "unzip -p t.txt | charlm train -"),
     "UTF-16": (("é" * 90).encode("utf-16"), "--encoding utf-16"),
     "surrogates": (b"\xed\xa0\x80" * 90, "offset 0"),
 }

@@ -1,11 +1,12 @@
 import io
+import json
 import re
 import unicodedata
 
 import pytest
 from rich.cells import cell_len
 
-from charlm.display.terminal import BLOCKS, ORANGE, ColouredText, table, visible
+from charlm.display.terminal import BLOCKS, ORANGE, ColouredText, json_line, table, visible
 
 BIDI = {"LRE", "RLE", "PDF", "LRO", "RLO", "LRI", "RLI", "FSI", "PDI"}
 
@@ -165,3 +166,11 @@ def test_a_table_shows_every_word():
     assert "[/nope]" in file.getvalue()
     assert file.getvalue().count("x") == 300
     assert file.getvalue().count("한") == 100
+
+
+def test_json_is_visible_ascii_and_whole():
+    """Whatever a string holds, its JSON obeys no one on a terminal, and reads back as it was."""
+    text = "".join(map(chr, (*range(0xDC00), *range(0xE000, 0x110000))))
+    line = json_line({"text": text})
+    assert set(line[:-1]) <= set(map(chr, range(0x20, 0x7F)))
+    assert json.loads(line) == {"text": text}
