@@ -154,7 +154,8 @@ def _refuse_packed(raw: bytes, name: str | Path) -> None:
     """Raise `TextError` for a compressed file: unpacking is left to those who know how much may come out."""
     for magic, (kind, unpack) in PACKED.items():
         if raw.startswith(magic):
-            raise TextError(f"{name} is a {kind} file", f"{unpack} {shlex.quote(str(name))} | charlm train -")
+            hint = f"unpack it on the way, as in: {unpack} {shlex.quote(str(name))} | charlm train -"
+            raise TextError(f"{name} is a {kind} file", hint)
 
 
 def _decoder(encoding: str) -> codecs.IncrementalDecoder:
