@@ -12,10 +12,14 @@ from charlm.training.events import Event, as_record
 
 
 class Disk:
-    """The model, the state and the metrics of the run in `folder`; each trouble is told to `notice`, and kept in `trouble`."""
+    """The model, the state and the metrics of the run in `folder`; each trouble is told to `notice`, and kept in `trouble`.
 
-    def __init__(self, folder: Path, notice: Callable[[str], None]) -> None:
-        self.folder, self.notice = folder, notice
+    The state becomes the previous one when the next is saved. Not so with `keeps_previous`, where the last is damaged, and the
+    one before it is all there is.
+    """
+
+    def __init__(self, folder: Path, notice: Callable[[str], None], *, keeps_previous: bool = False) -> None:
+        self.folder, self.notice, self.keeps_previous = folder, notice, keeps_previous
         self.trouble: OSError | None = None
         self._pending: dict[str, bytes] = {}
         self._lines = b""
@@ -60,9 +64,10 @@ class Disk:
         try:
             for name in (MODEL, LAST):
                 if name in self._pending:
-                    keep = self.folder / PREVIOUS if name == LAST else None
-                    write_atomically(self.folder / name, self._pending[name], keep)
+                    is_kept = name == LAST and not self.keeps_previous
+                    write_atomically(self.folder / name, self._pending[name], self.folder / PREVIOUS if is_kept else None)
                     del self._pending[name]
+                    self.keeps_previous = self.keeps_previous and name != LAST
         except OSError as error:
             self.trouble = error
             why = error.strerror or error

@@ -20,7 +20,7 @@ from charlm.files import folder_lock
 from charlm.model.devices import keep_freed_memory
 from charlm.model.language_model import LanguageModel
 from charlm.runs.disk import Disk
-from charlm.runs.folder import LAST, MODEL, Run, record_end
+from charlm.runs.folder import LAST, MODEL, PREVIOUS, Run, record_end
 from charlm.runs.restore import restored
 from charlm.runs.signals import StopRequest
 from charlm.sampling import generate
@@ -45,9 +45,9 @@ def drive(run: Run, reporter: Reporter, report_seconds: float = 1.0) -> RunDone:
         for litter in run.folder.glob(".*.tmp"):  # of a process killed while it wrote
             litter.unlink()
         screen = Screen(reporter)
-        disk = Disk(run.folder, screen.notice)
-        trainer = restored(run, screen.notice)
+        trainer, source = restored(run, screen.notice)
         record_end(run, is_behind=trainer.is_past(run.end))
+        disk = Disk(run.folder, screen.notice, keeps_previous=source == PREVIOUS)
         was_done = disk.cut_metrics(trainer.step, is_over=trainer.progress >= 1)
         for notice in (*run.notices, _describe(run, trainer)):
             screen.notice(notice)

@@ -15,10 +15,10 @@ from charlm.training.loop import Trainer
 Notice = Callable[[str], None]
 
 
-def restored(run: Run, notice: Notice) -> Trainer:
-    """The newest good state of the run; a fresh one when nothing was saved yet. For whoever holds the folder's lock.
+def restored(run: Run, notice: Notice) -> tuple[Trainer, str | None]:
+    """The newest good state of the run, and the name of its file; a fresh one, and None, when nothing was saved yet.
 
-    Raises `CheckpointError` when something was saved, and all of it is damaged.
+    For whoever holds the folder's lock. Raises `CheckpointError` when something was saved, and all of it is damaged.
     """
     streams = run.streams
     require_room(run.model, len(run.corpus.vocab), run.training, streams.batch_size, run.device)
@@ -35,16 +35,15 @@ def restored(run: Run, notice: Notice) -> Trainer:
             damage.append(error)
             continue
         if damage:
-            path.replace(run.folder / LAST)  # or the next save would put the damaged file in its place
             notice(f"{damage[0].message}; going on from {path.name}, the one before it")
         for each in notices:
             notice(each)
         _require_model(run, trainer, notice)
-        return trainer
+        return trainer, path.name
     if damage:
         what = " and ".join(error.message for error in damage)
         raise CheckpointError(what, "the model can still be used; charlm train CORPUS --overwrite starts anew")
-    return trainer
+    return trainer, None
 
 
 def _require_model(run: Run, trainer: Trainer, notice: Notice) -> None:
