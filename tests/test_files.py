@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.reliability.faults import Watch
+from benchmarks.reliability.power import Disk
 from charlm.errors import RunError
 from charlm.files import folder_lock, write_atomically
 
@@ -117,3 +119,22 @@ def test_an_error_frees_the_folder(tmp_path: Path):
         raise ZeroDivisionError
     with folder_lock(tmp_path):
         pass
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows cannot flush a folder")
+def test_no_loss_of_power_loses_a_file(tmp_path: Path):
+    """Whatever was not flushed may be missing or torn: after any operation a file is whole, and no older than it must be."""
+    path, kept, operations, finished = tmp_path / "f", tmp_path / "g", [], []
+    versions = [bytes([number]) * (1000 + number) for number in range(1, 5)]
+    with Watch(tmp_path, lambda _number, op: operations.append(op)).watching():
+        for contents in versions:
+            write_atomically(path, contents, keep=kept)
+            finished.append(len(operations))
+    disk = Disk()
+    for number, op in enumerate(operations, 1):
+        disk.do(op)
+        surely = sum(end <= number for end in finished)
+        for state in disk.states():
+            found = [versions.index(contents) + 1 for contents in state.values()]  # a ValueError for one that is torn
+            assert max(found, default=0) >= surely
+    assert finished[-1] == len(operations) > 4 * len(versions)

@@ -164,7 +164,8 @@ def require_room(model: ModelConfig, vocab_size: int, training: TrainConfig, bat
 
 def write_json(path: Path, contents: dict[str, Any]) -> None:
     """Write `contents` to `path`, atomically and for people to read."""
-    write_atomically(path, (json.dumps(contents, indent=2, ensure_ascii=False) + "\n").encode())
+    text = json.dumps(contents, indent=2, ensure_ascii=False) + "\n"
+    write_atomically(path, text.encode("utf-8", "backslashreplace"))  # a file name may be no UTF-8: \udcff is JSON for that
 
 
 def _move_end(run: Run, end: End) -> None:

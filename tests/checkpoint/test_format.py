@@ -12,7 +12,6 @@ import torch
 from charlm.checkpoint.format import (
     MAX_BRACKETS,
     MAX_CHARACTERS,
-    MAX_COMMAS,
     MAX_HEADER,
     METADATA_KEY,
     NO_DIGEST,
@@ -234,8 +233,8 @@ def test_other_formats_are_called_what_they_are(path, first, says):
 HEADERS = {
     "longer than its bound": b" " * (MAX_HEADER + 1),
     "of more characters than any vocabulary takes": b'{"__metadata__": {"charlm": "' + b"a" * MAX_CHARACTERS + b'"}}',
-    "of more lists than there are tensors": b"[" + b"[]," * MAX_BRACKETS + b"[]]",
-    "of more numbers than there are tensors": b"[" + b"0," * MAX_COMMAS + b"0]",
+    "of more lists than there are tensors": b"[" + b"[]," * (MAX_CHARACTERS // 3 - 1) + b"[]]",
+    "of more numbers than there are tensors": b"[" + b"1e9," * (MAX_CHARACTERS // 4 - 1) + b"0]",
     "deep": b"[" * (MAX_BRACKETS - 1),
 }
 

@@ -1,0 +1,248 @@
+"""A run that is stopped, disturbed or raced goes on to the same end."""
+
+import contextlib
+import errno
+import json
+import os
+import random
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from benchmarks.reliability.faults import Op, Watch
+from benchmarks.reliability.figure import (
+    STEPS,
+    Figure,
+    check_lost_nothing,
+    child,
+    command,
+    copy_of,
+    ending,
+    finished,
+    go_on,
+    invalid_files,
+    new_run,
+    workplace,
+)
+from charlm.errors import Interrupted
+from charlm.training.events import Event, StepsDone
+
+STOPPED = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
+ERRORS = {errno.ENOSPC: "No space left on device", errno.EIO: "Input/output error"}
+
+
+def exactness(cuts: int) -> Figure:
+    """3 cells x 1 to 3 layers x with and without dropout, cut at `cuts` random steps each: all files of both runs compared."""
+    figure, chance = Figure(), random.Random(3)
+    with workplace() as place:
+        for cell in ("lstm", "gru", "rnn"):
+            for layers in ("1", "2", "3"):
+                for dropout in ("0", "0.3"):
+                    base = new_run(place, "--cell", cell, "--num-layers", layers, "--dropout", dropout)
+                    whole = finished(base)
+                    for _ in range(cuts):
+                        run, step = copy_of(base), chance.randrange(1, STEPS - 1)
+                        with contextlib.suppress(Interrupted):
+                            go_on(run, _signal_at(step))
+                        go_on(run)
+                        figure.cases += 1
+                        figure.check(ending(run) == whole, f"{cell}, {layers} layers, dropout {dropout}, cut after step {step}")
+    return figure
+
+
+def _signal_at(step: int) -> Callable[[Event], None]:
+    def act(event: Event) -> None:
+        if isinstance(event, StepsDone) and event.step == step:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    return act
+
+
+def signals(count: int) -> Figure:
+    """SIGINT, SIGTERM and SIGHUP at random moments of `charlm train --resume`: the exit status, and how many steps are lost."""
+    figure, chance, lost, stopped = Figure(), random.Random(4), [], 0
+    with workplace() as place:
+        base = new_run(place, "--max-steps", "150", "--eval-every", "30")
+        whole = finished(base)
+        began = time.perf_counter()
+        _, steps, _ = _signalled(copy_of(base), signal.SIGINT, None)
+        seconds = time.perf_counter() - began
+        for number in range(count):
+            run, kind = copy_of(base), list(STOPPED)[number % 3]
+            status, steps, said = _signalled(run, kind, chance.uniform(0, seconds))
+            figure.cases += 1
+            stopped += status != 0
+            figure.check(status in (0, STOPPED[kind]), f"{kind.name}: status {status}: {said}")
+            figure.check("Traceback" not in said, f"{kind.name}: {said}")
+            saved = _saved_step(run)
+            lost.append(steps - saved)
+            figure.check(steps - saved <= 1, f"{kind.name}: {steps} steps taken, {saved} saved")
+            if number % 4 == 0:
+                check_lost_nothing(figure, run, whole, f"{kind.name} at a random moment")
+    figure.note = f"{stopped} stopped before their end; at most {max(lost)} steps lost"
+    return figure
+
+
+def _signalled(run: Path, kind: signal.Signals, after: float | None) -> tuple[int, int, str]:
+    """Status, number of steps taken and standard error of a resumption that is signalled `after` so many seconds."""
+    dots, dot = os.pipe()
+    error = run.with_name("stderr")
+
+    def work() -> None:
+        from charlm.cli import train
+        from charlm.runs import drive as module
+
+        find, step = train._find, module.training_step
+
+        def found(*arguments: Any) -> Any:
+            os.write(dot, b"s")  # from here on the command has its own way with signals
+            return find(*arguments)
+
+        def counted(*arguments: Any) -> Any:
+            result = step(*arguments)
+            os.write(dot, b".")
+            return result
+
+        os.dup2(os.open(error, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
+        with mock.patch.object(train, "_find", found), mock.patch.object(module, "training_step", counted):
+            os._exit(_status_of("train", "--resume", str(run)))
+
+    process = child(work)
+    os.close(dot)
+    os.read(dots, 1)
+    if after is not None:
+        time.sleep(after)
+        os.kill(process, kind)
+    taken = 0
+    while piece := os.read(dots, 65536):
+        taken += piece.count(b".")
+    os.close(dots)
+    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]), taken, error.read_text()
+
+
+def _status_of(*arguments: str) -> int:
+    from charlm.cli.app import main
+
+    try:
+        main(arguments)
+    except SystemExit as left:
+        return left.code if isinstance(left.code, int) else 0
+
+
+def _saved_step(run: Path) -> int:
+    path = run / "last.safetensors"
+    if not path.exists():
+        return 0
+    raw = path.read_bytes()
+    header = json.loads(raw[8 : 8 + int.from_bytes(raw[:8], "little")])
+    step: int = json.loads(header["__metadata__"]["charlm"])["position"]["step"]
+    return step
+
+
+def errors(every: int) -> Figure:
+    """Each operation on the files of a run that is resumed fails, once, or from then on: one line at most, nothing lost.
+
+    `every` is 1 for each operation; a quick look takes fewer.
+    """
+    figure, kinds = Figure(), {}
+    with workplace() as place:
+        base = new_run(place)
+        whole = finished(base)
+        with contextlib.suppress(Interrupted):
+            go_on(base, _signal_at(5))
+        run = copy_of(base)
+        with Watch(run, lambda _number, _op: None).watching() as watch:
+            command("train", "--resume", str(run))
+        for at in range(1, watch.count + 1, every):
+            for number, once in ((number, once) for number in ERRORS for once in (True, False)):
+                run = copy_of(base)
+                with Watch(run, _failing(at, number, kinds, once=once)).watching():
+                    done = command("train", "--resume", str(run), "--quiet")
+                figure.cases += 1
+                what = f"{ERRORS[number]} at operation {at}{'' if once else ' and from then on'}"
+                figure.check(done.status in (0, 1), f"{what}: status {done.status}")
+                figure.check(done.err.count("\n") == (done.status != 0), f"{what}: {done.err}")
+                figure.check("Traceback" not in done.err and "bug in charlm" not in done.err, f"{what}: {done.err}")
+                check_lost_nothing(figure, run, whole, what)
+    figure.note = f"{watch.count} operations: " + ", ".join(f"{kind} {number}" for kind, number in sorted(kinds.items()))
+    return figure
+
+
+def _failing(first: int, number: int, kinds: dict[str, int], *, once: bool) -> Callable[[int, Op], int | None]:
+    def act(at: int, op: Op) -> int | None:
+        if at == first or (at > first and not once):
+            if at == first:
+                kinds[op.kind] = kinds.get(op.kind, 0) + 1
+            raise OSError(number, ERRORS[number], op.path)
+        return None
+
+    return act
+
+
+def races(count: int) -> Figure:
+    """Two commands at once on one folder: resuming it, overwriting it, or choosing the same name for a new run."""
+    figure, ends = Figure(), {}
+    pairs = (
+        (("train", "--resume", "copy"), ("train", "--resume", "copy")),
+        (("train", "t.txt", "{options}"), ("train", "t.txt", "{options}")),
+        (("train", "t.txt", "{options}", "--out", "copy", "--overwrite"), ("train", "--resume", "copy")),
+        (("train", "t.txt", "{options}", "--out", "copy", "--overwrite"),) * 2,
+        (("train", "t.txt", "{options}", "--out", "new"),) * 2,
+    )
+    with workplace() as place:
+        base = new_run(place)
+        whole = finished(base)
+        for number in range(count):
+            pair = pairs[number % len(pairs)]
+            for name in ("copy", "new", "checkpoints"):
+                copy_of(base, name)
+                if name != "copy":
+                    _remove(place / name)
+            statuses = list(_raced(place, pair))
+            figure.cases += 1
+            codes = tuple(sorted(status for status, _ in statuses))
+            ends[codes] = ends.get(codes, 0) + 1
+            what = " | ".join(" ".join(each) for each in pair)
+            figure.check(codes in ((0, 0), (0, 1)), f"{what}: {statuses}")
+            for status, said in statuses:
+                figure.check(status == 0 or (said.count("\n") >= 1 and "Traceback" not in said), f"{what}: {said}")
+                figure.check("bug in charlm" not in said, f"{what}: {said}")
+            runs = [path.parent for path in place.rglob("run.json") if path.parent.name not in ("base", "whole")]
+            figure.check(not [run for run in runs if run.name.startswith(".")], f"{what}: half a run is left")
+            for run in runs:
+                figure.check(not invalid_files(run), f"{what}: {invalid_files(run)}")
+                go_on(run)
+                figure.check(ending(run) == whole, f"{what}: {run.name} has another end")
+    figure.note = ", ".join(f"{number} ended {codes}" for codes, number in sorted(ends.items()))
+    return figure
+
+
+def _remove(folder: Path) -> None:
+    import shutil
+
+    shutil.rmtree(folder)
+
+
+def _raced(place: Path, pair: tuple[tuple[str, ...], ...]) -> Iterator[tuple[int, str]]:
+    from benchmarks.reliability.figure import OPTIONS
+
+    go, start = os.pipe()
+    processes = []
+    for number, arguments in enumerate(pair):
+        words = [word for each in arguments for word in (OPTIONS if each == "{options}" else (each,))]
+        error = place / f"stderr-{number}"
+
+        def work(words: list[str] = words, error: Path = error) -> None:
+            os.close(start)
+            os.dup2(os.open(error, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
+            os.read(go, 1)
+            os._exit(_status_of(*words))
+
+        processes.append((child(work), error))
+    os.close(start)
+    os.close(go)
+    for process, error in processes:
+        yield os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]), error.read_text()

@@ -1,0 +1,178 @@
+"""What every figure is made of: how many cases were tried, and what went wrong; and the small runs that they are about."""
+
+import contextlib
+import io
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from charlm.checkpoint.format import TensorFile
+from charlm.checkpoint.model import load_model
+from charlm.cli.app import main
+from charlm.errors import CheckpointError
+from charlm.runs.drive import drive
+from charlm.runs.folder import open_run
+from charlm.training.events import Event
+
+TEXT = "the cat sat on the mat.\n" * 20
+STEPS = 12
+TINY = ("--hidden-size", "8", "--embedding-size", "5", "--seq-len", "8", "--batch-size", "4", "--threads", "1")
+OPTIONS = (*TINY, "--max-steps", str(STEPS), "--eval-every", "4", "--sample-every", "1000", "--dropout", "0.2")
+TENSOR_FILES = {"model.safetensors": "model", "last.safetensors": "training", "previous.safetensors": "training"}
+
+
+@dataclass
+class Figure:
+    """`cases` were tried, and `faults` says what went wrong; `note` is anything else there is to say."""
+
+    cases: int = 0
+    faults: list[str] = field(default_factory=list)
+    note: str = ""
+
+    def check(self, holds: bool, what: str) -> None:
+        """Count a fault unless `holds`."""
+        if not holds:
+            self.faults.append(what)
+
+
+class Silent:
+    """A reporter that shows nothing, and does `act` at each event."""
+
+    def __init__(self, act: Callable[[Event], None] = lambda _event: None) -> None:
+        self.act = act
+
+    def report(self, event: Event) -> None:
+        """Do what was asked for."""
+        self.act(event)
+
+    def notice(self, text: str) -> None:
+        """Show nothing."""
+
+    def close(self) -> None:
+        """Leave nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """How a command ended, and what it said."""
+
+    status: int
+    out: str
+    err: str
+
+
+def command(*arguments: str, stdin: bytes = b"") -> Output:
+    """`charlm ARGUMENTS` in this process."""
+    out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2))
+    before = sys.stdin
+    sys.stdin = io.TextIOWrapper(io.BytesIO(stdin), encoding="utf-8")
+    status: object = 0
+    try:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            main(list(arguments))
+    except SystemExit as left:
+        status = left.code
+    finally:
+        sys.stdin = before
+    said = [each.buffer.getvalue().decode("utf-8", "replace") for each in (out, err)]  # type: ignore[attr-defined]
+    return Output(status if isinstance(status, int) else 0, *said)
+
+
+def go_on(folder: Path, act: Callable[[Event], None] = lambda _event: None) -> None:
+    """Train the run in `folder` on to its end, reporting every step."""
+    drive(open_run(folder), Silent(act), report_seconds=0.0)
+
+
+@contextlib.contextmanager
+def workplace() -> Iterator[Path]:
+    """A folder for this figure alone, which is also the process's."""
+    with tempfile.TemporaryDirectory() as name, contextlib.chdir(name):
+        yield Path(name).resolve()
+
+
+def new_run(place: Path, *options: str, name: str = "base") -> Path:
+    """A run folder that was made, and whose training was not begun."""
+    (place / "t.txt").write_text(TEXT)
+    shutil.rmtree(place / name, ignore_errors=True)
+    done = command("train", "t.txt", *OPTIONS, *options, "--quiet", "--out", name)
+    if done.status != 0:
+        raise RuntimeError(done.err)
+    for file in (place / name).iterdir():
+        if file.name not in ("run.json", "corpus.bin"):
+            file.unlink()
+    return place / name
+
+
+def copy_of(run: Path, name: str = "copy") -> Path:
+    """The run once more, in the place of the last copy."""
+    target = run.with_name(name)
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(run, target)
+    return target
+
+
+def finished(run: Path) -> dict[str, object]:
+    """What a run without an interruption ends with."""
+    whole = copy_of(run, "whole")
+    go_on(whole)
+    return ending(whole)
+
+
+def ending(run: Path) -> dict[str, object]:
+    """All that two runs must end with alike: the model's file, byte by byte, and the state but for how long it took."""
+    with TensorFile(run / "last.safetensors", "training") as file:
+        head = json.loads(json.dumps(file.head))
+        names = sorted(file.shapes)
+    del head["position"]["seconds"]
+    raw = (run / "last.safetensors").read_bytes()
+    size = 8 + int.from_bytes(raw[:8], "little")
+    return {"model": (run / "model.safetensors").read_bytes(), "head": head, "names": names, "tensors": raw[size:]}
+
+
+def invalid_files(run: Path) -> list[str]:
+    """The names of the run's tensor files that are there and do not open."""
+    wrong = []
+    for name, kind in TENSOR_FILES.items():
+        if not (run / name).exists():
+            continue
+        try:
+            if kind == "model":
+                load_model(run / name, torch.device("cpu"))
+            else:
+                with TensorFile(run / name, kind):
+                    pass
+        except CheckpointError as error:
+            wrong.append(f"{name}: {error.message}")
+    return wrong
+
+
+def check_lost_nothing(figure: Figure, run: Path, whole: dict[str, object], what: str) -> None:
+    """Every file there is opens, and the run, gone on with, ends as the one that was never stopped."""
+    for wrong in invalid_files(run):
+        figure.check(False, f"{what}: {wrong}")
+    try:
+        go_on(run)
+    except Exception as error:
+        figure.check(False, f"{what}: {type(error).__name__}: {error}")
+        return
+    figure.check(ending(run) == whole, f"{what}: another end")
+
+
+def child(work: Callable[[], object]) -> int:
+    """The number of a new process that does `work`, and nothing else, whatever happens in it."""
+    number = os.fork()
+    if number:
+        return number
+    try:
+        work()
+        os._exit(0)
+    except BaseException as error:
+        sys.stderr.write(f"{type(error).__name__}: {error}\n")
+        os._exit(99)

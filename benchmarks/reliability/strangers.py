@@ -1,0 +1,395 @@
+"""Files and texts from strangers: damaged, forged, hostile. What opens is whole; what is shown is harmless."""
+
+import copy
+import hashlib
+import html.parser
+import io
+import json
+import random
+import re
+import resource
+import time
+import unicodedata
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks.reliability.figure import TINY, Figure, command, copy_of, go_on, new_run, workplace
+from charlm.checkpoint.format import METADATA_KEY, NO_DIGEST
+from charlm.checkpoint.model import load_model
+from charlm.checkpoint.training import load_trainer
+from charlm.cli.app import _print
+from charlm.cli.sample import _pieces
+from charlm.display.html import page
+from charlm.display.progress import Bar, LogLines
+from charlm.display.terminal import ORANGE, ColouredText, json_line, table, visible
+from charlm.errors import CheckpointError
+from charlm.inspection.findings import Passage
+from charlm.runs.folder import open_run
+from charlm.runs.restore import restored
+from charlm.text.vocab import Vocab
+from charlm.training.events import SampleDrawn
+
+CPU = torch.device("cpu")
+PARTS = 50  # of all code points, that a page is asked to show at a time
+
+Open = Callable[[], object]
+
+
+def _opened(place: Path) -> tuple[Path, Path, Open, Open]:
+    """A trained run's model and state, the smallest there can be, and what opens each."""
+    tiny = ("--hidden-size", "1", "--embedding-size", "1", "--cell", "rnn", "--optimiser", "adamw")
+    run = copy_of(new_run(place, *tiny), "run")
+    go_on(run)
+    opened = open_run(run)
+    trainer, _ = restored(opened, lambda _notice: None)
+    model, state = run / "model.safetensors", run / "last.safetensors"
+    windows = opened.streams.windows_per_epoch
+    return model, state, lambda: load_model(model, CPU), lambda: load_trainer(state, trainer, windows)
+
+
+def damage(every: int) -> Figure:
+    """Every bit of a model and of a training state flipped, and both cut at every length, but for those that `every` skips."""
+    figure, bits = Figure(), {}
+    with workplace() as place:
+        *paths, open_model, open_state = _opened(place)
+        for path, opens in zip(paths, (open_model, open_state), strict=True):
+            contents = bytearray(path.read_bytes())
+            bits[path.name] = 8 * len(contents)
+            for bit in range(0, 8 * len(contents), every):
+                contents[bit // 8] ^= 1 << bit % 8
+                path.write_bytes(contents)
+                _must_fail(figure, opens, f"{path.name}, bit {bit}")
+                contents[bit // 8] ^= 1 << bit % 8
+            for length in range(0, len(contents), every):
+                path.write_bytes(contents[:length])
+                _must_fail(figure, opens, f"{path.name}, {length} bytes")
+    figure.note = ", ".join(f"{name} of {number:,} bits" for name, number in bits.items())
+    return figure
+
+
+def _must_fail(figure: Figure, opens: Open, what: str) -> None:
+    figure.cases += 1
+    try:
+        opens()
+    except CheckpointError:
+        return
+    except Exception as error:
+        figure.check(False, f"{what}: {type(error).__name__}: {error}")
+        return
+    figure.check(False, f"{what}: it opened")
+
+
+NUMBERS: tuple[Any, ...] = (True, 0, -1, 1, 2.5, 1e308, 10**30, int("9" * 400), float("nan"), float("inf"))
+OTHERS: tuple[Any, ...] = ("", "x", "\ud800", "a" * 5000, "../../x", "\x1b[31m", None, [], [[]], {}, {"a": 1}, [0, 10**18])
+STRANGE = (*NUMBERS, *OTHERS)
+
+
+def forged(count: int) -> Figure:
+    """Files whose hash is right and whose parts are not: what does not open is an error, in little time and memory."""
+    figure, chance, opened, slowest = Figure(), random.Random(5), 0, 0.0
+    with workplace() as place:
+        *paths, open_model, open_state = _opened(place)
+        originals = [_taken_apart(path) for path in paths]
+        _load_all_there_is(open_model, open_state)
+        idle = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        for number in range(count):
+            which = number % 2
+            paths[which].write_bytes(_forgery(chance, *copy.deepcopy(originals[which])))
+            began = time.perf_counter()
+            try:
+                (open_model, open_state)[which]()
+                opened += 1
+            except CheckpointError as error:
+                figure.check(len(error.message) < 2000, f"case {number}: a message of {len(error.message)} characters")
+            except Exception as error:
+                figure.check(False, f"case {number}: {type(error).__name__}: {error}")
+            figure.cases += 1
+            slowest = max(slowest, time.perf_counter() - began)
+        grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - idle) / 1024
+    figure.check(grown < 50, f"{grown:.0f} MB above idle")
+    figure.check(slowest < 5, f"{slowest:.1f} s for one file")
+    figure.note = f"peak {grown:.1f} MB above idle, slowest {slowest * 1e3:.0f} ms, {opened} opened"
+    return figure
+
+
+def _load_all_there_is(*opens: Open) -> None:
+    for each in opens:
+        each()
+
+
+def _taken_apart(path: Path) -> tuple[dict[str, Any], dict[str, Any], bytes]:
+    raw = path.read_bytes()
+    length = int.from_bytes(raw[:8], "little")
+    header = json.loads(raw[8 : 8 + length])
+    return json.loads(header.pop("__metadata__")[METADATA_KEY]), header, raw[8 + length :]
+
+
+def _forgery(chance: random.Random, head: dict[str, Any], header: dict[str, Any], data: bytes) -> bytes:
+    """A file with one to three things wrong, and a right hash but for one in eight."""
+    head["sha256"] = NO_DIGEST
+    for _ in range(chance.randint(1, 3)):
+        kind = chance.randrange(8)
+        if kind < 3:
+            _spoil(chance, head)
+        elif kind < 5:
+            _spoil(chance, header)
+        elif kind == 5:
+            header[chance.choice(("zzz", "", "head.bias2", "\ud800"))] = {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}
+        elif kind == 6 and len(data) >= 4:
+            numbers = np.frombuffer(data, dtype="<f4", count=len(data) // 4).copy()
+            numbers[chance.randrange(len(numbers))] = chance.choice((np.nan, np.inf, -np.inf, 3e38, 0.0))
+            data = numbers.tobytes() + data[4 * len(numbers) :]
+        else:
+            at = chance.randrange(len(data) + 1)
+            data = chance.choice((data[:at], data + b"\0" * at, data[:at] + bytes([chance.randrange(256)]) + data[at + 1 :]))
+    text = json.dumps(head, ensure_ascii=chance.random() < 0.5)
+    whole = json.dumps({"__metadata__": {METADATA_KEY: text}, **header}, ensure_ascii=True).encode()
+    if chance.random() < 0.02:  # a header as large as may be, full of what Python makes objects of
+        filler = chance.choice((b"[],", b"0,", b'"",', b"{},", b'"\xf0\x9f\x98\x80",', b"1e9,"))
+        whole = whole[:-1] + b',"more":[' + filler * (chance.choice((1 << 20, 5 << 20)) // len(filler)) + b"0]}"
+    contents = len(whole).to_bytes(8, "little") + whole + data
+    if chance.random() < 0.05:
+        contents = chance.choice((0, 1, 1 << 20, 1 << 40, 2**64 - 1)).to_bytes(8, "little") + contents[8:]
+    digest = hashlib.sha256(contents).hexdigest().encode() if chance.random() < 7 / 8 else b"0" * 63 + b"1"
+    return contents.replace(NO_DIGEST.encode(), digest)
+
+
+def _spoil(chance: random.Random, tree: Any) -> None:
+    """Change, drop or add one thing anywhere in a JSON tree."""
+    while True:
+        places = list(tree) if isinstance(tree, dict) else list(range(len(tree)))
+        if not places:
+            return
+        at = chance.choice([place for place in places if place != "sha256"] or places)
+        if isinstance(tree[at], dict | list) and tree[at] and chance.random() < 0.8:
+            tree = tree[at]
+            continue
+        action = chance.randrange(4)
+        if action == 0 and isinstance(tree, dict):
+            del tree[at]
+        elif action == 1 and isinstance(tree, dict):
+            tree[chance.choice(("more", at + "x"))] = chance.choice(STRANGE)
+        elif action == 2 and type(tree[at]) in (int, float):
+            tree[at] = chance.choice((tree[at] + 1, tree[at] - 1, -tree[at], tree[at] * 10**9, float(tree[at]), str(tree[at])))
+        else:
+            tree[at] = chance.choice(STRANGE)
+        return
+
+
+def hostile_texts(count: int) -> Figure:
+    """Texts and prompts that are broken, odd or meant to do harm, through train, sample, eval and info."""
+    figure, chance = Figure(), random.Random(6)
+    with workplace() as place:
+        for number in range(count):
+            text = place / f"{chance.choice(NAMES)}{number}"
+            raw, prompt = _hostile(chance, number), _hostile(chance, number + 1)[:2000].decode("utf-8", "surrogateescape")
+            text.write_bytes(raw)
+            kind = ("--symbols", "byte") if number % 3 == 2 else ()
+            run = str(place / "run")
+            train = ("train", str(text), *TINY, *kind, "--max-steps", "2", "--out", run, "--overwrite")
+            commands = [train] if number % 2 else [(*train, "--json")]
+            commands += [
+                ("sample", "-c", run, "-p", prompt, "--length", "20", "--unknown", "skip"),
+                ("sample", "-c", run, "-p", prompt, "--length", "20", "--json", "--num-samples", "2"),
+                ("eval", str(text), "-c", run),
+                ("info", "-c", run),
+            ]
+            for arguments in commands:
+                done = command(*arguments)
+                what = f"text {number}, {' '.join(map(ascii, arguments))[:80]}"
+                figure.check(done.status in (0, 1, 2), f"{what}: status {done.status}")
+                figure.check("Traceback" not in done.err and "bug in charlm" not in done.err, f"{what}: {done.err[-300:]}")
+                figure.check(done.status == 0 or done.err.count("charlm: error: ") == 1, f"{what}: {done.err[-300:]}")
+                shown = done.err + (done.out if arguments[0] == "info" or "--json" in arguments else "")
+                figure.check(not _live(shown), f"{what}: shows {_live(shown)!r}")
+            figure.cases += 1
+    return figure
+
+
+NAMES = (
+    "t",
+    "\x1b[31mred",
+    "[bold]",
+    "[\\u2215nope]",
+    "a b",
+    "-dash",
+    "\u202eevil",
+    "\udcff",
+    "é",
+    "$(id)",
+    "<script>",
+    "x" * 200,
+)
+
+
+def _hostile(chance: random.Random, number: int) -> bytes:
+    """A text of some kind, and of some length."""
+    controls = "".join(map(chr, range(0x20))) + "\x7f" + "".join(map(chr, range(0x80, 0xA0)))
+    kinds: tuple[Callable[[], bytes], ...] = (
+        lambda: chance.randbytes(chance.choice((0, 1, 15, 16, 17, 900, 5000))),
+        lambda: b"\x1b]52;c;cm0gLXJmIH4=\x07\x1b[2J\x1b]0;title\x07" * 40,
+        lambda: b"[red]x[/red] [/nope] [link=javascript:x]y[/link]\n" * 30,
+        lambda: b"<script>alert(1)</script>&lt;\"'" * 30,
+        lambda: b"" + ("\u202eevil\u202c \u2066x\u2069 \u200f\u061c\n" * 30).encode(),
+        lambda: b"" + ("e" + "\u0301" * 3000).encode(),
+        lambda: b"" + ("👩\u200d👩\u200d👧🏽 " * 60).encode(),
+        lambda: "".join(chr(chance.randrange(0x20, 0xD800)) for _ in range(3000)).encode(),
+        lambda: "".join(chr(chance.randrange(0xE000, 0x110000)) for _ in range(3000)).encode(),
+        lambda: controls.encode() * 10,
+        lambda: b"\0" * chance.choice((1, 900)),
+        lambda: b"a\0" * 500,
+        lambda: b"\xed\xa0\x80" * 300,
+        lambda: b"\xff\xfe" + "utf-16".encode("utf-16-le") * 60,
+        lambda: b"\xef\xbb\xbf" + b"with a mark\n" * 60,
+        lambda: b"one\rtwo\r\nthree\n\r" * 60,
+        lambda: b"no end " * 5000,
+        lambda: b"\n" * 900,
+        lambda: b"a" * 900,
+        lambda: b"ab" * chance.choice((1, 4, 8, 9, 450)),
+        lambda: b"\x1f\x8b\x08" + chance.randbytes(900),
+        lambda: "가각간갇갈 한국어 텍스트.\n".encode() * 40,
+        lambda: b"{% raw %} {{x}} ${x} %s %d {0} \\n \\x00\n" * 30,
+        lambda: b'{"event": "done", "step": 1}\n' * 40,
+    )
+    return kinds[number % len(kinds)]()
+
+
+def _live(text: str) -> set[str]:
+    """The characters of `text` that a terminal would obey."""
+    return {character for character in set(text) if not _is_harmless(character)}
+
+
+def _is_harmless(character: str) -> bool:
+    """By what Unicode says of it, not by charlm's own table."""
+    if character in "\n\t":
+        return True
+    bidirectional = {"LRE", "RLE", "PDF", "LRO", "RLO", "LRI", "RLI", "FSI", "PDI"}
+    is_control = unicodedata.category(character) in ("Cc", "Cs")
+    return not (is_control or unicodedata.bidirectional(character) in bidirectional or character in "\u200e\u200f\u061c")
+
+
+def code_points(step: int) -> Figure:
+    """Each code point on each way to a terminal or into a page; `step` is 1 for all of them."""
+    figure = Figure()
+    everything = [chr(code) for code in range(0, 0x110000, step)]
+    text = "".join(everything)
+    for name, shows in WAYS.items():
+        shown = shows(text)
+        figure.check(not _live(shown), f"{name}: {sorted(_live(shown))[:5]!r}")
+        figure.check(len(shown) >= len(everything) // 2, f"{name} shows {len(shown)} characters only")
+    for part in range(PARTS):
+        _check_page(figure, everything[part::PARTS])
+    figure.cases = len(everything)
+    figure.note = f"{len(WAYS)} ways to a terminal, and the page"
+    return figure
+
+
+def _sampled(text: str) -> str:
+    whole = "".join(character for character in text if not "\ud800" <= character <= "\udfff")
+    vocab = Vocab(kind="char", symbols=tuple(map(ord, sorted(set(whole)))), start=0)
+    ids = vocab.encode(whole)
+    return b"".join(_pieces(vocab, iter(ids.tolist()), True)).decode()
+
+
+def _sampled_bytes(text: str) -> str:
+    vocab = Vocab(kind="byte", symbols=tuple(range(256)), start=0)
+    return b"".join(_pieces(vocab, iter(text.encode("utf-8", "surrogatepass")), True)).decode()
+
+
+def _coloured(text: str) -> str:
+    file = io.StringIO()
+    screen = ColouredText(file, 0.0, 1.0, ORANGE)
+    screen.write(text, [0.5] * len(text))
+    screen.close()
+    return file.getvalue()
+
+
+def _tabled(text: str) -> str:
+    file = io.StringIO()
+    for start in range(0, len(text), 10_000):
+        table(file, {"vocabulary": text[start : start + 10_000]})
+    return file.getvalue()
+
+
+def _on_stderr(work: Callable[[], object]) -> str:
+    import contextlib
+
+    file = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", errors="backslashreplace", newline="\n")
+    with contextlib.redirect_stderr(file):
+        work()
+    file.flush()
+    return file.buffer.getvalue().decode()  # type: ignore[attr-defined]
+
+
+def _in_the_log(text: str) -> str:
+    sample = SampleDrawn(step=1, seconds=0.0, progress=0.0, text=text)
+    return _on_stderr(lambda: (LogLines().notice(text), LogLines().report(sample)))
+
+
+def _above_the_bar(text: str) -> str:
+    def work() -> None:
+        bar = Bar()
+        bar.bar.disable = True  # the bar itself moves the cursor
+        bar.notice(text)
+        bar.report(SampleDrawn(step=1, seconds=0.0, progress=0.0, text=text))
+        bar.close()
+
+    return re.sub("\r", "", _on_stderr(work))  # with which tqdm begins and ends a line
+
+
+WAYS: dict[str, Callable[[str], str]] = {
+    "visible": visible,
+    "a sample": _sampled,
+    "a sample of bytes": _sampled_bytes,
+    "coloured text": _coloured,
+    "a table": _tabled,
+    "an error": lambda text: _on_stderr(lambda: _print(text)),
+    "the log": _in_the_log,
+    "above the bar": _above_the_bar,
+    "JSON": lambda text: json_line({"text": text}),
+}
+
+
+class _Parsed(html.parser.HTMLParser):
+    """What a page says, and the elements it has."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: dict[str, int] = {}
+        self.text: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Count the element; keep its attributes as text."""
+        self.tags[tag] = self.tags.get(tag, 0) + 1
+        self.text += [value or "" for _, value in attrs]
+
+    def handle_data(self, data: str) -> None:
+        """Keep the text."""
+        self.text.append(data)
+
+
+def _check_page(figure: Figure, characters: list[str]) -> None:
+    """The page of these characters, everywhere they may stand, has the elements of a plain one and no live control."""
+    plain, shown = _page(["a"] * len(characters)), _page(characters)
+    figure.check(plain.tags == shown.tags, f"the page has {shown.tags} where {plain.tags} are right")
+    live = _live("".join(shown.text))
+    figure.check(not live, f"the page shows {sorted(live)[:5]!r}")
+
+
+def _page(characters: list[str]) -> _Parsed:
+    passage = Passage(
+        start=0,
+        pieces=tuple(characters),
+        surprise=np.zeros(len(characters)),
+        symbols=tuple(characters),
+        expected=np.zeros((len(characters), 1), dtype=np.int64),
+        probabilities=np.zeros((len(characters), 1)),
+    )
+    text = "".join(characters)
+    parsed = _Parsed()
+    parsed.feed(page(title=text, passage=passage, units=[], ranked=[], gates=[], notes=[text]))
+    return parsed

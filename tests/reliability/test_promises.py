@@ -1,0 +1,28 @@
+"""The quick form of `python -m benchmarks.reliability`, and that its removals still are what they say."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.reliability.removals import REMOVALS
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def test_every_promise_holds_in_its_quick_form():
+    """Kills, losses of power, signals, errors, races, damage, forgeries, hostile texts and code points: nothing is wrong."""
+    command = [sys.executable, "-m", "benchmarks.reliability", "--quick"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count(" cases, 0 wrong") == 11
+
+
+@pytest.mark.parametrize("removal", REMOVALS, ids=lambda removal: removal.mechanism)
+def test_a_mechanism_can_still_be_taken_out(removal):
+    """The line to be removed is in its file, once, and its test is there."""
+    assert (ROOT / removal.file).read_text(encoding="utf-8").count(removal.text) == 1
+    path, _, name = removal.test.partition("::")
+    assert not name or re.search(rf"^def {name}\(", (ROOT / path).read_text(encoding="utf-8"), re.MULTILINE)
