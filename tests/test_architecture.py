@@ -172,6 +172,15 @@ def test_the_core_never_prints(path: Path):
 
 
 @each_module
+def test_no_clock_that_can_be_set_back_is_asked(path: Path):
+    """Seconds are counted by a monotonic clock; the time of day is written down in run.json, and decides nothing."""
+    used = {dotted(node) for node in ast.walk(parsed(path)) if isinstance(node, ast.Attribute)}
+    assert not used & {"time.time", "time.time_ns", "datetime.today"}
+    assert "datetime.now" not in used or name_of(path) == ("runs", "make")
+    assert not any(name.endswith((".st_mtime", ".st_ctime", ".st_mtime_ns")) for name in used)
+
+
+@each_module
 def test_nothing_is_unpickled_or_evaluated(path: Path):
     """No file and no text ever becomes code."""
     assert not {name.split(".")[0] for name in imports(parsed(path))} & {"pickle", "marshal", "shelve", "dill", "joblib"}

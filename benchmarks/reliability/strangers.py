@@ -26,7 +26,7 @@ from charlm.cli.sample import _pieces
 from charlm.display.html import page
 from charlm.display.progress import Bar, LogLines
 from charlm.display.terminal import ORANGE, ColouredText, json_line, table, visible
-from charlm.errors import CheckpointError
+from charlm.errors import CheckpointError, RunError, UsageError
 from charlm.inspection.findings import Passage
 from charlm.runs.folder import open_run
 from charlm.runs.restore import restored
@@ -89,21 +89,30 @@ STRANGE = (*NUMBERS, *OTHERS)
 
 
 def forged(count: int) -> Figure:
-    """Files whose hash is right and whose parts are not: what does not open is an error, in little time and memory."""
+    """Models, states and run.json whose hashes are right and whose parts are not: what does not open is an error of one line,
+    in little time and memory.
+    """
     figure, chance, opened, slowest = Figure(), random.Random(5), 0, 0.0
     with workplace() as place:
         *paths, open_model, open_state = _opened(place)
         originals = [_taken_apart(path) for path in paths]
-        _load_all_there_is(open_model, open_state)
+        folder = copy_of(paths[0].parent, "told")
+        record = json.loads((folder / "run.json").read_text())
+        opens = (open_model, open_state, lambda: open_run(folder, threads=1))
+        for each in opens:
+            each()
         idle = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         for number in range(count):
-            which = number % 2
-            paths[which].write_bytes(_forgery(chance, *copy.deepcopy(originals[which])))
+            which = number % 3
+            if which < 2:
+                paths[which].write_bytes(_forgery(chance, *copy.deepcopy(originals[which])))
+            else:
+                (folder / "run.json").write_text(json.dumps(_spoilt(chance, copy.deepcopy(record))))
             began = time.perf_counter()
             try:
-                (open_model, open_state)[which]()
+                opens[which]()
                 opened += 1
-            except CheckpointError as error:
+            except (CheckpointError, RunError, UsageError) as error:
                 figure.check(len(error.message) < 2000, f"case {number}: a message of {len(error.message)} characters")
             except Exception as error:
                 figure.check(False, f"case {number}: {type(error).__name__}: {error}")
@@ -114,11 +123,6 @@ def forged(count: int) -> Figure:
     figure.check(slowest < 5, f"{slowest:.1f} s for one file")
     figure.note = f"peak {grown:.1f} MB above idle, slowest {slowest * 1e3:.0f} ms, {opened} opened"
     return figure
-
-
-def _load_all_there_is(*opens: Open) -> None:
-    for each in opens:
-        each()
 
 
 def _taken_apart(path: Path) -> tuple[dict[str, Any], dict[str, Any], bytes]:
@@ -156,6 +160,12 @@ def _forgery(chance: random.Random, head: dict[str, Any], header: dict[str, Any]
         contents = chance.choice((0, 1, 1 << 20, 1 << 40, 2**64 - 1)).to_bytes(8, "little") + contents[8:]
     digest = hashlib.sha256(contents).hexdigest().encode() if chance.random() < 7 / 8 else b"0" * 63 + b"1"
     return contents.replace(NO_DIGEST.encode(), digest)
+
+
+def _spoilt(chance: random.Random, tree: dict[str, Any]) -> dict[str, Any]:
+    for _ in range(chance.randint(1, 3)):
+        _spoil(chance, tree)
+    return tree
 
 
 def _spoil(chance: random.Random, tree: Any) -> None:

@@ -16,8 +16,8 @@ import torch
 
 import charlm
 from charlm.checkpoint.fields import from_json, vocab_from_json
-from charlm.config import CorpusConfig, End, ModelConfig, TrainConfig
-from charlm.errors import CheckpointError, RunError, TextError
+from charlm.config import CorpusConfig, End, ModelConfig, TrainConfig, check_threads
+from charlm.errors import CharlmError, CheckpointError, RunError
 from charlm.files import write_atomically
 from charlm.model.devices import pick_device, pick_precision, processor, require_memory, set_threads
 from charlm.text.corpus import Corpus, Splits, open_corpus
@@ -28,6 +28,7 @@ from charlm.training.memory import training_bytes
 RUNS = Path("checkpoints")
 RUN, CORPUS, METRICS = "run.json", "corpus.bin", "metrics.jsonl"
 CPU = torch.device("cpu")
+MAX_NUMBER = 1 << 53  # of runs
 MAX_RECORD = 1 << 24  # bytes of run.json: three times what the vocabulary of all Unicode takes
 MODEL, LAST, PREVIOUS = "model.safetensors", "last.safetensors", "previous.safetensors"
 
@@ -89,9 +90,10 @@ def find_model(name: str | None) -> Path:
 def number_of(folder: Path) -> int:
     """Which run of its place this one is, from 1, so that a clock that was set back misleads no one; 0 for no run."""
     try:
-        return int(json.loads((folder / RUN).read_bytes())["number"])
+        number = json.loads((folder / RUN).read_bytes())["number"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return 0  # the shipped model has no run.json, and comes after every run
+    return number if type(number) is int and 0 < number < MAX_NUMBER else 0
 
 
 def open_run(folder: Path, *, end: End | None = None, device: str | None = None, threads: int | None = None) -> Run:
@@ -101,7 +103,7 @@ def open_run(folder: Path, *, end: End | None = None, device: str | None = None,
     """
     run, machine = _read(folder)
     # As many threads as the run began with, where no one says: another number adds up in another order.
-    began_with = run.training.threads or min(machine["threads"], os.cpu_count() or 1)
+    began_with = run.training.threads or min(machine["threads"] or 1, os.cpu_count() or 1)
     set_threads(began_with if threads is None else threads)
     run.device = pick_device(run.training.device if device is None else device)
     run.precision = pick_precision(run.training.precision, run.device)
@@ -121,7 +123,7 @@ def _read(folder: Path) -> tuple[Run, dict[str, Any]]:
         splits = from_json(Splits, contents["splits"], f"{path}: splits")
         vocab = vocab_from_json(contents["vocab"], f"{path}: vocab")
         machine = dict(contents["machine"])
-        machine["threads"] = int(machine["threads"])
+        check_threads(from_json(int, machine["threads"], f"{path}: machine.threads"))
         run = Run(
             folder=folder,
             model=from_json(ModelConfig, contents["model"], f"{path}: model"),
@@ -131,8 +133,8 @@ def _read(folder: Path) -> tuple[Run, dict[str, Any]]:
             corpus=open_corpus(folder / CORPUS, vocab, splits, str(contents["corpus_sha256"]), str(contents["ids_sha256"])),
             record=contents,
         )
-    except (OSError, ValueError, KeyError, TypeError, RecursionError, CheckpointError, TextError) as error:
-        what = f"it has no {error}" if isinstance(error, KeyError) else error
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, CharlmError) as error:
+        what = f"{path} has no {error}" if isinstance(error, KeyError) else error
         raise RunError(f"{folder} cannot be opened: {what}", "charlm train --overwrite starts it anew") from error
     return run, machine
 

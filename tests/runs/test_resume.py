@@ -1,4 +1,5 @@
 import contextlib
+import itertools
 import json
 import os
 import re
@@ -669,6 +670,24 @@ def test_an_end_that_is_behind_is_refused(whole, tmp_path, end):
     with pytest.raises(RunError, match="already past"):
         go_on(folder, end=end)
     assert (folder / "run.json").read_bytes() == before
+
+
+def test_a_run_limited_by_time_goes_on_with_the_time_it_had_left(new_run, monkeypatch):
+    """Seconds count on from where they were saved, by a clock that no one can set back."""
+    folder = new_run()
+    set_record(folder, end={"max_steps": None, "epochs": None, "max_seconds": 100.0})
+    clock = itertools.count()  # a second at each look
+    monkeypatch.setattr("time.monotonic", lambda: float(next(clock)))
+    monkeypatch.setattr("time.time", lambda: -float(next(clock)))
+    with pytest.raises(Interrupted):
+        go_on(folder, signal_at_step(9))
+    saved = [json.loads(line)["seconds"] for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert 10 <= saved[-1] < 50
+    go_on(folder)
+    seconds = [json.loads(line)["seconds"] for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert seconds == sorted(seconds)
+    assert seconds[len(saved)] - saved[-1] < 5
+    assert 100 <= seconds[-1] < 105
 
 
 def test_nothing_but_the_runs_files_is_left(new_run):
