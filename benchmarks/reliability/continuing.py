@@ -5,6 +5,7 @@ import errno
 import json
 import os
 import random
+import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ from unittest import mock
 
 from benchmarks.reliability.faults import Op, Watch
 from benchmarks.reliability.figure import (
+    OPTIONS,
     STEPS,
     Figure,
     check_lost_nothing,
@@ -143,32 +145,44 @@ def _saved_step(run: Path) -> int:
 
 
 def errors(every: int) -> Figure:
-    """Each operation on the files of a run that is resumed fails, once, or from then on: one line at most, nothing lost.
+    """Each operation on files fails, once, or from then on, while a run is made and trained, and while one is resumed.
 
-    `every` is 1 for each operation; a quick look takes fewer.
+    `every` is 1 for each operation; a quick look takes fewer. One line at most is said, and nothing is lost.
     """
     figure, kinds = Figure(), {}
     with workplace() as place:
-        base = new_run(place)
-        whole = finished(base)
+        begun = new_run(place)
+        whole = finished(begun)
         with contextlib.suppress(Interrupted):
-            go_on(base, _signal_at(5))
-        run = copy_of(base)
-        with Watch(run, lambda _number, _op: None).watching() as watch:
-            command("train", "--resume", str(run))
-        for at in range(1, watch.count + 1, every):
-            for number, once in ((number, once) for number in ERRORS for once in (True, False)):
-                run = copy_of(base)
-                with Watch(run, _failing(at, number, kinds, once=once)).watching():
-                    done = command("train", "--resume", str(run), "--quiet")
-                figure.cases += 1
-                what = f"{ERRORS[number]} at operation {at}{'' if once else ' and from then on'}"
-                figure.check(done.status in (0, 1), f"{what}: status {done.status}")
-                figure.check(done.err.count("\n") == (done.status != 0), f"{what}: {done.err}")
-                figure.check("Traceback" not in done.err and "bug in charlm" not in done.err, f"{what}: {done.err}")
-                check_lost_nothing(figure, run, whole, what)
-    figure.note = f"{watch.count} operations: " + ", ".join(f"{kind} {number}" for kind, number in sorted(kinds.items()))
+            go_on(begun, _signal_at(5))
+        resume, make = ("train", "--resume", "copy", "--quiet"), ("train", "t.txt", *OPTIONS, "--out", "new", "--quiet")
+        for arguments, run in ((resume, place / "copy"), (make, place / "new")):
+            _afresh(begun, place)
+            with Watch(place, lambda _number, _op: None).watching() as watch:
+                command(*arguments)
+            for at in range(1, watch.count + 1, every):
+                for number, once in ((number, once) for number in ERRORS for once in (True, False)):
+                    _afresh(begun, place)
+                    with Watch(place, _failing(at, number, kinds, once=once)).watching():
+                        done = command(*arguments)
+                    figure.cases += 1
+                    what = f"{arguments[1]}: {ERRORS[number]} at operation {at}{'' if once else ' and from then on'}"
+                    figure.check(done.status in (0, 1), f"{what}: status {done.status}")
+                    figure.check(done.err.count("\n") == (done.status != 0), f"{what}: {done.err}")
+                    figure.check("Traceback" not in done.err and "bug in charlm" not in done.err, f"{what}: {done.err}")
+                    figure.check(not once or not list(place.glob(".*")), f"{what}: half a run is left")
+                    if run.exists():
+                        check_lost_nothing(figure, run, whole, what)
+    figure.note = "each of these failed: " + ", ".join(f"{kind} {number // 4}" for kind, number in sorted(kinds.items()))
     return figure
+
+
+def _afresh(begun: Path, place: Path) -> None:
+    """The place with the run that was begun, and nothing of what was tried before."""
+    copy_of(begun)
+    for path in place.iterdir():
+        if path.name not in ("t.txt", "base", "whole", "copy"):
+            shutil.rmtree(path)
 
 
 def _failing(first: int, number: int, kinds: dict[str, int], *, once: bool) -> Callable[[int, Op], int | None]:
@@ -197,10 +211,9 @@ def races(count: int) -> Figure:
         whole = finished(base)
         for number in range(count):
             pair = pairs[number % len(pairs)]
-            for name in ("copy", "new", "checkpoints"):
-                copy_of(base, name)
-                if name != "copy":
-                    _remove(place / name)
+            copy_of(base)
+            for name in ("new", "checkpoints"):
+                shutil.rmtree(place / name, ignore_errors=True)
             statuses = list(_raced(place, pair))
             figure.cases += 1
             codes = tuple(sorted(status for status, _ in statuses))
@@ -220,15 +233,7 @@ def races(count: int) -> Figure:
     return figure
 
 
-def _remove(folder: Path) -> None:
-    import shutil
-
-    shutil.rmtree(folder)
-
-
 def _raced(place: Path, pair: tuple[tuple[str, ...], ...]) -> Iterator[tuple[int, str]]:
-    from benchmarks.reliability.figure import OPTIONS
-
     go, start = os.pipe()
     processes = []
     for number, arguments in enumerate(pair):

@@ -182,11 +182,11 @@ def _spoil(chance: random.Random, tree: Any) -> None:
         if action == 0 and isinstance(tree, dict):
             del tree[at]
         elif action == 1 and isinstance(tree, dict):
-            tree[chance.choice(("more", at + "x"))] = chance.choice(STRANGE)
+            tree[chance.choice(("more", at + "x"))] = copy.deepcopy(chance.choice(STRANGE))
         elif action == 2 and type(tree[at]) in (int, float):
             tree[at] = chance.choice((tree[at] + 1, tree[at] - 1, -tree[at], tree[at] * 10**9, float(tree[at]), str(tree[at])))
         else:
-            tree[at] = chance.choice(STRANGE)
+            tree[at] = copy.deepcopy(chance.choice(STRANGE))
         return
 
 

@@ -65,8 +65,8 @@ def load_model(path: Path, device: torch.device) -> tuple[LanguageModel, ModelCa
     with TensorFile(path, "model") as file:
         card = _card(path, file)
         dtype = torch.bfloat16 if file.dtypes.get("head.weight") == torch.bfloat16 else torch.float32
-        with torch.device("meta"):  # shapes only: nothing is allocated before they are known to match
-            expected = dict(LanguageModel(card.model, len(card.vocab)).to(dtype).named_parameters())
+        # Shapes only: nothing is allocated before they are known to match.
+        expected = dict(LanguageModel.shapes(card.model, len(card.vocab)).to(dtype).named_parameters())
         tensors = file.tensors(expected)
     model = LanguageModel.empty(card.model, len(card.vocab))
     with torch.no_grad():

@@ -16,7 +16,7 @@ import typer
 from charlm.cli import evaluate, info, inspect_cells, options, sample, train
 from charlm.errors import CharlmError, Interrupted
 
-INTERRUPTED = 128 + signal.SIGINT
+INTERRUPTED, STOPPED = 128 + signal.SIGINT, "interrupted"
 
 app = typer.Typer(
     name="charlm",
@@ -51,8 +51,9 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         if hasattr(stream, "reconfigure"):  # the same bytes on every system, whatever its own encoding and line ends are
             stream.reconfigure(encoding="utf-8", errors="backslashreplace", newline="\n")
     arguments = [argument for argument in arguments if argument != "--debug"]
+    stopped: list[int] = []
     try:
-        with _ending_tidily():
+        with _noting_signals(stopped):
             status = app(arguments, prog_name="charlm", standalone_mode=False)
         sys.stdout.flush()
         if status == INTERRUPTED:  # which is how Typer passes on a KeyboardInterrupt
@@ -60,21 +61,26 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     except BaseException as error:
         if debug and not isinstance(error, SystemExit):
             _print(traceback.format_exc())
-        status = _explain(error)
+        was_stopped = stopped and isinstance(error, KeyboardInterrupt | typer.Abort)
+        status = _explain(Interrupted(stopped[0], STOPPED) if was_stopped else error)
     sys.exit(status if isinstance(status, int) else 0)
 
 
 @contextlib.contextmanager
-def _ending_tidily() -> Iterator[None]:
-    """While entered, SIGTERM and SIGHUP end a command as Ctrl-C does: what it was making is removed, and one line said.
+def _noting_signals(stopped: list[int]) -> Iterator[None]:
+    """While entered, SIGTERM and SIGHUP end a command as Ctrl-C does, tidily, by a KeyboardInterrupt; `stopped` has which came.
 
     A signal that was being ignored, as under nohup, stays so.
     """
 
-    def stop(number: int, _frame: FrameType | None) -> None:
-        raise Interrupted(number, f"stopped by {signal.Signals(number).name}")
+    def stop(number: int, frame: FrameType | None) -> None:
+        if _is_importing(frame):  # which an exception may turn into anything; and there is nothing yet to leave tidy
+            os.write(2, f"charlm: {STOPPED}\n".encode())
+            os._exit(128 + number)
+        stopped.append(number)
+        raise KeyboardInterrupt
 
-    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
     before = {number: signal.getsignal(number) for number in numbers if signal.getsignal(number) is not signal.SIG_IGN}
     for number in before:
         signal.signal(number, stop)
@@ -83,6 +89,12 @@ def _ending_tidily() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    while frame is not None and frame.f_code.co_filename != "<frozen importlib._bootstrap>":
+        frame = frame.f_back
+    return frame is not None
 
 
 def _explain(error: BaseException) -> int:
@@ -100,7 +112,7 @@ def _explain(error: BaseException) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that nothing is said at the last flush either
         return 128 + getattr(signal, "SIGPIPE", 13)
     if isinstance(error, KeyboardInterrupt | typer.Abort):
-        return _say("interrupted", "", INTERRUPTED)
+        return _say(STOPPED, "", INTERRUPTED)
     if isinstance(error, typer.Exit):
         return error.exit_code
     if isinstance(error, SystemExit):

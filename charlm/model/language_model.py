@@ -6,11 +6,13 @@ There is no training mode: dropout acts where a generator is handed in, and nowh
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
 
 from charlm.config import ModelConfig
 from charlm.model.cells import CELLS, Cell, State
@@ -33,9 +35,14 @@ class LanguageModel(nn.Module):
     @classmethod
     def empty(cls, config: ModelConfig, vocab_size: int) -> "LanguageModel":
         """A model whose parameters are allocated in fresh memory and hold anything: for loading into."""
-        with torch.device("meta"):  # so that torch's own initialisation, from the global random state, never runs
-            model = cls(config, vocab_size)
-        return model.to_empty(device="cpu")
+        with torch.device("cpu"), _Uninitialised():
+            return cls(config, vocab_size)
+
+    @classmethod
+    def shapes(cls, config: ModelConfig, vocab_size: int) -> "LanguageModel":
+        """A model whose parameters have shapes, and no memory: however large it is, it costs nothing."""
+        with torch.device("meta"), _Uninitialised():
+            return cls(config, vocab_size)
 
     @classmethod
     def initialised(cls, config: ModelConfig, vocab_size: int, generator: torch.Generator) -> "LanguageModel":
@@ -81,6 +88,20 @@ class LanguageModel(nn.Module):
             x, last = cell(dropout(x, self.config.dropout, dropout_generator), cell_state)  # (T, B, H)
             new_state.append(last)
         return self.head(dropout(x, self.config.dropout, dropout_generator)), tuple(new_state)
+
+
+class _Uninitialised(TorchFunctionMode):
+    """Layers that are made within are left as they were allocated: torch would draw them from its global random state.
+
+    (On the meta device torch would also load a second's worth of modules, to find out what drawing does to a shape.)
+    """
+
+    def __torch_function__(
+        self, func: Callable[..., object], types: object, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> object:
+        if getattr(func, "__module__", "") == "torch.nn.init":
+            return kwargs["tensor"] if kwargs and "tensor" in kwargs else args[0]
+        return func(*args, **(kwargs or {}))
 
 
 def dropout(x: Tensor, rate: float, generator: torch.Generator | None) -> Tensor:

@@ -12,7 +12,7 @@ from charlm.training.events import Event, as_record
 
 
 class Disk:
-    """The model, the state and the metrics of the run in `folder`; each trouble is told to `notice`, and kept in `trouble`.
+    """The model, the state and the metrics of the run in `folder`; trouble is told to `notice`, and kept in `trouble`.
 
     The state becomes the previous one when the next is saved. Not so with `keeps_previous`, where the last is damaged, and the
     one before it is all there is.
@@ -70,8 +70,9 @@ class Disk:
                     self.keeps_previous = self.keeps_previous and name != LAST
         except OSError as error:
             self.trouble = error
-            why = error.strerror or error
-            self.notice(f"{name} could not be saved: {why}; training goes on, and the next save tries again")
+            if before is None:
+                why = error.strerror or error
+                self.notice(f"{name} could not be saved: {why}; training goes on, and each save tries again")
         if before is not None and self.trouble is None:
             self.notice("saved again: what could not be saved before is on the disk now")
 

@@ -1,7 +1,5 @@
 """How much memory a run will need at the least, from its numbers alone. Allocates nothing, and knows of no machine."""
 
-import torch
-
 from charlm.config import ModelConfig, TrainConfig
 from charlm.model.cells import CELLS
 from charlm.model.language_model import LanguageModel
@@ -12,8 +10,7 @@ def training_bytes(model: ModelConfig, vocab_size: int, training: TrainConfig, b
 
     A lower bound, so that no run is refused that would have fitted: half a number for each activation, as in bf16.
     """
-    with torch.device("meta"):
-        network = LanguageModel(model, vocab_size)
+    network = LanguageModel.shapes(model, vocab_size)
     in_cells = sum(parameter.numel() for cell in network.layers for parameter in cell.parameters())
     others = sum(parameter.numel() for parameter in network.parameters()) - in_cells
     moments = 1 if training.optimiser == "muon" else 2  # of a cell's weights
