@@ -184,7 +184,7 @@ def _spoil(chance: random.Random, tree: Any) -> None:
         elif action == 1 and isinstance(tree, dict):
             tree[chance.choice(("more", at + "x"))] = copy.deepcopy(chance.choice(STRANGE))
         elif action == 2 and type(tree[at]) in (int, float):
-            tree[at] = chance.choice((tree[at] + 1, tree[at] - 1, -tree[at], tree[at] * 10**9, float(tree[at]), str(tree[at])))
+            tree[at] = chance.choice((tree[at] + 1, tree[at] - 1, -tree[at], tree[at] * 10**9, str(tree[at])))
         else:
             tree[at] = copy.deepcopy(chance.choice(STRANGE))
         return

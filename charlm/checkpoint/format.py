@@ -52,8 +52,8 @@ def to_bytes(tensors: Mapping[str, Tensor], head: dict[str, Any]) -> bytes:
     digest = hashlib.sha256(contents).hexdigest()
     # No text in the head can look like this key: in a JSON string its quotes would be escaped once more.
     mark = b'\\"sha256\\": \\"'
-    before, after = contents.split(mark + NO_DIGEST.encode(), 1)
-    return before + mark + digest.encode() + after
+    place, view = contents.index(mark + NO_DIGEST.encode()) + len(mark), memoryview(contents)
+    return b"".join((view[:place], digest.encode(), view[place + len(NO_DIGEST) :]))
 
 
 class TensorFile:

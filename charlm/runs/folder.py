@@ -160,7 +160,7 @@ DECIDE_BITS = ("charlm", "torch", "numpy", "processor", "device", "precision", "
 def require_room(model: ModelConfig, vocab_size: int, training: TrainConfig, batch_size: int, device: torch.device) -> None:
     """Raise `UsageError`, before anything is allocated, for a network that cannot be trained in the memory there is."""
     what = f"to train {model.num_layers} x {model.hidden_size} units on {batch_size} x {training.seq_len} characters a step"
-    needed = training_bytes(model, vocab_size, training, batch_size)
+    needed = training_bytes(model, vocab_size, training, batch_size, saves=device.type == "cpu")
     require_memory(needed, what, device, "choose a smaller --hidden-size, --num-layers, --batch-size or --seq-len")
 
 

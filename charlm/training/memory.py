@@ -5,17 +5,17 @@ from charlm.model.cells import CELLS
 from charlm.model.language_model import LanguageModel
 
 
-def training_bytes(model: ModelConfig, vocab_size: int, training: TrainConfig, batch_size: int) -> int:
-    """Bytes for parameters, gradients and moments, and for what a window of B streams keeps until it is gone back over.
+def training_bytes(model: ModelConfig, vocab_size: int, training: TrainConfig, batch_size: int, *, saves: bool) -> int:
+    """Bytes for parameters, gradients and moments, and for what a window of B streams keeps on its way.
 
-    A lower bound, so that no run is refused that would have fitted: half a number for each activation, as in bf16.
+    With `saves`, also for what a checkpoint is put together in, which is always the processor's own memory.
+    A lower bound, half of what was measured, so that no run is refused that would have fitted (benchmarks/memory.py).
     """
     network = LanguageModel.shapes(model, vocab_size)
     in_cells = sum(parameter.numel() for cell in network.layers for parameter in cell.parameters())
     others = sum(parameter.numel() for parameter in network.parameters()) - in_cells
     moments = 1 if training.optimiser == "muon" else 2  # of a cell's weights
-    numbers = in_cells * (2 + moments) + others * 4
+    saved = in_cells * (1 + moments) + others * 3
     gates = max(1, len(CELLS[model.cell].gate_names))
-    activations = model.embedding_size + model.num_layers * model.hidden_size * (gates + 1)
-    per_character = 2 * activations + 2 * 4 * vocab_size  # logits and their gradient are whole numbers
-    return 4 * numbers + training.seq_len * batch_size * per_character
+    activations = 3 * model.embedding_size + 3 * gates * model.num_layers * model.hidden_size + 6 * vocab_size  # in 16 bits
+    return 4 * (in_cells + others + (3 if saves else 1) * saved) + 2 * training.seq_len * batch_size * activations

@@ -1,3 +1,4 @@
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -181,3 +182,36 @@ def test_a_closed_standard_input_is_an_empty_one(command, tmp_path):
     result = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=False)
     assert result.returncode == 1
     assert "bug" not in result.stderr
+
+
+SLOW = """
+import sys
+from charlm.cli.app import app, main
+app.command("slow")(lambda: __import__("slowly"))
+main(["slow"])
+"""
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_signal_amid_an_import_ends_the_command_at_once(tmp_path: Path, name):
+    """What half a library would make of an exception is not waited for: the status is right, and one line says so."""
+    (tmp_path / "slowly.py").write_text(
+        "import time\nprint('ready', flush=True)\ntry:\n    time.sleep(60)\nexcept:\n    import nothing\n"
+    )
+    number = getattr(signal, name)
+    command = [sys.executable, "-c", SLOW]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(number)
+        said = process.stderr.read()
+    assert (process.returncode, said) == (128 + number, "charlm: interrupted\n")
+
+
+def test_a_traceback_obeys_no_one_either(charlm, tmp_path: Path):
+    """--debug shows where an error came from, and what it was about only harmlessly."""
+    result = charlm("eval", "\x1b[31m\u202e.txt", "--debug")
+    assert "Traceback" in result.err
+    assert "\x1b" not in result.err
+    assert "\u202e" not in result.err

@@ -1,9 +1,13 @@
 """The whole stack: carried state, one step, causality, dropout, initialisation."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 
-from charlm.model.language_model import detach, dropout
+from charlm.config import ModelConfig
+from charlm.model.language_model import LanguageModel, detach, dropout
 from charlm.model.stepper import Stepper
 from tests.conftest import CELLS, LAYERS, new_model
 
@@ -98,3 +102,30 @@ def test_detach_keeps_values_and_cuts_gradients():
     cut = detach(state)
     torch.testing.assert_close(cut, state, atol=0, rtol=0)
     assert not any(part.requires_grad for cell_state in cut for part in cell_state)
+
+
+LOADED = """
+import sys
+import torch
+from charlm.config import ModelConfig
+from charlm.model.language_model import LanguageModel
+before = set(sys.modules)
+LanguageModel.shapes(ModelConfig(hidden_size=65536, num_layers=64), 1000)
+LanguageModel.empty(ModelConfig(), 9)
+print(len(set(sys.modules) - before) < 10)
+"""
+
+
+def test_making_a_model_loads_no_library(tmp_path):
+    """Neither a model without memory nor one without values brings torch's compiler in, which takes a second."""
+    done = subprocess.run([sys.executable, "-c", LOADED], capture_output=True, text=True, check=False)
+    assert done.stdout == "True\n", done.stderr
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_torchs_own_initialisation_never_runs(cell):
+    """Making a model draws nothing from the global random state, and changes no memory that it was given."""
+    before = torch.get_rng_state()
+    for make in (LanguageModel.shapes, LanguageModel.empty):
+        make(ModelConfig(cell=cell), 9)
+    assert torch.equal(torch.get_rng_state(), before)
