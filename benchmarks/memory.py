@@ -18,13 +18,14 @@ from charlm.config import ModelConfig, TrainConfig
 from charlm.training.memory import training_bytes
 
 NOVEL = Path("data/austen.txt")
+QUICKLY = ("--sample-every", "1000", "--validation-fraction", "0")  # scoring takes no more memory than training
 SHAPES = ((2048, 1, 4, 16), (256, 2, 128, 256))  # units, layers, streams, steps: much to keep, and much to go back over
 
 
 def held(place: str, *options: str) -> float:
     """The most bytes that `charlm train` held, at three steps and one thread."""
     command = [sys.executable, "-m", "charlm", "train", str(NOVEL), "--out", f"{place}/run", "--overwrite", "--quiet"]
-    process = subprocess.Popen([*command, "--max-steps", "3", "--threads", "1", "--sample-every", "1000", *options])
+    process = subprocess.Popen([*command, "--max-steps", "3", "--threads", "1", *QUICKLY, *options])
     _, status, usage = os.wait4(process.pid, 0)
     if status != 0:
         sys.exit("charlm train failed")
