@@ -8,7 +8,7 @@ import math
 import re
 from dataclasses import dataclass
 
-from charlm.errors import UsageError
+from charlm.errors import UsageError, brief
 
 CELL_NAMES = ("lstm", "gru", "rnn")
 DEVICE_NAMES = ("auto", "cpu", "cuda", "mps")
@@ -23,7 +23,7 @@ MOST = 1e12  # steps, epochs, seconds or characters: more than anyone can wait f
 
 def _check(holds: bool, option: str, value: object, rule: str) -> None:
     if not holds:
-        raise UsageError(f"{option} is {value}, and must be {rule}", "see charlm COMMAND --help")
+        raise UsageError(f"{option} is {brief(str(value))}, and must be {rule}", "see charlm COMMAND --help")
 
 
 def _check_choice(option: str, value: str, choices: tuple[str, ...]) -> None:

@@ -9,6 +9,13 @@ CharlmError              exit status 1
 `-- Interrupted              128 + signal  stopped by a signal, everything saved
 """
 
+MOST_SHOWN = 200
+
+
+def brief(value: str) -> str:
+    """A value as messages show it: no more than its beginning, where a stranger's file made it long."""
+    return value if len(value) <= MOST_SHOWN else f"{value[:MOST_SHOWN]}..."
+
 
 class CharlmError(Exception):
     """What happened, with the value seen, and a `hint` of what to try first."""

@@ -17,6 +17,7 @@ import torch
 from benchmarks.machine import describe_machine
 from benchmarks.reliability import continuing, crashes, removals, strangers
 from benchmarks.reliability.figure import Figure
+from charlm.errors import brief
 
 SHOWN = 5  # of what went wrong, in each figure
 
@@ -68,7 +69,7 @@ def main() -> None:
         if figure.note:
             print(f"    {figure.note}", flush=True)
         for fault in figure.faults[:SHOWN]:
-            print(f"    WRONG: {fault}", flush=True)
+            print(f"    WRONG: {brief(fault)}", flush=True)
         if figure.faults or not figure.cases:
             failed.append(asked.name)
     print(f"{time.perf_counter() - began:.0f} s in all; {'not reached: ' + ', '.join(failed) if failed else 'all reached'}")

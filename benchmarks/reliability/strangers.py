@@ -26,7 +26,7 @@ from charlm.cli.sample import _pieces
 from charlm.display.html import page
 from charlm.display.progress import Bar, LogLines
 from charlm.display.terminal import ORANGE, ColouredText, json_line, table, visible
-from charlm.errors import CheckpointError, RunError, UsageError
+from charlm.errors import CharlmError, CheckpointError
 from charlm.inspection.findings import Passage
 from charlm.runs.folder import open_run
 from charlm.runs.restore import restored
@@ -112,7 +112,7 @@ def forged(count: int) -> Figure:
             try:
                 opens[which]()
                 opened += 1
-            except (CheckpointError, RunError, UsageError) as error:
+            except CharlmError as error:
                 figure.check(len(error.message) < 2000, f"case {number}: a message of {len(error.message)} characters")
             except Exception as error:
                 figure.check(False, f"case {number}: {type(error).__name__}: {error}")

@@ -6,26 +6,25 @@ from dataclasses import asdict, dataclass, fields
 from itertools import pairwise
 from typing import Any, TypeVar, get_args, get_origin
 
-from charlm.errors import CheckpointError, UsageError
+from charlm.errors import CheckpointError, UsageError, brief
 from charlm.text.vocab import Vocab
 
 T = TypeVar("T")
-MOST_SHOWN = 200  # characters of a value that is wrong
 
 
 def from_json(cls: type[T], data: object, where: str) -> T:
     """An instance of the dataclass (or plain type) `cls` from parsed JSON. Raises `CheckpointError` naming the field."""
     if cls in (int, str):
         if type(data) is not cls:
-            raise CheckpointError(f"{where} is {_brief(data)}, and must be {_name(cls)}")
+            raise CheckpointError(f"{where} is {brief(repr(data))}, and must be {_name(cls)}")
         return data
     names = {field.name for field in fields(cls)}  # type: ignore[arg-type]
     if not isinstance(data, dict) or set(data) != names:
-        found = _brief(sorted(data)) if isinstance(data, dict) else _name(type(data))
+        found = brief(repr(sorted(data))) if isinstance(data, dict) else _name(type(data))
         raise CheckpointError(f"{where} has {found}, and must have {sorted(names)}")
     for field in fields(cls):  # type: ignore[arg-type]
         if not _fits(data[field.name], field.type):
-            raise CheckpointError(f"{where}.{field.name} is {_brief(data[field.name])}, and must be {_name(field.type)}")
+            raise CheckpointError(f"{where}.{field.name} is {brief(repr(data[field.name]))}, and must be {_name(field.type)}")
     try:
         return cls(**data)
     except UsageError as error:
@@ -42,11 +41,6 @@ def _fits(value: object, kind: object) -> bool:
 
 def _name(kind: object) -> str:
     return kind.__name__ if isinstance(kind, type) else str(kind)
-
-
-def _brief(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}..."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +63,7 @@ def vocab_from_json(data: object, where: str) -> Vocab:
     entry = from_json(VocabEntry, data, where)
     bytes_only = entry.kind == "byte" and not entry.symbols
     if not (bytes_only or entry.kind == "char"):
-        raise CheckpointError(f"{where}.kind is {_brief(entry.kind)}, and must be char, or byte without symbols")
+        raise CheckpointError(f"{where}.kind is {brief(repr(entry.kind))}, and must be char, or byte without symbols")
     symbols = range(256) if bytes_only else [ord(symbol) for symbol in entry.symbols]
     for before, after in pairwise(symbols):
         if before >= after:

@@ -20,7 +20,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from charlm.errors import CheckpointError
+from charlm.errors import CheckpointError, brief
 from charlm.model.devices import free_memory
 
 FORMAT = 1
@@ -150,11 +150,11 @@ class TensorFile:
         at = start
         for name, entry in sorted(header.items(), key=_begin):
             if not _is_entry(entry):
-                raise self._fail(f"describes its tensor {name} in another way than the format does")
+                raise self._fail(f"describes its tensor {brief(name)} in another way than the format does")
             dtype, shape = DTYPES[entry["dtype"]], tuple(entry["shape"])
             end = at + math.prod(shape) * dtype.itemsize
             if entry["data_offsets"] != [at - start, end - start]:
-                raise self._fail(f"has its tensor {name} in another place than its shape says")
+                raise self._fail(f"has its tensor {brief(name)} in another place than its shape says")
             self.dtypes[name], self.shapes[name], self._starts[name] = dtype, shape, at
             at = end
         if at != size:
@@ -166,7 +166,7 @@ class TensorFile:
         Raises `CheckpointError` naming the first that is not, or that holds numbers that are not finite.
         """
         if wrong := sorted(self.shapes.keys() ^ (expected.keys() | also)):
-            raise self._fail(f"has {'an unknown' if wrong[0] in self.shapes else 'no'} tensor {wrong[0]}")
+            raise self._fail(f"has {'an unknown' if wrong[0] in self.shapes else 'no'} tensor {brief(wrong[0])}")
         for name, tensor in expected.items():
             if self.shapes[name] != tuple(tensor.shape) or self.dtypes[name] != tensor.dtype:
                 raise self._fail(f"has a tensor {name} of another shape or type than its configuration says")

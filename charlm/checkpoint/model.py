@@ -9,7 +9,7 @@ import torch
 from charlm.checkpoint.fields import from_json, vocab_from_json, vocab_to_json
 from charlm.checkpoint.format import TensorFile, to_bytes
 from charlm.config import CorpusConfig, ModelConfig, TrainConfig
-from charlm.errors import CheckpointError
+from charlm.errors import CheckpointError, brief
 from charlm.files import write_atomically
 from charlm.model.language_model import LanguageModel
 from charlm.text.corpus import Splits
@@ -85,7 +85,7 @@ def _card(path: Path, file: TensorFile) -> ModelCard:
         if isinstance(field.type, type) and field.name != "vocab"
     }
     if head:
-        raise CheckpointError(f"{path}: unknown field {min(head)!r}")
+        raise CheckpointError(f"{path}: unknown field {brief(repr(min(head)))}")
     if nested["step"] < 0:
         raise CheckpointError(f"{path}: step is {nested['step']}, and must be 0 or more")
     return ModelCard(vocab=vocab, **nested)

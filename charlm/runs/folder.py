@@ -17,7 +17,7 @@ import torch
 import charlm
 from charlm.checkpoint.fields import from_json, vocab_from_json
 from charlm.config import CorpusConfig, End, ModelConfig, TrainConfig, check_threads
-from charlm.errors import CharlmError, CheckpointError, RunError
+from charlm.errors import CharlmError, CheckpointError, RunError, brief
 from charlm.files import write_atomically
 from charlm.model.devices import pick_device, pick_precision, processor, require_memory, set_threads
 from charlm.text.corpus import Corpus, Splits, open_corpus
@@ -221,10 +221,10 @@ def _source_notice(files: object, sha256: str) -> str:
     if not isinstance(files, list) or "-" in files:
         return ""
     paths = [Path(str(name)) for name in files]
-    if gone := [path for path in paths if not path.is_file()]:
-        return f"{gone[0]} has gone"
+    what = brief(str(paths[0])) if len(paths) == 1 else f"one of {len(paths)} texts"
     try:
-        is_same = sha256_of(paths) == sha256
-    except OSError as error:
-        return f"{error.filename} can no longer be read"
-    return "" if is_same else f"{paths[0] if len(paths) == 1 else f'one of {len(paths)} texts'} has changed"
+        if not all(path.is_file() for path in paths):
+            return f"{what} has gone"
+        return "" if sha256_of(paths) == sha256 else f"{what} has changed"
+    except (OSError, ValueError):  # ValueError: no file can have such a name
+        return f"{what} cannot be read any more"
