@@ -33,6 +33,7 @@ from charlm.errors import Interrupted
 from charlm.training.events import Event, StepsDone
 
 STOPPED = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
+NEW_RUNS = 1  # of the pairs that race, the one in which neither is in the other's way
 ERRORS = {errno.ENOSPC: "No space left on device", errno.EIO: "Input/output error"}
 
 
@@ -219,7 +220,8 @@ def races(count: int) -> Figure:
             codes = tuple(sorted(status for status, _ in statuses))
             ends[codes] = ends.get(codes, 0) + 1
             what = " | ".join(" ".join(each) for each in pair)
-            figure.check(codes in ((0, 0), (0, 1)), f"{what}: {statuses}")
+            allowed = ((0, 0),) if number % len(pairs) == NEW_RUNS else ((0, 0), (0, 1))
+            figure.check(codes in allowed, f"{what}: {statuses}")
             for status, said in statuses:
                 figure.check(status == 0 or (said.count("\n") >= 1 and "Traceback" not in said), f"{what}: {said}")
                 figure.check("bug in charlm" not in said, f"{what}: {said}")

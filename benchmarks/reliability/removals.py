@@ -126,7 +126,7 @@ REMOVALS = (
     Removal(
         "look at the numbers before saving",
         "charlm/training/loop.py",
-        '                require_finite(trainer, largest_number(trainer), "largest weight, moment or state")\n',
+        "                require_sound(trainer)\n",
         "                pass\n",
         "tests/training/test_loop.py",
     ),

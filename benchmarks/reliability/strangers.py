@@ -98,7 +98,7 @@ def forged(count: int) -> Figure:
         originals = [_taken_apart(path) for path in paths]
         folder = copy_of(paths[0].parent, "told")
         record = json.loads((folder / "run.json").read_text())
-        opens = (open_model, open_state, lambda: open_run(folder, threads=1))
+        opens = (open_model, open_state, lambda: restored(open_run(folder, threads=1), lambda _notice: None))
         for each in opens:
             each()
         idle = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -107,7 +107,8 @@ def forged(count: int) -> Figure:
             if which < 2:
                 paths[which].write_bytes(_forgery(chance, *copy.deepcopy(originals[which])))
             else:
-                (folder / "run.json").write_text(json.dumps(_spoilt(chance, copy.deepcopy(record))))
+                text = json.dumps(_spoilt(chance, copy.deepcopy(record)))
+                (folder / "run.json").write_bytes(_stuffed(chance, text.encode()))
             began = time.perf_counter()
             try:
                 opens[which]()
@@ -152,14 +153,20 @@ def _forgery(chance: random.Random, head: dict[str, Any], header: dict[str, Any]
             data = chance.choice((data[:at], data + b"\0" * at, data[:at] + bytes([chance.randrange(256)]) + data[at + 1 :]))
     text = json.dumps(head, ensure_ascii=chance.random() < 0.5)
     whole = json.dumps({"__metadata__": {METADATA_KEY: text}, **header}, ensure_ascii=True).encode()
-    if chance.random() < 0.02:  # a header as large as may be, full of what Python makes objects of
-        filler = chance.choice((b"[],", b"0,", b'"",', b"{},", b'"\xf0\x9f\x98\x80",', b"1e9,"))
-        whole = whole[:-1] + b',"more":[' + filler * (chance.choice((1 << 20, 5 << 20)) // len(filler)) + b"0]}"
+    whole = _stuffed(chance, whole)
     contents = len(whole).to_bytes(8, "little") + whole + data
     if chance.random() < 0.05:
         contents = chance.choice((0, 1, 1 << 20, 1 << 40, 2**64 - 1)).to_bytes(8, "little") + contents[8:]
     digest = hashlib.sha256(contents).hexdigest().encode() if chance.random() < 7 / 8 else b"0" * 63 + b"1"
     return contents.replace(NO_DIGEST.encode(), digest)
+
+
+def _stuffed(chance: random.Random, whole: bytes) -> bytes:
+    """Now and then, a JSON object with as much more in it as Python would make many objects of."""
+    if chance.random() >= 0.02:
+        return whole
+    filler = chance.choice((b"[],", b"0,", b'"",', b"{},", b'"\xf0\x9f\x98\x80",', b"1e9,"))
+    return whole[:-1] + b',"more":[' + filler * (chance.choice((1 << 20, 5 << 20)) // len(filler)) + b"0]}"
 
 
 def _spoilt(chance: random.Random, tree: dict[str, Any]) -> dict[str, Any]:

@@ -195,13 +195,13 @@ def _is_entry(entry: object) -> bool:
         and entry.keys() == {"dtype", "shape", "data_offsets"}
         and isinstance(entry["dtype"], str)
         and entry["dtype"] in DTYPES
-        and _are_sizes(entry["shape"])
+        and _are_sizes(entry["shape"], least=1)
         and len(entry["shape"]) <= MAX_DIMENSIONS
     )
 
 
-def _are_sizes(value: object) -> bool:
-    return isinstance(value, list) and all(type(size) is int and size >= 0 for size in value)
+def _are_sizes(value: object, least: int = 0) -> bool:
+    return isinstance(value, list) and all(type(size) is int and least <= size < 1 << 53 for size in value)
 
 
 def _is_digest(value: object) -> bool:

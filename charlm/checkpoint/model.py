@@ -8,10 +8,11 @@ import torch
 
 from charlm.checkpoint.fields import from_json, vocab_from_json, vocab_to_json
 from charlm.checkpoint.format import TensorFile, to_bytes
-from charlm.config import CorpusConfig, ModelConfig, TrainConfig
+from charlm.config import MOST, CorpusConfig, ModelConfig, TrainConfig
 from charlm.errors import CheckpointError, brief
 from charlm.files import write_atomically
-from charlm.model.language_model import LanguageModel
+from charlm.model.devices import free_memory
+from charlm.model.language_model import MOST_WEIGHT, LanguageModel
 from charlm.text.corpus import Splits
 from charlm.text.vocab import Vocab
 
@@ -67,7 +68,13 @@ def load_model(path: Path, device: torch.device) -> tuple[LanguageModel, ModelCa
         dtype = torch.bfloat16 if file.dtypes.get("head.weight") == torch.bfloat16 else torch.float32
         # Shapes only: nothing is allocated before they are known to match.
         expected = dict(LanguageModel.shapes(card.model, len(card.vocab)).to(dtype).named_parameters())
+        sizes = sum(parameter.numel() for parameter in expected.values())
+        if (needed := sizes * (dtype.itemsize + 4)) > free_memory(torch.device("cpu")):
+            raise CheckpointError(f"{path} takes {needed / 1e9:,.1f} GB to open, which is more than this machine's free memory")
         tensors = file.tensors(expected)
+    for name, tensor in tensors.items():
+        if tensor.abs().max() > MOST_WEIGHT:
+            raise CheckpointError(f"{path} has a tensor {name} that holds numbers beyond {MOST_WEIGHT:g}")
     model = LanguageModel.empty(card.model, len(card.vocab))
     with torch.no_grad():
         for name, parameter in model.named_parameters():
@@ -86,6 +93,7 @@ def _card(path: Path, file: TensorFile) -> ModelCard:
     }
     if head:
         raise CheckpointError(f"{path}: unknown field {brief(repr(min(head)))}")
-    if nested["step"] < 0:
-        raise CheckpointError(f"{path}: step is {nested['step']}, and must be 0 or more")
+    for name, value in (("step", nested["step"]), ("scores.validation_nats", nested["scores"].validation_nats or 0)):
+        if not 0 <= value <= MOST:
+            raise CheckpointError(f"{path}: {name} is {value}, and must be from 0 to {MOST:g}")
     return ModelCard(vocab=vocab, **nested)

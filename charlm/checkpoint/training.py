@@ -1,15 +1,17 @@
 """Everything that an exact continuation needs <-> `last.safetensors`."""
 
 import math
+import struct
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from charlm.checkpoint.fields import from_json
 from charlm.checkpoint.format import TensorFile, to_bytes
-from charlm.errors import CheckpointError
+from charlm.errors import CheckpointError, brief
 from charlm.files import write_atomically
 from charlm.training.loop import Trainer
 
@@ -30,8 +32,8 @@ class Position:
     scale_growth: int
 
 
-def trainer_bytes(trainer: Trainer) -> bytes:
-    """The file that holds all that an exact continuation of `trainer` needs, and what it was trained with so far."""
+def trainer_bytes(trainer: Trainer, run: dict[str, Any] | None = None) -> bytes:
+    """The file that holds all that an exact continuation of `trainer` needs; `run` is the JSON of what it was trained with."""
     scaler: dict[str, Any] = trainer.scaler.state_dict()
     position = Position(
         step=trainer.step,
@@ -43,33 +45,37 @@ def trainer_bytes(trainer: Trainer) -> bytes:
         scale=scaler.get("scale"),
         scale_growth=scaler.get("_growth_tracker", 0),
     )
-    head = {"kind": "training", "position": asdict(position), "model": asdict(trainer.model.config)}
-    return to_bytes(trainer.tensors(), {**head, "training": asdict(trainer.config)})
+    return to_bytes(trainer.tensors(), {"kind": "training", "position": asdict(position), "run": run})
 
 
-def save_trainer(path: Path, trainer: Trainer) -> None:
+def save_trainer(path: Path, trainer: Trainer, run: dict[str, Any] | None = None) -> None:
     """Write `trainer_bytes` to `path`, atomically. Raises `OSError` when the disk does not take it."""
-    write_atomically(path, trainer_bytes(trainer))
+    write_atomically(path, trainer_bytes(trainer, run))
 
 
-def load_trainer(path: Path, trainer: Trainer, windows_per_epoch: int) -> list[str]:
-    """Fill a fresh `trainer` from `path`; gives, in words for people, why it would not go on exactly as it would have.
+def load_trainer(path: Path, trainer: Trainer, windows_per_epoch: int, run: dict[str, Any] | None = None) -> list[str]:
+    """Fill a fresh `trainer` from `path`; gives, in words for people, why it will not go on exactly as it would have.
 
-    Raises `CheckpointError`, with `trainer` untouched, for a file that is not whole, or is not of this run's shape, or says
-    that it stands where no run can.
+    `run` is what it is to be trained with from here on. Raises `CheckpointError`, with `trainer` untouched, for a file that is
+    not whole, or is not of this run's shape, or says that it stands where no run can.
     """
     with TensorFile(path, "training") as file:
         position = from_json(Position, file.head.get("position"), f"{path}: position")
         if wrong := _impossible(position, windows_per_epoch):
             raise CheckpointError(f"{path}: position.{wrong} is {getattr(position, wrong)}, where no run of this shape can be")
-        notices = _differences(path, file, trainer)
+        changed = _differences(file.head.get("run"), run)
+        notices = [f"not bit-exact from here on: run.json was changed: {brief(', '.join(changed))}"] if changed else []
         expected = trainer.tensors()
         random_state = expected.pop("generator")
         same_generator = file.shapes.get("generator") == tuple(random_state.shape)
+        if "generator" in file.shapes and (len(file.shapes["generator"]), file.dtypes["generator"]) != (1, torch.uint8):
+            raise CheckpointError(f"{path}: generator is no state that a random generator could have")
         tensors = file.tensors(expected, also=frozenset({"generator"}))
     if same_generator:
         try:
             torch.Generator(trainer.generator.device).set_state(tensors["generator"].clone())
+            if not _is_sound(tensors["generator"]):
+                raise RuntimeError
         except (RuntimeError, TypeError) as error:
             raise CheckpointError(f"{path}: generator is no state that a random generator could have") from error
     with torch.no_grad():
@@ -102,12 +108,22 @@ def _impossible(position: Position, windows_per_epoch: int) -> str:
     return next((name for name, is_so in holds.items() if not is_so), "")
 
 
-def _differences(path: Path, file: TensorFile, trainer: Trainer) -> list[str]:
-    """What `trainer` is to be trained with that the file's trainer was not."""
-    was = [
-        asdict(from_json(type(config), file.head.get(name), f"{path}: {name}"))
-        for name, config in (("model", trainer.model.config), ("training", trainer.config))
-    ]
-    now = [asdict(trainer.model.config), asdict(trainer.config)]
-    changed = [f"{key} {a[key]} -> {b[key]}" for a, b in zip(was, now, strict=True) for key in b if a[key] != b[key]]
-    return [f"not bit-exact from here on: run.json was changed: {', '.join(changed)}"] if changed else []
+def _differences(was: object, now: object, name: str = "") -> list[str]:
+    """What of `now` is not as it was, each as `name old -> new`."""
+    if not (isinstance(was, dict) and isinstance(now, dict)):
+        return [] if was == now else [f"{name} {was} -> {now}"]
+    return [each for key in sorted(was.keys() | now.keys()) for each in _differences(was.get(key), now.get(key), key)]
+
+
+def _is_sound(state: Tensor) -> bool:
+    """Whether a processor's generator would draw from within its own 624 numbers: torch takes its word for where it stands.
+
+    As torch lays a state out: the seed, how many numbers are left, whether it was seeded, which is next. A layout that torch's
+    own new generators do not have is not judged.
+    """
+
+    def stands(raw: bytes) -> bool:
+        _, left, _, following = struct.unpack_from("=QiiQ", raw)
+        return (left, following) == (1, 0) or (left + following == 625 and 1 <= left <= 624)
+
+    return stands(state.numpy().tobytes()) or not stands(torch.Generator().get_state().numpy().tobytes())

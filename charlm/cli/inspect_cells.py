@@ -154,17 +154,17 @@ def _read(
     text: str | None, path: Path, card: "ModelCard", reading: CorpusConfig, unknown: str, config: InspectConfig
 ) -> tuple["Ids", str]:
     """The ids to look at, as many as are wanted, and where they are from, in words for people."""
-    from charlm.display.terminal import visible
+    from charlm.display.terminal import visible_line
 
     if text is None:
         from charlm.runs.heldout import held_out
 
         ids, found = held_out(path, card)
-        source = f"the held-out part of {visible(str(found))}"
+        source = f"the held-out part of {visible_line(str(found))}"
         print(f"text: {source}", file=sys.stderr)
     else:
         ids, _ = options.read_texts([text], card.vocab, reading, skip_unknown=unknown == "skip")
-        source = "standard input" if text == "-" else visible(text)
+        source = "standard input" if text == "-" else visible_line(text)
     if 0 < config.max_characters < len(ids):
         print(
             f"only the first {config.max_characters:,} of {len(ids):,} characters: --max-characters 0 reads all",
@@ -241,7 +241,7 @@ def _write_page(
 ) -> None:
     """The page: the units that were asked for, those of the findings, then the first others, 64 in all."""
     from charlm.display.html import page
-    from charlm.display.terminal import visible
+    from charlm.display.terminal import visible_line
     from charlm.display.units import describe_gaps
     from charlm.files import write_atomically
     from charlm.inspection.views import Viewer
@@ -265,13 +265,13 @@ def _write_page(
         notes=notes,
     )
     write_atomically(target, text.encode())
-    print(f"page: {visible(str(target))}", file=sys.stderr)
+    print(f"page: {visible_line(str(target))}", file=sys.stderr)
 
 
 def _save(target: Path, subject: Subject) -> None:
     from charlm.checkpoint.activations import save_activations
     from charlm.display.progress import follow
-    from charlm.display.terminal import visible
+    from charlm.display.terminal import visible_line
 
     size = follow(save_activations(target, subject.model, subject.ids))
-    print(f"activations: {visible(str(target))}, {size / 1e6:,.0f} MB", file=sys.stderr)
+    print(f"activations: {visible_line(str(target))}, {size / 1e6:,.0f} MB", file=sys.stderr)

@@ -61,7 +61,7 @@ def find_and_open(checkpoint: str | None, device: str, threads: int) -> tuple[Pa
     check_device(device)
     check_threads(threads)
     from charlm.checkpoint.model import load_model
-    from charlm.display.terminal import visible
+    from charlm.display.terminal import visible_line
     from charlm.model.devices import pick_device, set_threads
     from charlm.runs.folder import find_model
 
@@ -69,7 +69,7 @@ def find_and_open(checkpoint: str | None, device: str, threads: int) -> tuple[Pa
     place = pick_device(device)
     path = find_model(checkpoint)
     if checkpoint is None:
-        print(f"model: {visible(str(path))}", file=sys.stderr)
+        print(f"model: {visible_line(str(path))}", file=sys.stderr)
     return path, *load_model(path, place)
 
 
@@ -80,7 +80,7 @@ def read_texts(texts: list[str], vocab: "Vocab", config: CorpusConfig, *, skip_u
     """
     import numpy as np
 
-    from charlm.display.terminal import visible
+    from charlm.display.terminal import visible_line
     from charlm.text.source import find_files, read_symbols
 
     notices: list[str] = []
@@ -94,7 +94,7 @@ def read_texts(texts: list[str], vocab: "Vocab", config: CorpusConfig, *, skip_u
                 pieces.append(vocab.encode_symbols(symbols, skip_unknown=True))
             count += symbols.size
     for notice in notices:
-        print(visible(notice), file=sys.stderr)
+        print(visible_line(notice), file=sys.stderr)
     ids = np.concatenate(pieces)
     skipped = count - len(ids)
     if unseen is not None and not skip_unknown:

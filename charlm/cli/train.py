@@ -90,7 +90,7 @@ def train(
     else:
         folder, notices = _find(resume, typed), []
     from charlm.display import progress
-    from charlm.display.terminal import visible
+    from charlm.display.terminal import visible_line
     from charlm.runs.drive import drive
     from charlm.runs.folder import open_run
 
@@ -105,8 +105,8 @@ def train(
     finally:
         reporter.close()
     if not quiet:
-        print(f"done: {progress.describe_end(done)}\nmodel: {visible(done.checkpoint)}", file=sys.stderr)
-        print(f"sample from it: charlm sample -c {visible(shlex.quote(str(folder)))}", file=sys.stderr)
+        print(f"done: {progress.describe_end(done)}\nmodel: {visible_line(done.checkpoint)}", file=sys.stderr)
+        print(f"sample from it: charlm sample -c {visible_line(shlex.quote(str(folder)))}", file=sys.stderr)
 
 
 def _find(resume: str, typed: set[str]) -> Path:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from tqdm import tqdm
 
-from charlm.display.terminal import json_line, visible
+from charlm.display.terminal import json_line, visible, visible_line
 from charlm.inspection.findings import Progress
 from charlm.training.events import EvalDone, Event, Reporter, RunDone, SampleDrawn, Scoring, StepsDone, as_record, bits
 
@@ -69,7 +69,7 @@ class LogLines(Quiet):
 
     def notice(self, text: str) -> None:
         """Write the remark as one line."""
-        self._line(visible(text))
+        self._line(visible_line(text))
 
     def _line(self, text: str) -> None:
         self.err.write(text + "\n")
@@ -117,7 +117,7 @@ class Bar(Quiet):
 
     def notice(self, text: str) -> None:
         """Write the remark above the bar."""
-        self.bar.write(visible(text), file=self.err)
+        self.bar.write(visible_line(text), file=self.err)
 
     def close(self) -> None:
         """Leave the bar's last state standing."""

@@ -85,6 +85,11 @@ def visible(text: str) -> str:
     return text.translate(VISIBLE_FORMS)
 
 
+def visible_line(text: str) -> str:
+    """`text` made visible on one line: what comes from a file's name must not look like a line of our own."""
+    return visible(text).replace("\n", "␊").replace("\t", "␉")
+
+
 def json_line(value: dict[str, Any]) -> str:
     """`value` as one line of JSON in visible ASCII: its strings are harmless on a terminal, and whole for a program."""
     return json.dumps(value).replace("\x7f", "\\u007f") + "\n"

@@ -18,6 +18,7 @@ from charlm.config import ModelConfig
 from charlm.model.cells import CELLS, Cell, State
 
 ModelState = tuple[State, ...]  # one cell's state per layer
+MOST_WEIGHT = 1e12  # beyond it, sums of products may overflow; no model that has learned anything comes near
 
 
 class LanguageModel(nn.Module):

@@ -7,8 +7,16 @@ from pathlib import Path
 
 from charlm.errors import RunError
 from charlm.files import write_atomically
-from charlm.runs.folder import LAST, METRICS, MODEL, PREVIOUS
+from charlm.runs.folder import LAST, METRICS, MODEL, PREVIOUS, RUN
 from charlm.training.events import Event, as_record
+
+
+def sweep(folder: Path) -> None:
+    """Remove what a process left that was killed while it wrote; for whoever holds the folder's lock. Raises `OSError`."""
+    for name in (MODEL, LAST, METRICS, RUN):
+        for litter in folder.glob(f".{name}.*.tmp"):
+            if litter.is_file():
+                litter.unlink()
 
 
 class Disk:

@@ -2,6 +2,7 @@
 remarks go to whoever is handed in.
 """
 
+import errno
 import math
 import shlex
 import time
@@ -14,12 +15,12 @@ import charlm
 from charlm.checkpoint.model import ModelCard, Scores, Setting, load_model, model_bytes, save_model
 from charlm.checkpoint.training import trainer_bytes
 from charlm.config import SampleConfig
-from charlm.errors import Interrupted
+from charlm.errors import Interrupted, RunError
 from charlm.evaluation import surprisals, total
 from charlm.files import folder_lock
 from charlm.model.devices import keep_freed_memory
 from charlm.model.language_model import LanguageModel
-from charlm.runs.disk import Disk
+from charlm.runs.disk import Disk, sweep
 from charlm.runs.folder import LAST, MODEL, PREVIOUS, Run, record_end
 from charlm.runs.restore import restored
 from charlm.runs.signals import StopRequest
@@ -42,8 +43,7 @@ def drive(run: Run, reporter: Reporter, report_seconds: float = 1.0) -> RunDone:
     """
     keep_freed_memory()
     with folder_lock(run.folder), StopRequest() as stop:
-        for litter in run.folder.glob(".*.tmp"):  # of a process killed while it wrote
-            litter.unlink()
+        sweep(run.folder)
         screen = Screen(reporter)
         trainer, source = restored(run, screen.notice)
         record_end(run, is_behind=trainer.is_past(run.end))
@@ -54,23 +54,33 @@ def drive(run: Run, reporter: Reporter, report_seconds: float = 1.0) -> RunDone:
         for event in _events(run, trainer, stop, screen, report_seconds):
             _handle(event, run, trainer, screen, disk)
         disk.require_saved(_how_to_go_on(run))
-        if screen.lost is not None:
+        if screen.has_gone and screen.lost is not None:
             raise screen.lost
         if stop.signal and trainer.progress < 1:
             raise Interrupted(stop.signal, f"stopped and saved at step {trainer.step}", _how_to_go_on(run))
         done = _finish(run, trainer, stop, screen)
         if not was_done:
             disk.record(done)
-        reporter.report(done)
+        screen.report(done)
+        if screen.lost is not None:
+            raise screen.lost
         return done
 
 
 class Screen:
-    """A reporter that may go away: from its first `OSError` on, kept in `lost`, nothing more is shown, and the run stops."""
+    """A reporter that may go away: from its first `OSError` on, kept in `lost`, nothing more is shown.
+
+    The run stops then, as no one is there any more; but not where what is shown goes to a disk, and that is full.
+    """
 
     def __init__(self, reporter: Reporter) -> None:
         self.reporter = reporter
         self.lost: OSError | None = None
+
+    @property
+    def has_gone(self) -> bool:
+        """Whether there is no one to show anything to."""
+        return self.lost is not None and self.lost.errno != errno.ENOSPC
 
     def report(self, event: Event) -> None:
         """Show one event, if anyone is there."""
@@ -107,7 +117,7 @@ def _events(run: Run, trainer: Trainer, stop: StopRequest, screen: Screen, repor
         run.corpus.validation_ids,
         elapsed=time.monotonic,
         step=RecordedStep(screen.notice) if run.device.type == "cuda" else training_step,
-        should_stop=lambda: stop.signal != 0 or screen.lost is not None,
+        should_stop=lambda: stop.signal != 0 or screen.has_gone,
         report_seconds=report_seconds,
     )
 
@@ -121,7 +131,7 @@ def _handle(event: Event, run: Run, trainer: Trainer, reporter: Reporter, disk: 
         if trainer.best_nats == math.inf:  # no evaluation has chosen a model yet: the model as it is, its score unknown
             unscored = Scores(validation_nats=None, exact=False)
             disk.save(MODEL, model_bytes(trainer.model, _card(run, trainer.step, unscored)))
-        disk.save(LAST, trainer_bytes(trainer))
+        disk.save(LAST, trainer_bytes(trainer, run.about))
     if isinstance(event, SampleDue):
         event = SampleDrawn(step=event.step, seconds=event.seconds, progress=event.progress, text=_preview(run, trainer))
     disk.record(event)
@@ -157,7 +167,10 @@ def _finish(run: Run, trainer: Trainer, stop: StopRequest, reporter: Reporter) -
     if not card.scores.exact and len(run.corpus.validation_ids) > 1:
         score = total(_scoring(run, trainer, model, stop, reporter))
         card = replace(card, scores=Scores(validation_nats=score.nats_per_character, exact=True))
-        save_model(path, model, card)
+        try:
+            save_model(path, model, card)
+        except OSError as error:
+            raise RunError(f"{path} could not be saved: {error.strerror}", f"make room, then: {_how_to_go_on(run)}") from error
     return RunDone(**trainer.now(), validation_nats=card.scores.validation_nats, checkpoint=str(path))
 
 

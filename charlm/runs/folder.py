@@ -4,6 +4,8 @@ A folder appears by a rename with `run.json` and `corpus.bin` already in it; fro
 so that starting and resuming are the same thing: open the folder, take the newest good state if there is one, go on.
 """
 
+import errno
+import hashlib
 import json
 import os
 import platform
@@ -15,7 +17,7 @@ import numpy
 import torch
 
 import charlm
-from charlm.checkpoint.fields import from_json, vocab_from_json
+from charlm.checkpoint.fields import from_json, vocab_from_json, vocab_to_json
 from charlm.config import CorpusConfig, End, ModelConfig, TrainConfig, check_threads
 from charlm.errors import CharlmError, CheckpointError, RunError, brief
 from charlm.files import write_atomically
@@ -28,7 +30,9 @@ from charlm.training.memory import training_bytes
 RUNS = Path("checkpoints")
 RUN, CORPUS, METRICS = "run.json", "corpus.bin", "metrics.jsonl"
 CPU = torch.device("cpu")
-MAX_NUMBER = 1 << 53  # of runs
+MAX_NUMBER = 10**9  # of runs
+MAX_PARTS = 4096  # of run.json, beside the names of files, which have some bytes each
+MAX_FILES = 100_000  # that are named there
 MAX_RECORD = 1 << 24  # bytes of run.json: three times what the vocabulary of all Unicode takes
 MODEL, LAST, PREVIOUS = "model.safetensors", "last.safetensors", "previous.safetensors"
 
@@ -53,6 +57,19 @@ class Run:
         """The training part as B streams."""
         training = self.training
         return Streams.fitted(self.corpus.train_ids, training.batch_size, training.seq_len, training.seed)
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """All that decides what the next step does, as JSON; the vocabulary and the ids by their hashes."""
+        vocab = json.dumps(vocab_to_json(self.corpus.vocab), sort_keys=True)
+        return {
+            "model": asdict(self.model),
+            "training": asdict(self.training),
+            "end": asdict(self.end),
+            "splits": asdict(self.corpus.splits),
+            "ids_sha256": self.corpus.ids_sha256,
+            "vocab_sha256": hashlib.sha256(vocab.encode()).hexdigest(),
+        }
 
     @property
     def shape(self) -> str:
@@ -90,10 +107,26 @@ def find_model(name: str | None) -> Path:
 def number_of(folder: Path) -> int:
     """Which run of its place this one is, from 1, so that a clock that was set back misleads no one; 0 for no run."""
     try:
-        number = json.loads((folder / RUN).read_bytes())["number"]
+        number = read_record(folder / RUN)["number"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return 0  # the shipped model has no run.json, and comes after every run
     return number if type(number) is int and 0 < number < MAX_NUMBER else 0
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """What a `run.json` says. Raises `OSError`, or `ValueError` for what is no such file: it may be a stranger's."""
+    if not path.is_file():
+        raise FileNotFoundError(errno.ENOENT, "there is no such file", str(path))
+    size = path.stat().st_size
+    if size > MAX_RECORD:
+        raise ValueError(f"{path} has more than {MAX_RECORD:,} bytes")
+    raw = path.read_bytes()
+    if raw.count(b",") > MAX_PARTS + len(raw) // 8 or raw.count(b"[") + raw.count(b"{") > MAX_PARTS + len(raw) // 32:
+        raise ValueError(f"{path} has more parts than a run has")
+    contents = json.loads(raw)
+    if not isinstance(contents, dict):
+        raise ValueError(f"{path} is no JSON object")
+    return contents
 
 
 def open_run(folder: Path, *, end: End | None = None, device: str | None = None, threads: int | None = None) -> Run:
@@ -117,9 +150,7 @@ def _read(folder: Path) -> tuple[Run, dict[str, Any]]:
     """The run in `folder` by its files alone, and the facts of the machine that it was started on."""
     path = folder / RUN
     try:
-        if path.stat().st_size > MAX_RECORD:
-            raise ValueError(f"{path} has more than {MAX_RECORD:,} bytes")
-        contents = json.loads(path.read_bytes())
+        contents = read_record(path)
         splits = from_json(Splits, contents["splits"], f"{path}: splits")
         vocab = vocab_from_json(contents["vocab"], f"{path}: vocab")
         machine = dict(contents["machine"])
@@ -129,7 +160,7 @@ def _read(folder: Path) -> tuple[Run, dict[str, Any]]:
             model=from_json(ModelConfig, contents["model"], f"{path}: model"),
             training=from_json(TrainConfig, contents["training"], f"{path}: training"),
             text=from_json(CorpusConfig, contents["text"], f"{path}: text"),
-            end=from_json(End, contents["end"], f"{path}: end"),
+            end=_end_from(contents["end"], f"{path}: end"),
             corpus=open_corpus(folder / CORPUS, vocab, splits, str(contents["corpus_sha256"]), str(contents["ids_sha256"])),
             record=contents,
         )
@@ -137,6 +168,13 @@ def _read(folder: Path) -> tuple[Run, dict[str, Any]]:
         what = f"{path} has no {error}" if isinstance(error, KeyError) else error
         raise RunError(f"{folder} cannot be opened: {what}", "charlm train --overwrite starts it anew") from error
     return run, machine
+
+
+def _end_from(data: object, where: str) -> End:
+    end = from_json(End, data, where)
+    if (end.max_steps is None) == (end.max_seconds is None) or end.epochs is not None:
+        raise CheckpointError(f"{where} must have one of max_steps and max_seconds, and no epochs")
+    return end
 
 
 def machine_facts(device: torch.device, precision: str) -> dict[str, Any]:
@@ -149,12 +187,13 @@ def machine_facts(device: torch.device, precision: str) -> dict[str, Any]:
         "platform": platform.platform(),
         "processor": processor(),
         "device": str(device),
+        "accelerator": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
         "precision": precision,
         "threads": torch.get_num_threads(),
     }
 
 
-DECIDE_BITS = ("charlm", "torch", "numpy", "processor", "device", "precision", "threads")
+DECIDE_BITS = ("charlm", "torch", "numpy", "processor", "device", "accelerator", "precision", "threads")
 
 
 def require_room(model: ModelConfig, vocab_size: int, training: TrainConfig, batch_size: int, device: torch.device) -> None:
@@ -186,7 +225,7 @@ def record_end(run: Run, *, is_behind: bool) -> None:
     one that was opened: until now nothing kept others from it.
     """
     path = run.folder / RUN
-    if json.loads(path.read_bytes()) != run.record:
+    if read_record(path) != run.record:
         raise RunError(f"{run.folder} was changed by another process just now", "try again")
     if run.record["end"] == asdict(run.end):
         return
@@ -206,25 +245,27 @@ def _note_changes(run: Run, machine: dict[str, Any]) -> None:
         run.notices.append(f"the text is short: --batch-size {wanted} shrinks to {lanes}")
     if run.text.validation_fraction > 0 and len(run.corpus.validation_ids) < 2:
         run.notices.append("the text is too short for a validation part, so there will be no score")
-    if not (run.folder / LAST).exists():
+    if not any((run.folder / name).is_file() for name in (LAST, PREVIOUS)):
         return
     now = machine_facts(run.device, run.precision)
     if changed := [key for key in DECIDE_BITS if machine.get(key) != now[key]]:
         what = ", ".join(f"{key} {machine.get(key)} -> {now[key]}" for key in changed)
         run.notices.append(f"not bit-exact from here on: {what}")
-    if notice := _source_notice(run.record.get("files"), run.corpus.sha256):
+    if notice := _source_notice(run.record.get("files"), run.corpus):
         run.notices.append(f"{notice} since the run began, which goes on with its own copy")
 
 
-def _source_notice(files: object, sha256: str) -> str:
+def _source_notice(files: object, corpus: Corpus) -> str:
     """What became of the files that the text was read from, where they are no longer what they were."""
-    if not isinstance(files, list) or "-" in files:
+    if not isinstance(files, list) or not files or "-" in files:
         return ""
     paths = [Path(str(name)) for name in files]
     what = brief(str(paths[0])) if len(paths) == 1 else f"one of {len(paths)} texts"
     try:
         if not all(path.is_file() for path in paths):
             return f"{what} has gone"
-        return "" if sha256_of(paths) == sha256 else f"{what} has changed"
+        # A symbol has four bytes at the most in any encoding that people use: what is far longer need not be read.
+        is_same = sum(path.stat().st_size for path in paths) <= 8 * len(corpus.ids) and sha256_of(paths) == corpus.sha256
+        return "" if is_same else f"{what} has changed"
     except (OSError, ValueError):  # ValueError: no file can have such a name
         return f"{what} cannot be read any more"

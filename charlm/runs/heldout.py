@@ -1,6 +1,5 @@
 """The part of its corpus that a model was not trained on, found again by the corpus's hash. Knows nothing of what it is for."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +7,7 @@ import numpy as np
 
 from charlm.checkpoint.model import ModelCard
 from charlm.errors import TextError
-from charlm.runs.folder import CORPUS, RUN
+from charlm.runs.folder import CORPUS, RUN, read_record
 from charlm.text.corpus import open_corpus
 from charlm.text.source import read_symbols, sha256_of
 from charlm.text.vocab import Ids
@@ -39,6 +38,6 @@ def held_out(model: Path, card: ModelCard) -> tuple[Ids, Path]:
 
 def _record_in(path: Path) -> dict[str, Any]:
     try:
-        return dict(json.loads(path.read_bytes()))
-    except (OSError, ValueError, TypeError, RecursionError):
+        return read_record(path)
+    except (OSError, ValueError, RecursionError):
         return {}

@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import glob
+import os
 import re
 import secrets
 import shutil
@@ -20,12 +21,13 @@ from charlm.errors import RunError
 from charlm.files import flush_folder, folder_lock
 from charlm.model.devices import pick_device, pick_precision, set_threads
 from charlm.recipe import Wish, choose
-from charlm.runs.folder import CORPUS, RUN, RUNS, machine_facts, number_of, require_room, write_json
+from charlm.runs.folder import CORPUS, MAX_FILES, RUN, RUNS, machine_facts, number_of, require_room, write_json
 from charlm.text.corpus import encode_corpus
 from charlm.text.source import find_files
 from charlm.text.streams import Streams
 
-MAKING = ".making"  # how the folder of a run that is not yet one ends
+MAKING, OLD = ".making", ".old"  # how the folders end of a run that is not yet one, and of one that is to go
+MAX_NAME = 200  # bytes
 
 
 def make_run(
@@ -39,11 +41,11 @@ def make_run(
     precision = pick_precision(wish.training.precision, device)
     set_threads(wish.training.threads)
     files = find_files(arguments, text.glob)
-    target = out or _free_name(arguments[0])
+    target = _plain(out) if out else _free_name(arguments[0])
     _check_target(target, overwrite=overwrite)
     facts = {
         "argv": list(argv),
-        "files": [str(Path(name).absolute()) if Path(name).is_file() else "-" for name in files],
+        "files": _names(files),
         "started": datetime.now(UTC).isoformat(timespec="microseconds"),
         "number": 1 + max(map(number_of, RUNS.glob("[!.]*")), default=0),
         "text": asdict(text),
@@ -89,35 +91,69 @@ def _encode(
 def _making(target: Path) -> Iterator[Path]:
     """A hidden folder beside `target` to fill; whatever goes wrong meanwhile, nothing of it is left."""
     had_parent = target.parent.exists()
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(target)
-        making = target.parent / f".{target.name}.{secrets.token_hex(4)}{MAKING}"
-        making.mkdir()
-    except OSError as error:
-        raise RunError(f"{target} cannot be made: {error.strerror}", "give --out a folder you may write to") from error
-    try:
-        with folder_lock(making):
+    with contextlib.ExitStack() as held:
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _sweep(target)
+            making = _made_and_locked(target, held)
+        except OSError as error:
+            raise RunError(f"{target} cannot be made: {error.strerror}", "give --out a folder you may write to") from error
+        try:
             yield making
-    except BaseException:
-        shutil.rmtree(making, ignore_errors=True)
-        if not had_parent:
-            with contextlib.suppress(OSError):
-                target.parent.rmdir()
-        raise
+        except BaseException:
+            shutil.rmtree(making, ignore_errors=True)
+            if not had_parent:
+                with contextlib.suppress(OSError):
+                    target.parent.rmdir()
+            raise
+
+
+def _made_and_locked(target: Path, held: contextlib.ExitStack) -> Path:
+    """A new hidden folder, of which no other process can think that it was left behind."""
+    while True:
+        making = target.parent / f"{_hidden(target)}{secrets.token_hex(4)}{MAKING}"
+        making.mkdir()
+        with contextlib.suppress(RunError, FileNotFoundError):  # it was just being swept: once more
+            held.enter_context(folder_lock(making))
+            return making
+
+
+def _hidden(target: Path) -> str:
+    """What the names of hidden folders for `target` begin with."""
+    return f".{_cut(target.name)}."
+
+
+def _cut(name: str) -> str:
+    """As much of a name as leaves room for what is added to it: file systems allow 255 bytes."""
+    return os.fsencode(name)[:MAX_NAME].decode("utf-8", "ignore")
 
 
 def _sweep(target: Path) -> None:
-    """Remove what processes left that were killed while they made a run of this name; one still at work holds the lock."""
-    for litter in target.parent.glob(f".{glob.escape(target.name)}.*{MAKING}*"):
+    """Remove what processes left that were killed while they made a run of this name; one still at work holds the lock.
+
+    A run that was about to be overwritten, and whose successor never came, is put back.
+    """
+    for litter in target.parent.glob(f"{glob.escape(_hidden(target))}*{MAKING}*"):
         with contextlib.suppress(RunError, OSError), folder_lock(litter) as is_held:
-            if is_held:
+            if is_held and litter.name.endswith(OLD) and not target.exists():
+                litter.rename(target)
+            elif is_held:
                 shutil.rmtree(litter, ignore_errors=True)
+
+
+def _plain(out: Path) -> Path:
+    """`out` by a name that can be renamed to: no link, and not one that is only dots."""
+    return out.resolve() if out.is_symlink() or out.name in ("", "..") else out
+
+
+def _names(files: Sequence[str]) -> list[str]:
+    """The texts by their whole names; a pipe is `-`. None, where they are more than anyone would look up."""
+    return [str(Path(name).absolute()) if Path(name).is_file() else "-" for name in files] if len(files) <= MAX_FILES else []
 
 
 def _free_name(argument: str) -> Path:
     stem = "stdin" if argument == "-" else Path(argument).absolute().stem
-    name = re.sub(r"[^\w.-]+", "-", stem).strip(".-") or "run"
+    name = _cut(re.sub(r"[^\w.-]+", "-", stem).strip(".-")) or "run"
     number = 1
     while (path := RUNS / (name if number == 1 else f"{name}-{number}")).exists():
         number += 1
@@ -129,6 +165,8 @@ def _check_target(target: Path, *, overwrite: bool) -> None:
         return
     if not target.is_dir():
         raise RunError(f"--out {target} is a file", "give it the name of a folder")
+    if target.is_mount():
+        raise RunError(f"--out {target} is where a disk is mounted", f"give the name of a folder in it, as {target / 'run'}")
     if not any(target.iterdir()):
         return
     if not overwrite:
@@ -163,10 +201,15 @@ def _put_in_place(making: Path, target: Path, another: Callable[[], Path | None]
 
 def _put_over(making: Path, target: Path) -> None:
     """Let `making` take the place of the run `target`, which goes only once it has."""
-    old = target.parent / f"{making.name}.old"
+    old = target.parent / f"{making.name}{OLD}"
     with folder_lock(target) if target.exists() else contextlib.nullcontext():
         if target.exists():
             target.rename(old)
-        making.rename(target)
+        try:
+            making.rename(target)
+        except BaseException:
+            if old.exists():
+                old.rename(target)
+            raise
         flush_folder(target.parent)
         shutil.rmtree(old, ignore_errors=True)

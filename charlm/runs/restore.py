@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 
@@ -9,7 +10,7 @@ from charlm.checkpoint.model import load_model
 from charlm.checkpoint.training import load_trainer
 from charlm.errors import CheckpointError
 from charlm.model.language_model import LanguageModel
-from charlm.runs.folder import LAST, MODEL, PREVIOUS, Run, require_room
+from charlm.runs.folder import LAST, MODEL, PREVIOUS, RUN, Run, require_room
 from charlm.training.loop import Trainer
 
 Notice = Callable[[str], None]
@@ -20,17 +21,16 @@ def restored(run: Run, notice: Notice) -> tuple[Trainer, str | None]:
 
     For whoever holds the folder's lock. Raises `CheckpointError` when something was saved, and all of it is damaged.
     """
-    streams = run.streams
+    streams, saved = run.streams, [path for path in (run.folder / LAST, run.folder / PREVIOUS) if path.is_file()]
     require_room(run.model, len(run.corpus.vocab), run.training, streams.batch_size, run.device)
+    _require_size(run, saved)
     generator = torch.Generator().manual_seed(run.training.seed)
     model = LanguageModel.initialised(run.model, len(run.corpus.vocab), generator).to(run.device)
     trainer = Trainer.fresh(model, run.training, run.end, run.precision, streams.batch_size)
     damage: list[CheckpointError] = []
-    for path in (run.folder / LAST, run.folder / PREVIOUS):
-        if not path.exists():
-            continue
+    for path in saved:
         try:
-            notices = load_trainer(path, trainer, streams.windows_per_epoch)
+            notices = load_trainer(path, trainer, streams.windows_per_epoch, run.about | {"end": run.record["end"]})
         except CheckpointError as error:
             damage.append(error)
             continue
@@ -44,6 +44,14 @@ def restored(run: Run, notice: Notice) -> tuple[Trainer, str | None]:
         what = " and ".join(error.message for error in damage)
         raise CheckpointError(what, "the model can still be used; charlm train CORPUS --overwrite starts anew")
     return trainer, None
+
+
+def _require_size(run: Run, saved: list[Path]) -> None:
+    """Raise `CheckpointError`, before anything is allocated, when nothing saved could hold the model of `run.json`."""
+    sizes = [parameter.numel() for parameter in LanguageModel.shapes(run.model, len(run.corpus.vocab)).parameters()]
+    if saved and max(path.stat().st_size for path in saved) < 4 * sum(sizes):
+        what = f"{saved[0]} is too small for the model that {run.folder / RUN} describes"
+        raise CheckpointError(what, "restore both from a copy; charlm train CORPUS starts another run")
 
 
 def _require_model(run: Run, trainer: Trainer, notice: Notice) -> None:

@@ -23,7 +23,7 @@ SURROGATES = slice(0xD800, 0xE000)
 PACKED = {
     b"\x1f\x8b": ("gzip", "zcat"),
     b"PK\x03\x04": ("zip", "unzip -p"),
-    b"BZh": ("bzip2", "bzcat"),
+    **{b"BZh%d1AY&SY" % level: ("bzip2", "bzcat") for level in range(1, 10)},
     b"\xfd7zXZ\x00": ("xz", "xzcat"),
     b"\x28\xb5\x2f\xfd": ("zstd", "zstdcat"),
 }

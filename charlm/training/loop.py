@@ -5,6 +5,7 @@ steps are taken. All that the next step depends on is in `Trainer`, and nothing 
 """
 
 import math
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,7 @@ from charlm.config import End, TrainConfig
 from charlm.errors import DivergedError
 from charlm.evaluation import approximate_score
 from charlm.model.devices import autocast, needs_loss_scaling
-from charlm.model.language_model import LanguageModel, ModelState, detach, next_symbol_nats
+from charlm.model.language_model import MOST_WEIGHT, LanguageModel, ModelState, detach, next_symbol_nats
 from charlm.text.streams import Streams, Window
 from charlm.text.vocab import Ids
 from charlm.training.events import CheckpointDue, EvalDone, Event, SampleDue, StepsDone
@@ -149,7 +150,7 @@ def train(
                 yield report(trainer, sums, elapsed)
                 sums = Sums(since=trainer.seconds)
             if due.evaluation or due.checkpoint:  # either may be saved
-                require_finite(trainer, largest_number(trainer), "largest weight, moment or state")
+                require_sound(trainer)
             if due.evaluation:
                 yield evaluate(trainer, validation_ids)
             if due.sample:
@@ -224,16 +225,24 @@ def report(trainer: Trainer, sums: Sums, elapsed: Callable[[], float]) -> StepsD
 def require_finite(trainer: Trainer, value: float, what: str) -> None:
     """Raise `DivergedError` unless `value` is a finite number."""
     if not math.isfinite(value):
-        raise DivergedError(
-            f"training diverged by step {trainer.step}: the {what} is {value}",
-            "try a smaller --learning-rate or --clip-norm; what the run had saved is still there",
-        )
+        raise diverged(trainer, value, what)
 
 
-def largest_number(trainer: Trainer) -> float:
-    """The greatest magnitude among all numbers that the next step depends on; NaN when one is NaN."""
-    tensors = [tensor.detach() for tensor in trainer.tensors().values() if tensor.is_floating_point()]
-    return float(torch.stack([tensor.abs().max().float() for tensor in tensors]).max())
+def require_sound(trainer: Trainer) -> None:
+    """Raise `DivergedError` unless all that a checkpoint would hold is finite, and such as can be opened again."""
+    for name, tensor in trainer.tensors().items():
+        if tensor.is_floating_point():
+            largest = float(tensor.detach().abs().max())
+            if not largest <= (MOST_WEIGHT if name.startswith("model.") else sys.float_info.max):  # so that NaN is not either
+                raise diverged(trainer, largest, f"greatest magnitude in {name}")
+
+
+def diverged(trainer: Trainer, value: float, what: str) -> DivergedError:
+    """The error that says so."""
+    return DivergedError(
+        f"training diverged by step {trainer.step}: the {what} is {value:g}",
+        "try a smaller --learning-rate or --clip-norm; what the run had saved is still there",
+    )
 
 
 def evaluate(trainer: Trainer, validation_ids: Ids) -> EvalDone:

@@ -142,6 +142,7 @@ def test_a_pickle_is_refused_by_name(path, zipped):
         ({"head.weight": torch.zeros(2, 6)}, "head.weight of another shape"),
         ({"head.bias": torch.zeros(6, dtype=torch.float64)}, "head.bias in another way"),
         ({"head.bias": torch.zeros(6, dtype=torch.bfloat16)}, "head.bias of another shape or type"),
+        ({"head.bias": torch.full((6,), 3e38)}, "head.bias that holds numbers beyond 1e"),
         ({"head.bias": torch.full((6,), torch.nan)}, "head.bias that holds numbers that are not finite"),
     ],
 )
@@ -178,6 +179,8 @@ MODEL = {"cell": "gru", "embedding_size": 1, "hidden_size": 2, "num_layers": 1, 
         ("splits", {"train": -1, "validation": 1, "test": 3}, "splits"),
         ("step", -1, "step is -1"),
         ("scores", {"validation_nats": "low", "exact": True}, "scores.validation_nats"),
+        ("scores", {"validation_nats": 1.7e308, "exact": True}, "scores.validation_nats"),
+        ("scores", {"validation_nats": -1.0, "exact": True}, "scores.validation_nats"),
         ("kind", "training", "does not hold a model"),
     ],
 )

@@ -96,6 +96,8 @@ def test_a_forged_file_that_is_sane_is_read(path):
         {"dtype": "F32", "shape": [6], "data_offsets": [0, 10**30]},
         {"dtype": "F32", "shape": [6], "data_offsets": [4, 28]},
         {"dtype": "F32", "shape": [6]},
+        {"dtype": "F32", "shape": [0, 10**30], "data_offsets": [0, 0]},
+        {"dtype": "F32", "shape": [2**62, 2**62, 0], "data_offsets": [0, 0]},
         {"dtype": "F32", "shape": [6], "data_offsets": [-24, 0]},
     ],
     ids=str,

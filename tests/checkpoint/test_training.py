@@ -1,5 +1,6 @@
 """The training state: what comes back, and what is refused with the trainer as it was."""
 
+import struct
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,13 @@ from charlm.training.loop import Trainer
 from tests.conftest import CELLS, LAYERS, new_model
 
 WINDOWS = 3  # an epoch, in the runs that these trainers are said to be of
+
+
+def standing_at(left: int, following: int) -> torch.Tensor:
+    """A generator's state that says it stands there among its 624 numbers."""
+    raw = bytearray(torch.Generator().get_state().numpy().tobytes())
+    struct.pack_into("=QiiQ", raw, 0, 7, left, 1, following)
+    return torch.frombuffer(raw, dtype=torch.uint8)
 
 
 def new_trainer(cell: str = "gru", layers: int = 1, seed: int = 0, batch_size: int = 4) -> Trainer:
@@ -72,6 +80,16 @@ def test_the_state_of_another_shape_is_refused(tmp_path, other):
     assert_refused(tmp_path / "last")
 
 
+def test_wherever_a_generator_stands_it_is_resumed(tmp_path):
+    """However many numbers were drawn, a state that torch made is taken over."""
+    trainer, loaded = new_trainer(), new_trainer()
+    for drawn in (0, 1, 1, 621, 1, 1, 1, 622, 7):
+        torch.rand(drawn, generator=trainer.generator)
+        save_trainer(tmp_path / "last", trainer)
+        assert load_trainer(tmp_path / "last", loaded, WINDOWS) == []
+        assert torch.equal(loaded.generator.get_state(), trainer.generator.get_state())
+
+
 def assert_refused(path: Path) -> None:
     trainer = scrambled(new_trainer())
     tensors, numbers = [tensor.clone() for tensor in tensors_of(trainer)], numbers_of(trainer)
@@ -99,6 +117,10 @@ def test_damage_is_refused_with_the_trainer_as_it_was(tmp_path):
         ({"generator": torch.zeros(5056, dtype=torch.float32)}, {}),
         ({"generator": torch.full((5056,), 255, dtype=torch.uint8)}, {}),
         ({"generator": None}, {}),
+        ({"generator": torch.zeros(71, 71, dtype=torch.uint8)}, {}),
+        ({"generator": standing_at(left=624, following=624)}, {}),
+        ({"generator": standing_at(left=0, following=625)}, {}),
+        ({"generator": standing_at(left=1, following=2**62)}, {}),
         ({"zzz": torch.zeros(1)}, {}),
         ({"optimiser.step.head.bias": torch.zeros(1)}, {}),
         ({"state.0.0": None}, {}),

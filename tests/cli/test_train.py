@@ -85,6 +85,12 @@ def test_any_text_is_a_good_run(charlm, name, text: Path):
     assert set(drawn) <= set(TEXTS[name])
 
 
+def test_a_text_that_begins_like_a_compressed_one_is_a_text(charlm):
+    """Only what no text begins with is taken for a compressed file."""
+    Path("t.txt").write_text("BZhukov was a general.\n" * 40)
+    assert charlm("train", "t.txt", *SHORT).status == 0
+
+
 def test_nul_characters_are_kept_and_said(charlm):
     """A text with NULs is trained on as it is, and one line asks whether it is one."""
     Path("t.txt").write_bytes(b"a\0b\0\0c\n" * 40)

@@ -47,7 +47,9 @@ def run(tmp_path: Path) -> Path:
     return folder
 
 
-FAULTS = [BrokenPipeError(), OSError(5, "Input/output error"), OSError(28, "No space left on device")]
+GONE = [BrokenPipeError(), OSError(5, "Input/output error")]
+FULL = OSError(28, "No space left on device")
+FAULTS = [*GONE, FULL]
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=repr)
@@ -69,7 +71,17 @@ def test_other_errors_of_a_screen_are_errors():
         Screen(Breaking(0, ZeroDivisionError())).report(EVENT)
 
 
-@pytest.mark.parametrize("fault", FAULTS, ids=repr)
+def test_a_log_on_a_full_disk_does_not_stop_the_run(run):
+    """What is shown may go to a file: when that can take no more, the run goes on to its end, and then says so."""
+    reporter = Breaking(7, FULL)
+    with pytest.raises(OSError, match="No space left"):
+        drive(open_run(run), reporter, report_seconds=0.0)
+    assert reporter.told[-1] == 7
+    records = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert records[-1]["event"] == "done"
+
+
+@pytest.mark.parametrize("fault", GONE, ids=repr)
 def test_a_lost_screen_stops_the_run_with_its_state_saved(run, fault):
     """The step at hand is the last one, it is saved, and the run is not scored: no one is there to wait for it."""
     reporter = Breaking(7, fault)

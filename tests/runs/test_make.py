@@ -1,5 +1,6 @@
 """How a run folder comes to be: whole or not at all, whoever else is at it, and never in the place of another."""
 
+import contextlib
 import errno
 import json
 import os
@@ -75,13 +76,86 @@ def test_a_run_that_is_trained_is_not_overwritten(charlm):
 
 def test_what_was_left_half_made_is_swept(charlm):
     """The next run of the name removes what a killed process left, and not what one at work is making."""
-    for name in (".t.01234567.making", ".t.01234567.making.old", ".t.89abcdef.making", ".u.01234567.making"):
+    for name in (".t.01234567.making", ".t.89abcdef.making", ".u.01234567.making"):
         folder = Path("checkpoints", name)
         folder.mkdir(parents=True)
         (folder / "corpus.bin").write_bytes(b"half")
     with folder_lock(Path("checkpoints/.t.89abcdef.making")):
         assert charlm("train", "t.txt", *SHORT).status == 0
     assert sorted(path.name for path in Path("checkpoints").iterdir()) == [".t.89abcdef.making", ".u.01234567.making", "t"]
+
+
+def test_a_run_that_was_to_be_overwritten_is_put_back(charlm):
+    """A process that is killed between two renames, or whose second one fails, costs no run: it comes back by its name."""
+    assert charlm("train", "t.txt", *SHORT, "--out", "mine").status == 0
+    before = contents(Path("mine"))
+    Path("mine").rename(".mine.01234567.making.old")
+    is_error(charlm("train", "t.txt", *SHORT, "--out", "mine", "--quiet"), 1, "--out mine", "just now")
+    assert contents(Path("mine")) == before
+
+
+def test_overwriting_that_fails_leaves_the_run_as_it_was(charlm, monkeypatch):
+    """When the new folder cannot take its name, the old one has it back."""
+    assert charlm("train", "t.txt", *SHORT, "--out", "mine").status == 0
+    before, real = contents(Path("mine")), Path.rename
+
+    def rename(self, target):
+        if self.name.endswith(".making"):
+            raise OSError(errno.EIO, "Input/output error", str(self))
+        return real(self, target)
+
+    monkeypatch.setattr(Path, "rename", rename)
+    is_error(charlm("train", "t.txt", *SHORT, "--out", "mine", "--overwrite", "--quiet"), 1, "Input/output error")
+    assert contents(Path("mine")) == before
+    assert sorted(path.name for path in Path().iterdir()) == ["mine", "t.txt"]
+
+
+def test_a_folder_that_is_swept_before_it_is_locked_is_made_again(charlm, monkeypatch):
+    """Two that start at once under one name are never in each other's way."""
+    real, swept = make.folder_lock, []
+
+    def lock(folder):
+        if not swept:
+            swept.append(folder)
+            folder.rmdir()
+        return real(folder)
+
+    monkeypatch.setattr(make, "folder_lock", lock)
+    assert charlm("train", "t.txt", *SHORT).status == 0
+    assert swept
+
+
+@pytest.mark.parametrize("kind", ["link", "dot", "link to a run"])
+def test_a_run_may_be_named_by_a_link_or_by_dots(charlm, tmp_path, kind):
+    """--out is where the name leads to, and the name stays."""
+    Path("real").mkdir()
+    if kind == "dot":
+        with contextlib.chdir("real"):
+            assert charlm("train", "../t.txt", *SHORT, "--out", ".").status == 0
+    else:
+        Path("link").symlink_to("real")
+        for options in [()] if kind == "link" else [(), ("--overwrite",)]:
+            assert charlm("train", "t.txt", *SHORT, "--out", "link", *options).status == 0
+        assert Path("link").is_symlink()
+    assert Path("real/model.safetensors").exists()
+    assert not list(Path().glob(".*"))
+
+
+def test_a_place_where_a_disk_is_mounted_is_refused_with_a_way_out(charlm, monkeypatch):
+    """A run cannot take the place of a mount point, and says where it could be."""
+    Path("mine").mkdir()
+    monkeypatch.setattr(Path, "is_mount", lambda self: self.name == "mine")
+    is_error(charlm("train", "t.txt", *SHORT, "--out", "mine", "--quiet"), 1, "mounted", "mine/run")
+
+
+def test_a_text_with_the_longest_name_there_is_makes_a_run(charlm):
+    """A name that leaves no room for what is added to it is cut, between characters."""
+    path = Path("가" * 83 + ".txt")
+    path.write_text(TEXT)
+    for _ in range(2):
+        assert charlm("train", str(path), *SHORT, "--quiet").status == 0
+    assert charlm("train", "t.txt", *SHORT, "--quiet", "--out", "가" * 85).status == 0
+    assert len(list(Path("checkpoints").iterdir())) == 2
 
 
 def test_a_disk_that_is_full_while_the_run_is_made_leaves_nothing(charlm, monkeypatch):

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -378,7 +379,7 @@ DAMAGE: dict[str, Callable[[Path], None]] = {
     "flipped bit": flip,
     "torn": lambda path: path.write_bytes(path.read_bytes()[:-100]),
     "empty": lambda path: path.write_bytes(b""),
-    "another shape": lambda path: shutil.copy(path.with_name("model.safetensors"), path),
+    "a model": lambda path: shutil.copy(path.with_name("model.safetensors"), path),
 }
 
 
@@ -518,6 +519,131 @@ def test_a_record_that_was_edited_is_said_to_be(new_run):
     assert said == ["not bit-exact from here on: run.json was changed: clip_norm 1.0 -> 0.5"]
 
 
+EDITS: dict[str, Callable[[dict], dict]] = {
+    "max_steps 40 -> 80": lambda record: {"end": record["end"] | {"max_steps": 80}},
+    "validation": lambda record: {"splits": record["splits"] | {"validation": record["splits"]["validation"] - 1}},
+    "vocab_sha256": lambda record: {"vocab": record["vocab"] | {"symbols": record["vocab"]["symbols"][:-1] + "z"}},
+}
+
+
+@pytest.mark.parametrize("what", EDITS)
+@pytest.mark.parametrize("left", ["last.safetensors", "previous.safetensors"])
+def test_no_edit_of_a_record_is_silent(new_run, what, left):
+    """Whatever it is that decides what the next step does: one line says that it is no longer what it was."""
+    folder = new_run()
+    with pytest.raises(Interrupted):
+        go_on(folder, signal_at_step(24))
+    if left == "previous.safetensors":
+        (folder / "last.safetensors").unlink()
+    set_record(folder, **EDITS[what](json.loads((folder / "run.json").read_text())))
+    said = [notice for notice in go_on(folder).notices if "not bit-exact" in notice]
+    assert len(said) == 1
+    assert what in said[0]
+
+
+def test_the_state_before_the_last_says_too_what_has_changed(new_run):
+    """What a crash between two renames leaves is resumed with the same remarks."""
+    folder = new_run()
+    with pytest.raises(Interrupted):
+        go_on(folder, signal_at_step(24))
+    (folder / "last.safetensors").unlink()
+    machine = json.loads((folder / "run.json").read_text())["machine"]
+    set_record(folder, machine=machine | {"torch": "1.0"})
+    assert [notice for notice in go_on(folder).notices if "torch 1.0 -> " in notice]
+
+
+def test_a_record_that_claims_a_larger_model_is_not_believed(charlm, new_run):
+    """No memory is taken for a model that no saved state could hold."""
+    folder = new_run()
+    with pytest.raises(Interrupted):
+        go_on(folder, signal_at_step(4))
+    model = json.loads((folder / "run.json").read_text())["model"]
+    set_record(folder, model=model | {"hidden_size": 2000, "num_layers": 2})
+    is_error(charlm("train", "--resume", "run", "--quiet"), 1, "too small for the model")
+
+
+def test_a_scoring_that_cannot_be_saved_says_how_to_go_on(charlm, new_run, whole, monkeypatch):
+    """The disk may be full at the very end, too."""
+    from charlm.runs import drive as module
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    folder = new_run()
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "save_model", full)
+        is_error(charlm("train", "--resume", "run", "--quiet"), 1, "No space left", "charlm train --resume run")
+    go_on(folder)
+    assert_same_end(folder, whole["lstm"])
+    assert_metrics_grow(folder)
+
+
+def test_what_is_no_file_is_no_state(new_run, whole):
+    """A pipe in the place of a state, or a folder in that of litter, keeps no run from going on."""
+    folder = new_run()
+    os.mkfifo(folder / "last.safetensors")
+    (folder / ".x.tmp").mkdir()
+    (folder / ".last.safetensors.01234567.tmp").mkdir()
+    go_on(folder)
+    assert_same_end(folder, whole["lstm"])
+
+
+@pytest.mark.parametrize("name", ["a\nb.txt", "a\rcharlm: error: fake.txt", "\x1b[2J.txt"])
+def test_the_name_of_a_text_is_never_a_line_of_its_own(charlm, tmp_path: Path, name):
+    """Where a file is named, what follows a line's end in its name does not look like something we said."""
+    (tmp_path / name).write_text(TEXT)
+    result = charlm("train", name, *TINY, "--max-steps", "3", "--out", "run")
+    (tmp_path / name).unlink()
+    again = charlm("train", "--resume", "run", "--max-steps", "5")
+    said = [line for line in again.err.splitlines() if "own copy" in line]
+    assert len(said) == 1
+    assert ".txt has gone" in said[0]
+    assert result.status == again.status == 0
+    assert not {"\r", "\x1b"} & set(result.err + again.err)
+
+
+RECORDS = {
+    "large": b" " * (1 << 25),
+    "lists": b"[" + b"[]," * (1 << 20) + b"0]",
+    "numbers": b"[" + b"1e9," * (1 << 20) + b"0]",
+    "deep": b"[" * 4000,
+    "infinite": b'{"number": Infinity}',
+    "late": b'{"number": 9007199254740991}',
+}
+
+
+@pytest.mark.parametrize("what", RECORDS)
+def test_a_strangers_record_is_read_within_bounds(charlm, new_run, what):
+    """A run.json of any kind takes little memory, is no obstacle to other runs, and does not make its run the newest."""
+    folder = new_run()
+    (Path("checkpoints") / "strange").mkdir(parents=True)
+    (Path("checkpoints") / "strange" / "run.json").write_bytes(RECORDS[what])
+    (Path("checkpoints") / "strange" / "model.safetensors").write_bytes(b"")
+    (folder.parent / "t.txt").write_text(TEXT)
+    assert charlm("train", "t.txt", *TINY, "--max-steps", "2").status == 0
+    tracemalloc.start()
+    result = charlm("info")
+    assert tracemalloc.get_traced_memory()[1] < 50e6
+    tracemalloc.stop()
+    assert result.status == 0
+    assert "checkpoints/t/model" in result.err
+    is_error(charlm("train", "--resume", "strange", "--quiet"), 1, "strange")
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        {"max_steps": None, "epochs": None, "max_seconds": None},
+        {"max_steps": None, "epochs": 2.0, "max_seconds": None},
+        {"max_steps": 5, "epochs": None, "max_seconds": 5.0},
+    ],
+)
+def test_a_record_must_have_one_end(charlm, new_run, end):
+    """A run without an end, or with one that is not in steps or seconds, is an error that names the field."""
+    set_record(new_run(), end=end)
+    is_error(charlm("train", "--resume", "run", "--max-steps", "50", "--quiet"), 1, "end")
+
+
 def test_a_run_that_was_replaced_while_it_was_opened_is_left_alone(new_run):
     """What was read before the folder was held must still be so when it is."""
     folder = new_run()
@@ -529,7 +655,7 @@ def test_a_run_that_was_replaced_while_it_was_opened_is_left_alone(new_run):
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
-@pytest.mark.parametrize("how", DAMAGE.keys() - {"another shape"} | {"gone"})
+@pytest.mark.parametrize("how", DAMAGE.keys() - {"a model"} | {"gone"})
 @pytest.mark.parametrize("step", [24, STEPS])
 def test_a_damaged_model_is_said_and_chosen_anew(new_run, how, step):
     """Without its best model a run goes on, says so, and ends with one that was evaluated and scored."""
