@@ -105,7 +105,7 @@ REMOVALS = (
     Removal(
         "second look under the lock",
         "charlm/runs/folder.py",
-        "    if json.loads(path.read_bytes()) != run.record:\n",
+        "    if read_record(path) != run.record:\n",
         "    if False:\n",
         "tests/runs/test_resume.py::test_a_run_that_was_replaced_while_it_was_opened_is_left_alone",
     ),

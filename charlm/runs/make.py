@@ -113,9 +113,14 @@ def _made_and_locked(target: Path, held: contextlib.ExitStack) -> Path:
     while True:
         making = target.parent / f"{_hidden(target)}{secrets.token_hex(4)}{MAKING}"
         making.mkdir()
-        with contextlib.suppress(RunError, FileNotFoundError):  # it was just being swept: once more
+        try:
             held.enter_context(folder_lock(making))
-            return making
+        except (RunError, FileNotFoundError):
+            continue  # it was just being swept: once more
+        except OSError:
+            making.rmdir()
+            raise
+        return making
 
 
 def _hidden(target: Path) -> str:

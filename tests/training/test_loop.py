@@ -1,5 +1,6 @@
 """Truncated backpropagation through time: exact continuation, carried state, events, divergence, time."""
 
+import contextlib
 import math
 from collections.abc import Callable, Iterator
 from itertools import pairwise
@@ -191,6 +192,23 @@ def test_a_loss_that_is_no_number_ends_the_run_before_anything_is_saved(bad, mon
     with pytest.raises(DivergedError, match=str(bad)):
         seen.extend(run(new_trainer()))  # a list keeps what came before the error
     assert max(event.step for event in seen) <= 9
+
+
+@pytest.mark.parametrize("name", ["model", "optimiser", "state"])
+@pytest.mark.parametrize("bad", [math.nan, math.inf, 1e13])
+def test_what_could_not_be_opened_again_is_never_saved(name, bad):
+    """A weight, a moment or a carried state that is no number, or a weight beyond any that is learned, ends the run instead."""
+    trainer, seen = new_trainer(), []
+    with pytest.raises(DivergedError, match=name) if name == "model" or not math.isfinite(bad) else contextlib.nullcontext():
+        seen.extend(run(trainer, should_stop=lambda: spoil(trainer, name, bad)))  # a list keeps what came before the error
+    assert any(isinstance(event, CheckpointDue) for event in seen) == (name != "model" and math.isfinite(bad))
+
+
+def spoil(trainer, name, bad) -> bool:
+    """At step 5, put the number into one of the tensors of that kind; and stop."""
+    if trainer.step == 5:
+        next(tensor for key, tensor in trainer.tensors().items() if key.startswith(name)).data.flatten()[0:1].fill_(bad)
+    return trainer.step == 5
 
 
 def test_the_rate_rises_then_falls():
