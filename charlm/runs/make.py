@@ -138,7 +138,8 @@ def _sweep(target: Path) -> None:
 
     A run that was about to be overwritten, and whose successor never came, is put back.
     """
-    for litter in target.parent.glob(f"{glob.escape(_hidden(target))}*{MAKING}*"):
+    ours = f"{glob.escape(_hidden(target))}{'[0-9a-f]' * 8}{MAKING}"
+    for litter in (*target.parent.glob(ours), *target.parent.glob(ours + OLD)):
         with contextlib.suppress(RunError, OSError), folder_lock(litter) as is_held:
             if is_held and litter.name.endswith(OLD) and not target.exists():
                 litter.rename(target)

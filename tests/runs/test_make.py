@@ -76,13 +76,18 @@ def test_a_run_that_is_trained_is_not_overwritten(charlm):
 
 def test_what_was_left_half_made_is_swept(charlm):
     """The next run of the name removes what a killed process left, and not what one at work is making."""
-    for name in (".t.01234567.making", ".t.89abcdef.making", ".u.01234567.making"):
+    for name in (".t.01234567.making", ".t.89abcdef.making", ".u.01234567.making", ".t.my.making-of"):
         folder = Path("checkpoints", name)
         folder.mkdir(parents=True)
         (folder / "corpus.bin").write_bytes(b"half")
     with folder_lock(Path("checkpoints/.t.89abcdef.making")):
         assert charlm("train", "t.txt", *SHORT).status == 0
-    assert sorted(path.name for path in Path("checkpoints").iterdir()) == [".t.89abcdef.making", ".u.01234567.making", "t"]
+    assert sorted(path.name for path in Path("checkpoints").iterdir()) == [
+        ".t.89abcdef.making",
+        ".t.my.making-of",
+        ".u.01234567.making",
+        "t",
+    ]
 
 
 def test_a_run_that_was_to_be_overwritten_is_put_back(charlm):
