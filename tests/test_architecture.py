@@ -36,7 +36,7 @@ ORDERS = {
         {"examine"},
     ],
     "display": [{"terminal"}, {"progress", "units", "html"}],
-    "runs": [{"folder", "signals"}, {"disk", "restore"}, {"make", "drive", "heldout"}],
+    "runs": [{"record", "signals"}, {"folder"}, {"disk", "restore"}, {"make", "drive", "heldout"}],
     "cli": [{"options"}, {"train", "sample", "evaluate", "info", "inspect_cells"}, {"app"}],
 }
 ONLY_IN = {"rich": {"display"}, "tqdm": {"display"}, "typer": {"cli"}, "time": {"runs", "cli"}, "datetime": {"runs", "cli"}}

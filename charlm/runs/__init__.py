@@ -1,5 +1,6 @@
 """Run folders: make, lock, resume, find the newest; drive the training loop and do what its events ask.
 
+record.py    run.json, read within bounds
 folder.py    what is in a run folder: find one, open one
 make.py      make one: encode the corpus, write down what was decided
 restore.py   where a run stands: its newest good state

@@ -4,36 +4,28 @@ A folder appears by a rename with `run.json` and `corpus.bin` already in it; fro
 so that starting and resuming are the same thing: open the folder, take the newest good state if there is one, go on.
 """
 
-import errno
 import hashlib
 import json
 import os
-import platform
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy
 import torch
 
-import charlm
 from charlm.checkpoint.fields import from_json, vocab_from_json, vocab_to_json
 from charlm.config import CorpusConfig, End, ModelConfig, TrainConfig, check_threads
 from charlm.errors import CharlmError, CheckpointError, RunError, brief
-from charlm.files import write_atomically
-from charlm.model.devices import pick_device, pick_precision, processor, require_memory, set_threads
+from charlm.model.devices import pick_device, pick_precision, require_memory, set_threads
+from charlm.runs.record import DECIDE_BITS, RUN, machine_facts, number_of, read_record, write_json
 from charlm.text.corpus import Corpus, Splits, open_corpus
 from charlm.text.source import sha256_of
 from charlm.text.streams import Streams
 from charlm.training.memory import training_bytes
 
 RUNS = Path("checkpoints")
-RUN, CORPUS, METRICS = "run.json", "corpus.bin", "metrics.jsonl"
+CORPUS, METRICS = "corpus.bin", "metrics.jsonl"
 CPU = torch.device("cpu")
-MAX_NUMBER = 10**9  # of runs
-MAX_PARTS = 4096  # of run.json, beside the names of files, which have some bytes each
-MAX_FILES = 100_000  # that are named there
-MAX_RECORD = 1 << 24  # bytes of run.json: three times what the vocabulary of all Unicode takes
 MODEL, LAST, PREVIOUS = "model.safetensors", "last.safetensors", "previous.safetensors"
 
 
@@ -104,31 +96,6 @@ def find_model(name: str | None) -> Path:
     return path
 
 
-def number_of(folder: Path) -> int:
-    """Which run of its place this one is, from 1, so that a clock that was set back misleads no one; 0 for no run."""
-    try:
-        number = read_record(folder / RUN)["number"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return 0  # the shipped model has no run.json, and comes after every run
-    return number if type(number) is int and 0 < number < MAX_NUMBER else 0
-
-
-def read_record(path: Path) -> dict[str, Any]:
-    """What a `run.json` says. Raises `OSError`, or `ValueError` for what is no such file: it may be a stranger's."""
-    if not path.is_file():
-        raise FileNotFoundError(errno.ENOENT, "there is no such file", str(path))
-    size = path.stat().st_size
-    if size > MAX_RECORD:
-        raise ValueError(f"{path} has more than {MAX_RECORD:,} bytes")
-    raw = path.read_bytes()
-    if raw.count(b",") > MAX_PARTS + len(raw) // 8 or raw.count(b"[") + raw.count(b"{") > MAX_PARTS + len(raw) // 32:
-        raise ValueError(f"{path} has more parts than a run has")
-    contents = json.loads(raw)
-    if not isinstance(contents, dict):
-        raise ValueError(f"{path} is no JSON object")
-    return contents
-
-
 def open_run(folder: Path, *, end: End | None = None, device: str | None = None, threads: int | None = None) -> Run:
     """Open the run in `folder` as it was set up; only its end may be moved, and the device and threads chosen anew.
 
@@ -177,36 +144,11 @@ def _end_from(data: object, where: str) -> End:
     return end
 
 
-def machine_facts(device: torch.device, precision: str) -> dict[str, Any]:
-    """What a run's arithmetic depends on, and what people would ask after."""
-    return {
-        "charlm": charlm.__version__,
-        "torch": torch.__version__,
-        "numpy": numpy.__version__,
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "processor": processor(),
-        "device": str(device),
-        "accelerator": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
-        "precision": precision,
-        "threads": torch.get_num_threads(),
-    }
-
-
-DECIDE_BITS = ("charlm", "torch", "numpy", "processor", "device", "accelerator", "precision", "threads")
-
-
 def require_room(model: ModelConfig, vocab_size: int, training: TrainConfig, batch_size: int, device: torch.device) -> None:
     """Raise `UsageError`, before anything is allocated, for a network that cannot be trained in the memory there is."""
     what = f"to train {model.num_layers} x {model.hidden_size} units on {batch_size} x {training.seq_len} characters a step"
     needed = training_bytes(model, vocab_size, training, batch_size, saves=device.type == "cpu")
     require_memory(needed, what, device, "choose a smaller --hidden-size, --num-layers, --batch-size or --seq-len")
-
-
-def write_json(path: Path, contents: dict[str, Any]) -> None:
-    """Write `contents` to `path`, atomically and for people to read."""
-    text = json.dumps(contents, indent=2, ensure_ascii=False) + "\n"
-    write_atomically(path, text.encode("utf-8", "backslashreplace"))  # a file name may be no UTF-8: \udcff is JSON for that
 
 
 def _move_end(run: Run, end: End) -> None:

@@ -21,7 +21,8 @@ from charlm.errors import RunError
 from charlm.files import flush_folder, folder_lock
 from charlm.model.devices import pick_device, pick_precision, set_threads
 from charlm.recipe import Wish, choose
-from charlm.runs.folder import CORPUS, MAX_FILES, RUN, RUNS, machine_facts, number_of, require_room, write_json
+from charlm.runs.folder import CORPUS, RUNS, require_room
+from charlm.runs.record import MAX_FILES, RUN, machine_facts, number_of, write_json
 from charlm.text.corpus import encode_corpus
 from charlm.text.source import find_files
 from charlm.text.streams import Streams

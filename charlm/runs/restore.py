@@ -10,7 +10,8 @@ from charlm.checkpoint.model import load_model
 from charlm.checkpoint.training import load_trainer
 from charlm.errors import CheckpointError
 from charlm.model.language_model import LanguageModel
-from charlm.runs.folder import LAST, MODEL, PREVIOUS, RUN, Run, require_room
+from charlm.runs.folder import LAST, MODEL, PREVIOUS, Run, require_room
+from charlm.runs.record import RUN
 from charlm.training.loop import Trainer
 
 Notice = Callable[[str], None]

@@ -14,7 +14,8 @@ import pytest
 from charlm.errors import RunError
 from charlm.files import folder_lock
 from charlm.runs import make
-from charlm.runs.folder import find_model, number_of
+from charlm.runs.folder import find_model
+from charlm.runs.record import number_of
 from tests.commands import SHORT, TEXT, is_error
 
 

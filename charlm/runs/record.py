@@ -1,0 +1,70 @@
+"""What `run.json` says of a run: read within bounds, for it may be a stranger's, and written for people. Opens no run."""
+
+import errno
+import json
+import platform
+from pathlib import Path
+from typing import Any
+
+import numpy
+import torch
+
+import charlm
+from charlm.files import write_atomically
+from charlm.model.devices import processor
+
+RUN = "run.json"
+MAX_NUMBER = 10**9  # of runs
+MAX_PARTS = 4096  # of run.json, beside the names of files, which have some bytes each
+MAX_FILES = 100_000  # that are named there
+MAX_RECORD = 1 << 24  # bytes of run.json: three times what the vocabulary of all Unicode takes
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """What a `run.json` says. Raises `OSError`, or `ValueError` for what is no such file: it may be a stranger's."""
+    if not path.is_file():
+        raise FileNotFoundError(errno.ENOENT, "there is no such file", str(path))
+    size = path.stat().st_size
+    if size > MAX_RECORD:
+        raise ValueError(f"{path} has more than {MAX_RECORD:,} bytes")
+    raw = path.read_bytes()
+    if raw.count(b",") > MAX_PARTS + len(raw) // 8 or raw.count(b"[") + raw.count(b"{") > MAX_PARTS + len(raw) // 32:
+        raise ValueError(f"{path} has more parts than a run has")
+    contents = json.loads(raw)
+    if not isinstance(contents, dict):
+        raise ValueError(f"{path} is no JSON object")
+    return contents
+
+
+def write_json(path: Path, contents: dict[str, Any]) -> None:
+    """Write `contents` to `path`, atomically and for people to read."""
+    text = json.dumps(contents, indent=2, ensure_ascii=False) + "\n"
+    write_atomically(path, text.encode("utf-8", "backslashreplace"))  # a file name may be no UTF-8: \udcff is JSON for that
+
+
+def number_of(folder: Path) -> int:
+    """Which run of its place this one is, from 1, so that a clock that was set back misleads no one; 0 for no run."""
+    try:
+        number = read_record(folder / RUN)["number"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return 0  # the shipped model has no run.json, and comes after every run
+    return number if type(number) is int and 0 < number < MAX_NUMBER else 0
+
+
+def machine_facts(device: torch.device, precision: str) -> dict[str, Any]:
+    """What a run's arithmetic depends on, and what people would ask after."""
+    return {
+        "charlm": charlm.__version__,
+        "torch": torch.__version__,
+        "numpy": numpy.__version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "processor": processor(),
+        "device": str(device),
+        "accelerator": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
+        "precision": precision,
+        "threads": torch.get_num_threads(),
+    }
+
+
+DECIDE_BITS = ("charlm", "torch", "numpy", "processor", "device", "accelerator", "precision", "threads")
