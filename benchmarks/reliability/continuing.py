@@ -66,26 +66,26 @@ def _signal_at(step: int) -> Callable[[Event], None]:
 
 def signals(count: int) -> Figure:
     """SIGINT, SIGTERM and SIGHUP at random moments of `charlm train --resume`: the exit status, and how many steps are lost."""
-    figure, chance, lost, stopped = Figure(), random.Random(4), [], 0
+    figure, chance, lost, ended = Figure(), random.Random(4), [], 0
     with workplace() as place:
         base = new_run(place, "--max-steps", "150", "--eval-every", "30")
         whole = finished(base)
         began = time.perf_counter()
         _, steps, _ = _signalled(copy_of(base), signal.SIGINT, None)
         seconds = time.perf_counter() - began
-        for number in range(count):
-            run, kind = copy_of(base), list(STOPPED)[number % 3]
+        while figure.cases < count and ended < count:
+            run, kind = copy_of(base), list(STOPPED)[figure.cases % 3]
             status, steps, said = _signalled(run, kind, chance.uniform(0, seconds))
-            figure.cases += 1
-            stopped += status != 0
+            figure.cases += status != 0
+            ended += status == 0  # before the signal came
             figure.check(status in (0, STOPPED[kind]), f"{kind.name}: status {status}: {said}")
             figure.check("Traceback" not in said, f"{kind.name}: {said}")
             saved = _saved_step(run)
             lost.append(steps - saved)
             figure.check(steps - saved <= 1, f"{kind.name}: {steps} steps taken, {saved} saved")
-            if number % 4 == 0:
+            if figure.cases % 4 == 0:
                 check_lost_nothing(figure, run, whole, f"{kind.name} at a random moment")
-    figure.note = f"{stopped} stopped before their end; at most {max(lost)} steps lost"
+    figure.note = f"at most {max(lost)} steps lost; {ended} more had ended before their signal"
     return figure
 
 
