@@ -31,7 +31,8 @@ def _check_choice(option: str, value: str, choices: tuple[str, ...]) -> None:
 
 
 def _check_range(option: str, value: float, low: float, high: float) -> None:
-    _check(low <= value <= high, option, value, f"from {low:g} to {high:g}")  # NaN fails both comparisons
+    shown = [f"{bound:,}" if isinstance(bound, int) else f"{bound:g}" for bound in (low, high)]
+    _check(low <= value <= high, option, value, " to ".join(["from " + shown[0], shown[1]]))  # NaN fails both comparisons
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +85,7 @@ class End:
     def __post_init__(self) -> None:
         given = [value for value in (self.max_steps, self.epochs, self.max_seconds) if value is not None]
         if len(given) > 1:
-            raise UsageError("--max-steps, --epochs and --max-time were given together", "give one of them")
+            raise UsageError("more than one of --max-steps, --epochs and --max-time was given", "give one of them")
         for option, value in (("--max-steps", self.max_steps), ("--epochs", self.epochs), ("--max-time", self.max_seconds)):
             _check(value is None or 0 < value <= MOST, option, value, f"more than 0 and at most {MOST:g}")
 
@@ -118,7 +119,7 @@ class TrainConfig:
         _check_range("--batch-size", self.batch_size, 1, 1 << 20)
         _check_range("--seq-len", self.seq_len, 1, 1 << 20)
         _check_choice("--optimiser", self.optimiser, OPTIMISER_NAMES)
-        _check(0 < self.learning_rate < math.inf, "--learning-rate", self.learning_rate, "more than 0")
+        _check(0 < self.learning_rate < math.inf, "--learning-rate", self.learning_rate, "more than 0, and finite")
         _check(0 <= self.clip_norm < math.inf, "--clip-norm", self.clip_norm, "0 (clip nothing) or more, and finite")
         check_seed(self.seed)
         check_device(self.device)

@@ -92,7 +92,7 @@ def _lock(descriptor: int, folder: Path) -> bool:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise RunError(f"{folder} is being trained by another process", "wait for it, or give --out a new folder") from None
+        raise RunError(f"{folder} is being trained by another process", "wait for it, or stop it first") from None
     except OSError:
         return False
     return True

@@ -77,7 +77,7 @@ def test_devices_have_their_usual_names(name):
 
 def test_a_run_has_one_end():
     """Two limits together are refused."""
-    with pytest.raises(UsageError, match="together"):
+    with pytest.raises(UsageError, match="more than one of"):
         End(max_steps=1, epochs=1.0)
 
 
@@ -132,5 +132,5 @@ def test_what_is_checked_by_itself_names_its_option(check, values, option):
 )
 def test_any_two_ends_are_one_too_many(given):
     """Steps, epochs and time exclude each other, whichever two are given."""
-    with pytest.raises(UsageError, match="together"):
+    with pytest.raises(UsageError, match="more than one of"):
         End(**given)

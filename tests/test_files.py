@@ -1,5 +1,6 @@
 """Files are replaced whole or not at all."""
 
+import contextlib
 import os
 import stat
 import subprocess
@@ -57,6 +58,22 @@ def test_contents_are_flushed_before_the_rename_and_the_folder_after(tmp_path: P
     monkeypatch.setattr(Path, "replace", spy_replace)
     write_atomically(tmp_path / "f", b"new")
     assert seen == ["file", "rename", "folder"]
+
+
+@pytest.mark.parametrize(("number", "is_error"), [(22, False), (95, False), (5, True), (28, True)])
+def test_a_folder_that_has_no_flush_is_no_error(tmp_path: Path, monkeypatch, number, is_error):
+    """Some file systems have no flush for folders, and say so; anything else that a flush says is an error."""
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(number, os.strerror(number))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(OSError, match=os.strerror(number)) if is_error else contextlib.nullcontext():
+        write_atomically(tmp_path / "f", b"new")
+    assert (tmp_path / "f").read_bytes() == b"new"
 
 
 def test_permissions_follow_the_umask(tmp_path: Path):

@@ -60,11 +60,12 @@ def load_trainer(path: Path, trainer: Trainer, windows_per_epoch: int, run: dict
     not whole, or is not of this run's shape, or says that it stands where no run can.
     """
     with TensorFile(path, "training") as file:
+        changed = brief(", ".join(_differences(file.head.get("run"), run)))
+        notices = [f"not bit-exact from here on: run.json was changed: {changed}"] if changed else []
         position = from_json(Position, file.head.get("position"), f"{path}: position")
         if wrong := _impossible(position, windows_per_epoch):
-            raise CheckpointError(f"{path}: position.{wrong} is {getattr(position, wrong)}, where no run of this shape can be")
-        changed = _differences(file.head.get("run"), run)
-        notices = [f"not bit-exact from here on: run.json was changed: {brief(', '.join(changed))}"] if changed else []
+            why = f"; run.json was changed: {changed}" if changed else ""
+            raise CheckpointError(f"{path}: position.{wrong} is {getattr(position, wrong)}, where this run cannot be{why}")
         expected = trainer.tensors()
         random_state = expected.pop("generator")
         same_generator = file.shapes.get("generator") == tuple(random_state.shape)

@@ -110,6 +110,8 @@ def _read_prompt(prompt: str | None, prompt_file: str | None) -> str:
     source = "-" if prompt == "-" else prompt_file
     if source is None:
         return prompt or ""
+    if source != "-" and Path(source).is_char_device():
+        raise TextError(f"--prompt-file {source} is a device, which may never end", "name a file; - reads standard input")
     try:
         raw = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
     except OSError as error:

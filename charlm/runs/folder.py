@@ -132,8 +132,13 @@ def _read(folder: Path) -> tuple[Run, dict[str, Any]]:
             record=contents,
         )
     except (OSError, ValueError, KeyError, TypeError, RecursionError, CharlmError) as error:
-        what = f"{path} has no {error}" if isinstance(error, KeyError) else error
-        raise RunError(f"{folder} cannot be opened: {what}", "charlm train --overwrite starts it anew") from error
+        what = str(error)
+        if isinstance(error, OSError):
+            what = f"{error.filename}: {error.strerror}"
+        elif not isinstance(error, CharlmError):
+            what = f"{path} is damaged: {f'it has no {error}' if isinstance(error, KeyError) else error}"
+        hint = "restore it from a copy; the model can still be used, and charlm train CORPUS starts another run"
+        raise RunError(f"{folder} cannot be opened: {what}", hint) from error
     return run, machine
 
 

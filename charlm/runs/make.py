@@ -6,6 +6,7 @@ import glob
 import os
 import re
 import secrets
+import shlex
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
@@ -21,7 +22,7 @@ from charlm.errors import RunError
 from charlm.files import flush_folder, folder_lock
 from charlm.model.devices import pick_device, pick_precision, set_threads
 from charlm.recipe import Wish, choose
-from charlm.runs.folder import CORPUS, RUNS, require_room
+from charlm.runs.folder import CORPUS, LAST, METRICS, MODEL, PREVIOUS, RUNS, require_room
 from charlm.runs.record import MAX_FILES, RUN, machine_facts, number_of, write_json
 from charlm.text.corpus import encode_corpus
 from charlm.text.source import find_files
@@ -167,6 +168,12 @@ def _free_name(argument: str) -> Path:
     return path
 
 
+def _is_ours(path: Path) -> bool:
+    """Whether a run's folder has such a file, or what a killed process left of one."""
+    names = (RUN, CORPUS, METRICS, MODEL, LAST, PREVIOUS)
+    return path.is_file() and (path.name in names or any(path.match(f".{name}.*.tmp") for name in names))
+
+
 def _check_target(target: Path, *, overwrite: bool) -> None:
     if not target.exists():
         return
@@ -176,10 +183,13 @@ def _check_target(target: Path, *, overwrite: bool) -> None:
         raise RunError(f"--out {target} is where a disk is mounted", f"give the name of a folder in it, as {target / 'run'}")
     if not any(target.iterdir()):
         return
-    if not overwrite:
-        raise RunError(f"--out {target} is not empty", f"charlm train --resume {target} goes on; --overwrite starts anew")
     if not (target / RUN).is_file():
-        raise RunError(f"--out {target} is not empty and holds no run", "charlm overwrites only its own runs")
+        raise RunError(f"--out {target} is not empty and holds no run", "give the name of a new folder")
+    if not overwrite:
+        resume = f"charlm train --resume {shlex.quote(str(target))}"
+        raise RunError(f"--out {target} is not empty", f"{resume} goes on; --overwrite starts anew")
+    if foreign := sorted(path.name for path in target.iterdir() if not _is_ours(path)):
+        raise RunError(f"--out {target} holds {foreign[0]}, which is not charlm's", "move it elsewhere, or give another name")
     with folder_lock(target):
         pass
 

@@ -29,6 +29,10 @@ def restored(run: Run, notice: Notice) -> tuple[Trainer, str | None]:
     model = LanguageModel.initialised(run.model, len(run.corpus.vocab), generator).to(run.device)
     trainer = Trainer.fresh(model, run.training, run.end, run.precision, streams.batch_size)
     damage: list[CheckpointError] = []
+    if not saved and (run.folder / MODEL).exists():
+        notice(f"{run.folder} has a model and no saved state to go on from: training starts from the beginning")
+    if [path.name for path in saved] == [PREVIOUS]:
+        notice(f"{run.folder / LAST} is not there; going on from {PREVIOUS}, the one before it")
     for path in saved:
         try:
             notices = load_trainer(path, trainer, streams.windows_per_epoch, run.about | {"end": run.record["end"]})

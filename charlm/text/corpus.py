@@ -73,8 +73,9 @@ def encode_corpus(files: Sequence[str], config: CorpusConfig, target: Path) -> t
     counts = np.zeros(NUM_CODE_POINTS, dtype=np.int64)
     digest = hashlib.sha256()
     notices: list[str] = []
-    for path in paths:
-        for symbols in read_symbols(path, config, digest=digest, notices=notices):
+    for path, name in zip(paths, files, strict=True):
+        called = "standard input" if name == "-" else name
+        for symbols in read_symbols(path, config, digest=digest, notices=notices, called=called):
             seen = np.bincount(symbols)
             counts[: len(seen)] += seen
     _check_counts(counts, files)
@@ -114,6 +115,8 @@ def _changed(files: Sequence[str]) -> TextError:
 
 
 def _what(files: Sequence[str]) -> str:
+    if list(files) == ["-"]:
+        return "standard input"
     return files[0] if len(files) == 1 else f"the corpus of {len(files)} files"
 
 
@@ -133,12 +136,12 @@ def open_corpus(path: Path, vocab: Vocab, splits: Splits, sha256: str, ids_sha25
     Raises `TextError` when it is not of the length that `splits` has, not what was written, or no text of this vocabulary.
     """
     if path.stat().st_size != splits.test * vocab.dtype.itemsize:
-        raise TextError(f"{path} does not hold the {splits.test} symbols that its run names", "start a new run")
+        raise TextError(f"{path} does not hold the {splits.test} symbols that its run names", "restore it from a copy")
     if sha256_of([path]) != ids_sha256:
-        raise TextError(f"{path} does not match its hash in run.json", "start a new run")
+        raise TextError(f"{path} does not match its hash in run.json", "restore it from a copy")
     ids = _mapped(path, vocab)
     if any(ids[start : start + CHUNK_BYTES].max() >= len(vocab) for start in range(0, len(ids), CHUNK_BYTES)):
-        raise TextError(f"{path} has symbols beyond the {len(vocab)} of its vocabulary", "start a new run")
+        raise TextError(f"{path} has symbols beyond the {len(vocab)} of its vocabulary", "restore it from a copy")
     return Corpus(ids=ids, vocab=vocab, splits=splits, sha256=sha256, ids_sha256=ids_sha256)
 
 

@@ -2,6 +2,7 @@
 
 import codecs
 import hashlib
+import os
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
@@ -46,6 +47,8 @@ def find_files(arguments: Sequence[str], glob: str) -> list[str]:
         if not argument:
             raise TextError("the name of a text is empty", "name a file or a folder, or - for standard input")
         path = Path(argument)
+        if path.is_char_device() and not path.samefile(os.devnull):
+            raise TextError(f"{argument} is a device, which may never end", "name a file or a folder; - reads standard input")
         if argument != "-" and path.is_dir():
             try:
                 found = sorted(str(file) for file in path.rglob(glob) if file.is_file())
@@ -96,13 +99,19 @@ def _open(name: str | Path) -> Iterator[BinaryIO]:
 
 
 def read_symbols(
-    name: str | Path, config: CorpusConfig, *, digest: "hashlib._Hash | None" = None, notices: list[str] | None = None
+    name: str | Path,
+    config: CorpusConfig,
+    *,
+    digest: "hashlib._Hash | None" = None,
+    notices: list[str] | None = None,
+    called: str = "",
 ) -> Iterator[npt.NDArray[np.unsignedinteger]]:
     """The symbols of one file ("-" is standard input), chunk by chunk: bytes, or code points of strictly decoded text.
 
-    Feeds every byte to `digest`; says in `notices` what a reader would want to know. Raises `TextError` with the
-    offset and the line of the first bytes that cannot be decoded.
+    Feeds every byte to `digest`; says in `notices` what a reader would want to know, where the file is `called` so. Raises
+    `TextError` with the offset and the line of the first bytes that cannot be decoded.
     """
+    called = called or ("standard input" if name == "-" else str(name))
     with _open(name) as file:
         if config.symbols == "byte":
             while raw := file.read(CHUNK_BYTES):
@@ -110,11 +119,11 @@ def read_symbols(
                     digest.update(raw)
                 yield np.frombuffer(raw, dtype=np.uint8)
         else:
-            yield from _read_characters(file, name, config.encoding, digest, [] if notices is None else notices)
+            yield from _read_characters(file, called, config.encoding, digest, [] if notices is None else notices)
 
 
 def _read_characters(
-    file: BinaryIO, name: str | Path, encoding: str, digest: "hashlib._Hash | None", notices: list[str]
+    file: BinaryIO, name: str, encoding: str, digest: "hashlib._Hash | None", notices: list[str]
 ) -> Iterator[npt.NDArray[np.unsignedinteger]]:
     decoder = _decoder(encoding)
     is_utf8 = codecs.lookup(encoding).name == "utf-8"
@@ -150,12 +159,12 @@ def _read_characters(
         notices.append(f"{name} has {zeros:,} NUL characters, which are kept: is it text? --symbols byte takes any file")
 
 
-def _refuse_packed(raw: bytes, name: str | Path) -> None:
+def _refuse_packed(raw: bytes, name: str) -> None:
     """Raise `TextError` for a compressed file: unpacking is left to those who know how much may come out."""
     for magic, (kind, unpack) in PACKED.items():
         if raw.startswith(magic):
-            hint = f"unpack it on the way, as in: {unpack} {shlex.quote(str(name))} | charlm train -"
-            raise TextError(f"{name} is a {kind} file", hint)
+            file = "FILE" if name == "standard input" else shlex.quote(name)
+            raise TextError(f"{name} is in {kind} format", f"unpack it on the way, as in: {unpack} {file} | charlm COMMAND -")
 
 
 def _decoder(encoding: str) -> codecs.IncrementalDecoder:

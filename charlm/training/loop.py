@@ -241,7 +241,7 @@ def diverged(trainer: Trainer, value: float, what: str) -> DivergedError:
     """The error that says so."""
     return DivergedError(
         f"training diverged by step {trainer.step}: the {what} is {value:g}",
-        "try a smaller --learning-rate or --clip-norm; what the run had saved is still there",
+        "try a smaller --learning-rate or --clip-norm; what this run saved before is still there",
     )
 
 

@@ -141,6 +141,22 @@ def test_a_forged_field_is_refused(path, field, value):
         load_model(path, CPU)
 
 
+@pytest.mark.parametrize("more", [b"\0", b"PK\x03\x04", bytes(24)])
+def test_nothing_may_follow_the_tensors(path, more):
+    """A file that is also something else, with a hash over all of it, is refused."""
+    head, header, data = parts(path)
+    forge(path, json.dumps(head | {"sha256": NO_DIGEST}), header, data + more)
+    with pytest.raises(CheckpointError, match="its tensors end at"):
+        load_model(path, CPU)
+
+
+def test_a_model_that_does_not_fit_the_memory_is_refused_before_it_is_read(path, monkeypatch):
+    """Stored as bfloat16, a model takes three times its file to open."""
+    monkeypatch.setattr("charlm.checkpoint.model.free_memory", lambda _device: 10.0)
+    with pytest.raises(CheckpointError, match="free memory"):
+        load_model(path, CPU)
+
+
 @pytest.mark.parametrize("head", ["\ud800", "[]", "{", "[" * 50_000, "{}", '{"format": 1}', '{"format": 1, "sha256": "%s"}'])
 def test_a_forged_head_is_refused(path, head):
     """A head that is no JSON, or says nothing, is a CheckpointError and nothing else."""

@@ -209,9 +209,24 @@ def test_a_signal_amid_an_import_ends_the_command_at_once(tmp_path: Path, name):
     assert (process.returncode, said) == (128 + number, "charlm: interrupted\n")
 
 
+def test_a_signal_that_was_ignored_stays_so(tmp_path: Path):
+    """Under nohup a command outlives its terminal."""
+    (tmp_path / "slowly.py").write_text("import time\nprint('ready', flush=True)\ntime.sleep(60)\n")
+    script = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)" + SLOW
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(signal.SIGHUP)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(0.5)
+        process.send_signal(signal.SIGTERM)
+        process.communicate()
+    assert process.returncode == 143
+
+
 def test_a_traceback_obeys_no_one_either(charlm, tmp_path: Path):
     """--debug shows where an error came from, and what it was about only harmlessly."""
-    result = charlm("eval", "\x1b[31m\u202e.txt", "--debug")
+    result = charlm("info", "-c", "\x1b[31m\u202e.txt", "--debug")
     assert "Traceback" in result.err
     assert "\x1b" not in result.err
     assert "\u202e" not in result.err

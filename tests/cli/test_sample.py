@@ -365,3 +365,10 @@ def test_what_has_no_c_is_held_by_h(charlm, tmp_path: Path, cell):
     options = ("-c", str(trained(tmp_path, TEXT, "--cell", cell)), "--seed", "1", "-n", "40", "--clamp")
     assert charlm("sample", *options, "0:1=1").out == charlm("sample", *options, "0:1:h=1").out
     is_error(charlm("sample", *options, "0:1:c=1"), 2, "0:1:c", cell.upper())
+
+
+@pytest.mark.parametrize("options", [("--num-samples", "60000"), ("--json",)])
+def test_more_than_memory_can_hold_is_refused(charlm, tmp_path, options):
+    """Samples that are kept until they are whole are counted first."""
+    run = str(trained(tmp_path))
+    is_error(charlm("sample", *options, "--length", "900000000000", "--seed", "1", "-c", run), 2, "GB", "are free")

@@ -118,8 +118,8 @@ BAD_TEXTS = {
     "shorter than a window": (b"abab", "--seq-len 8"),
     "invalid UTF-8": (b"good\nba\xffd" * 90, "0xFF", "offset 7", "line 2", "--encoding latin-1", "--symbols byte"),
     "cut short": ("é".encode() * 90 + b"\xc3", "offset 180"),
-    "gzip": (b"\x1f\x8b\x08" + b"a" * 900, "is a gzip file", "zcat t.txt | charlm train -"),
-    "zip": (b"PK\x03\x04" + b"a" * 900, "is a zip file", "unzip -p t.txt | charlm train -"),
+    "gzip": (b"\x1f\x8b\x08" + b"a" * 900, "is in gzip format", "zcat t.txt | charlm COMMAND -"),
+    "zip": (b"PK\x03\x04" + b"a" * 900, "is in zip format", "unzip -p t.txt | charlm COMMAND -"),
     "UTF-16": (("é" * 90).encode("utf-16"), "--encoding utf-16"),
     "surrogates": (b"\xed\xa0\x80" * 90, "offset 0"),
 }
@@ -150,7 +150,7 @@ BAD_PLACES = {
     "out is a file": (["t.txt", "--out", "t.txt"], 1, "t.txt"),
     "out under a file": (["t.txt", "--out", "t.txt/run"], 1, "t.txt/run"),
     "out cannot be written": (["t.txt", "--out", "/proc/nope"], 1, "/proc/nope"),
-    "out is not empty": (["t.txt", "--out", "full"], 1, "full", "not empty", "--overwrite"),
+    "out is not empty": (["t.txt", "--out", "full"], 1, "full", "not empty", "new folder"),
     "overwriting what is no run": (["t.txt", "--out", "full", "--overwrite"], 1, "full", "no run"),
     "resuming what is no run": (["--resume", "full"], 1, "full"),
     "resuming nothing": (["--resume", "nope"], 1, "nope"),
@@ -373,11 +373,11 @@ def test_a_second_run_takes_a_name_of_its_own(charlm, tmp_path: Path):
 def test_overwrite_replaces_a_run_whole(charlm, tmp_path: Path):
     """--overwrite starts a run anew where one was, and leaves nothing of the old one."""
     assert charlm("train", "t.txt", *SHORT, "--out", "run").status == 0
-    (tmp_path / "run" / "old.txt").touch()
+    (tmp_path / "run" / ".last.safetensors.01234567.tmp").touch()
     assert charlm("train", "t.txt", *SHORT, "--out", "run", "--seed", "5", "--overwrite").status == 0
     assert json.loads((tmp_path / "run" / "run.json").read_text())["training"]["seed"] == 5
     assert {path.name for path in tmp_path.iterdir()} == {"run", "t.txt"}
-    assert not (tmp_path / "run" / "old.txt").exists()
+    assert not list((tmp_path / "run").glob(".*"))
 
 
 def test_a_failed_overwrite_keeps_the_old_run(charlm, tmp_path: Path):

@@ -16,6 +16,7 @@ from charlm.files import folder_lock
 from charlm.runs import make
 from charlm.runs.folder import find_model
 from charlm.runs.record import number_of
+from charlm.text import corpus as corpus_module
 from tests.commands import SHORT, TEXT, is_error
 
 
@@ -274,3 +275,48 @@ def test_memory_that_runs_short_is_one_line(tmp_path):
     assert done.returncode in (1, 2)
     assert done.stderr.count("\n") == 1, done.stderr
     assert "memory" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "sub", ".hidden", "model.safetensors.bak"])
+def test_overwriting_removes_nothing_that_is_not_charlms(charlm, name):
+    """A folder that holds anything but a run's own files is left as it is, and what is in the way is named."""
+    assert charlm("train", "t.txt", *SHORT, "--out", "mine").status == 0
+    Path("mine", name).mkdir() if name == "sub" else Path("mine", name).write_text("precious")
+    before = sorted(Path("mine").iterdir())
+    is_error(charlm("train", "t.txt", *SHORT, "--out", "mine", "--overwrite", "--quiet"), 1, name, "not charlm's")
+    assert sorted(Path("mine").iterdir()) == before
+
+
+def test_a_run_that_is_in_the_way_is_named_as_a_shell_takes_it(charlm):
+    """The command that is suggested can be pasted."""
+    assert charlm("train", "t.txt", *SHORT, "--out", "my run").status == 0
+    is_error(charlm("train", "t.txt", *SHORT, "--out", "my run", "--quiet"), 1, "charlm train --resume 'my run' goes on")
+
+
+def test_a_device_that_never_ends_is_no_text(charlm):
+    """What would fill the disk, or the memory, is refused by its name."""
+    is_error(charlm("train", "/dev/zero", "--quiet"), 1, "/dev/zero is a device")
+    is_error(charlm("sample", "--prompt-file", "/dev/zero"), 1, "/dev/zero is a device")
+    is_error(charlm("train", "/dev/null", "--quiet"), 1, "is empty")
+
+
+def test_a_text_that_changes_between_its_two_readings_is_refused(charlm, monkeypatch):
+    """Also when it is made of the same characters."""
+    real = make.encode_corpus
+
+    def encode(files, config, path):
+        counted = corpus_module._check_counts
+        monkeypatch.setattr(corpus_module, "_check_counts", lambda *a: (counted(*a), Path("t.txt").write_text(TEXT[::-1])))
+        return real(files, config, path)
+
+    monkeypatch.setattr(make, "encode_corpus", encode)
+    is_error(charlm("train", "t.txt", *SHORT, "--quiet"), 1, "changed while it was being read")
+
+
+def test_standard_input_is_called_so(charlm):
+    """No path of ours is named for what was piped in."""
+    is_error(
+        charlm("train", "-", *SHORT, "--quiet", stdin=b"\x1f\x8b\x08" + b"a" * 99), 1, "standard input is in gzip", "FILE |"
+    )
+    is_error(charlm("train", "-", *SHORT, "--quiet", stdin=b""), 1, "standard input is empty")
+    is_error(charlm("train", "-", *SHORT, "--quiet", stdin=b"ab\xff"), 1, "standard input is not utf-8")

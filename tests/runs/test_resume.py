@@ -16,6 +16,8 @@ import pytest
 import torch
 from safetensors import safe_open
 
+from benchmarks.reliability.faults import Op, Watch
+from charlm.checkpoint.format import TensorFile
 from charlm.checkpoint.model import load_model
 from charlm.config import CELL_NAMES, End
 from charlm.errors import CharlmError, Interrupted, RunError
@@ -576,6 +578,62 @@ def test_a_scoring_that_cannot_be_saved_says_how_to_go_on(charlm, new_run, whole
     go_on(folder)
     assert_same_end(folder, whole["lstm"])
     assert_metrics_grow(folder)
+
+
+def test_a_fall_back_keeps_the_good_state_until_there_are_two(new_run):
+    """The state that a damaged one is replaced by does not push out the one before, which was gone on from."""
+    folder = new_run()
+    with pytest.raises(Interrupted):
+        go_on(folder, signal_at_step(24))
+    flip(folder / "last.safetensors")
+    good = (folder / "previous.safetensors").read_bytes()
+    with pytest.raises(Interrupted):
+        go_on(folder, signal_at_step(22))
+    assert (folder / "previous.safetensors").read_bytes() == good
+    with TensorFile(folder / "last.safetensors", "training") as file:
+        assert file.head["position"]["step"] == 23
+
+
+def test_a_line_of_the_metrics_that_was_half_written_is_taken_back(new_run, whole):
+    """A disk that takes half a line takes it whole, later, once."""
+    folder, torn = new_run(), []
+
+    def act(_number: int, op: Op) -> int | None:
+        if op.kind == "write" and op.path.endswith("metrics.jsonl") and len(torn) < 5:
+            torn.append(op)
+            return len(op.data) // 2
+        return None
+
+    with Watch(folder, act).watching():
+        go_on(folder)
+    assert len(torn) == 5
+    lines = (folder / "metrics.jsonl").read_text().splitlines()
+    assert len(lines) == len((whole["lstm"] / "metrics.jsonl").read_text().splitlines())
+    assert_metrics_grow(folder)
+
+
+@pytest.mark.parametrize("gone", [("last",), ("last", "previous")])
+def test_a_state_that_is_gone_is_said_to_be(new_run, whole, gone):
+    """Going on from less than was there is never silent."""
+    folder = new_run()
+    with pytest.raises(Interrupted):
+        go_on(folder, signal_at_step(24))
+    for name in gone:
+        (folder / f"{name}.safetensors").unlink()
+    said = " ".join(go_on(folder).notices)
+    assert ("last.safetensors is not there" in said) == (len(gone) == 1)
+    assert ("starts from the beginning" in said) == (len(gone) == 2)
+    assert_same_end(folder, whole["lstm"])
+
+
+def test_an_edit_that_no_state_fits_is_named(charlm, new_run):
+    """Where run.json was changed so that nothing saved fits it, the change is said, and not only that nothing fits."""
+    folder = new_run()
+    with pytest.raises(Interrupted):
+        go_on(folder, signal_at_step(24))
+    training = json.loads((folder / "run.json").read_text())["training"]
+    set_record(folder, training=training | {"batch_size": 3})
+    is_error(charlm("train", "--resume", "run", "--quiet"), 1, "run.json was changed: batch_size 4 -> 3")
 
 
 def test_what_is_no_file_is_no_state(new_run, whole):
