@@ -31,8 +31,8 @@ def _check_choice(option: str, value: str, choices: tuple[str, ...]) -> None:
 
 
 def _check_range(option: str, value: float, low: float, high: float) -> None:
-    shown = [f"{bound:,}" if isinstance(bound, int) else f"{bound:g}" for bound in (low, high)]
-    _check(low <= value <= high, option, value, " to ".join(["from " + shown[0], shown[1]]))  # NaN fails both comparisons
+    least, most = (f"{bound:,}" if isinstance(bound, int) else f"{bound:g}" for bound in (low, high))
+    _check(low <= value <= high, option, value, f"from {least} to {most}")  # NaN fails both comparisons
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

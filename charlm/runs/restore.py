@@ -47,7 +47,7 @@ def restored(run: Run, notice: Notice) -> tuple[Trainer, str | None]:
         return trainer, path.name
     if damage:
         what = " and ".join(error.message for error in damage)
-        raise CheckpointError(what, "the model can still be used; charlm train CORPUS --overwrite starts anew")
+        raise CheckpointError(what, "the model can still be used; charlm train CORPUS starts another run")
     return trainer, None
 
 
