@@ -1,4 +1,7 @@
-"""The command as other tests use it: run in this process, started as another, or started on a terminal."""
+"""The command as other tests use it: run in this process, started as another, or started on a terminal.
+
+What is started here has ended when its block has, also when the test fails in it.
+"""
 
 import contextlib
 import os
@@ -6,7 +9,9 @@ import pty
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -19,6 +24,7 @@ from tests.inspection.reference import latch_model, mode_text
 TEXT = "the cat sat on the mat.\n" * 20
 TINY = ("--hidden-size", "8", "--embedding-size", "5", "--seq-len", "8", "--batch-size", "4")
 SHORT = (*TINY, "--max-steps", "5")
+PATIENCE = 60.0  # seconds, for what has nothing left to do but to end
 COMMAND = (sys.executable, "-m", "charlm")
 
 
@@ -56,20 +62,29 @@ def is_error(result: Result, status: int, *fragments: str) -> None:
         assert fragment in result.err
 
 
+@contextlib.contextmanager
+def running(*command: str | os.PathLike[str], **options: Any) -> Iterator[subprocess.Popen[str]]:
+    """A process whose output and errors are pipes of text; `options` are those of `Popen`."""
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, **pipes | options) as process:
+        try:
+            yield process
+            process.wait(PATIENCE)
+        finally:
+            process.kill()
+
+
 def on_terminal(*arguments: str, **environment: str) -> str:
     """What the command writes to standard output when that is a terminal."""
     master, slave = pty.openpty()
     variables = {**os.environ, "TERM": "xterm-256color", **environment}
-    with subprocess.Popen(
-        [*COMMAND, *arguments], stdin=subprocess.DEVNULL, stdout=slave, stderr=subprocess.PIPE, env=variables
-    ) as process:
+    with running(*COMMAND, *arguments, stdin=subprocess.DEVNULL, stdout=slave, env=variables) as process:
         os.close(slave)
         pieces = []
         with contextlib.suppress(OSError):  # Linux says EIO where other systems say end of file
             while piece := os.read(master, 65536):
                 pieces.append(piece)
-        assert process.stderr is not None
-        error = process.stderr.read().decode()
-    os.close(master)
+        os.close(master)
+        error = process.stderr.read()
     assert process.returncode == 0, error
     return b"".join(pieces).decode().replace("\r\n", "\n")

@@ -2,6 +2,7 @@
 
 import io
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,13 +13,20 @@ import torch
 
 from charlm.cli.app import main
 from charlm.config import ModelConfig
+from charlm.model.devices import runs_bf16
 from charlm.model.language_model import LanguageModel
 
 CELLS = ("lstm", "gru", "rnn")
 LAYERS = (1, 2, 3)
 AUSTEN = Path(__file__).parent.parent / "data" / "austen.txt"
 
+NEEDS_BF16 = pytest.mark.skipif(not runs_bf16(), reason="this processor has no bfloat16 LSTM")
 NEEDS_CUDA = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA here")
+
+# What runs in the background of a script ignores these, and hands that on to whatever it starts.
+for number, handler in {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}.items():
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, handler)
 
 torch.set_num_threads(1)  # small models need no more, and threads that wait for a busy core are slow
 os.environ["OMP_NUM_THREADS"] = "1"  # the same for the commands that tests start

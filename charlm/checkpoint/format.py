@@ -21,11 +21,10 @@ import torch
 from torch import Tensor
 
 from charlm.errors import CheckpointError, brief
-from charlm.model.devices import free_memory
+from charlm.model.devices import CPU, free_memory
 
 FORMAT = 1
 METADATA_KEY = "charlm"
-CPU = torch.device("cpu")
 NO_DIGEST = "0" * 64
 PIECE = 1 << 20
 # The vocabulary of all Unicode takes 4.4 MB in 1.2 million characters, and a tensor takes about 100 of them, 3 brackets and

@@ -11,7 +11,7 @@ from charlm.checkpoint.format import TensorFile, to_bytes
 from charlm.config import MOST, CorpusConfig, ModelConfig, TrainConfig
 from charlm.errors import CheckpointError, brief
 from charlm.files import write_atomically
-from charlm.model.devices import free_memory
+from charlm.model.devices import CPU, free_memory
 from charlm.model.language_model import MOST_WEIGHT, LanguageModel
 from charlm.text.corpus import Splits
 from charlm.text.vocab import Vocab
@@ -69,7 +69,7 @@ def load_model(path: Path, device: torch.device) -> tuple[LanguageModel, ModelCa
         # Shapes only: nothing is allocated before they are known to match.
         expected = dict(LanguageModel.shapes(card.model, len(card.vocab)).to(dtype).named_parameters())
         sizes = sum(parameter.numel() for parameter in expected.values())
-        if (needed := sizes * (dtype.itemsize + 4)) > free_memory(torch.device("cpu")):
+        if (needed := sizes * (dtype.itemsize + 4)) > free_memory(CPU):
             raise CheckpointError(f"{path} takes {needed / 1e9:,.1f} GB to open, which is more than this machine's free memory")
         tensors = file.tensors(expected)
     for name, tensor in tensors.items():

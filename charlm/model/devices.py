@@ -18,6 +18,8 @@ from torch import Tensor
 
 from charlm.errors import UsageError
 
+CPU = torch.device("cpu")
+
 
 def pick_device(name: str) -> torch.device:
     """The device for --device `name`; "auto" is CUDA where there is one, else the CPU.
@@ -108,16 +110,36 @@ def pick_precision(name: str, device: torch.device) -> str:
     """The arithmetic, fp32, bf16 or fp16, for --precision `name`; "auto" is the fastest that `device` has in hardware.
 
     On CUDA that is fp16, in which alone cuDNN keeps the weights of a layer on the chip from step to step. Raises `UsageError`
-    for fp16 anywhere else: only there is its range guarded by loss scaling.
+    for fp16 anywhere else, where nothing guards its range by loss scaling, and for bf16 on a processor that torch has no
+    bfloat16 LSTM for.
     """
+    without = "leave it out, or try --precision fp32"
     if name == "fp16" and device.type != "cuda":
-        raise UsageError(f"--precision fp16 needs CUDA, and the device is {device.type}", "try --precision bf16")
+        raise UsageError(
+            f"--precision fp16 needs CUDA, and the device is {device.type}", "leave it out, or try --precision fp32"
+        )
+    if name == "bf16" and device.type == "cpu" and not runs_bf16():
+        what = f"--precision bf16: this processor lacks the instructions that torch's bfloat16 LSTM needs ({processor()})"
+        raise UsageError(what, without)
     if name != "auto":
         return name
     if device.type == "cuda":
         return "fp16" if torch.cuda.get_device_capability(device) >= (7, 0) else "fp32"  # 7.0: the first with tensor cores
-    has_bf16 = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
-    return "bf16" if device.type == "cpu" and has_bf16() else "fp32"
+    is_fast = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    return "bf16" if device.type == "cpu" and is_fast() and runs_bf16() else "fp32"
+
+
+def runs_bf16() -> bool:
+    """Whether torch can run an LSTM in bfloat16 on this processor; found out by running one.
+
+    oneDNN has none for processors without AVX-512, and none where it is told to leave such instructions alone.
+    """
+    try:
+        with autocast("bf16", CPU):
+            torch.nn.LSTM(1, 1, device="meta").to_empty(device=CPU)(torch.zeros(1, 1, 1))  # with whatever weights
+    except RuntimeError:
+        return False
+    return True
 
 
 def autocast(precision: str, device: torch.device) -> AbstractContextManager[None]:

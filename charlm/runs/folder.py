@@ -15,8 +15,8 @@ import torch
 
 from charlm.checkpoint.fields import from_json, vocab_from_json, vocab_to_json
 from charlm.config import CorpusConfig, End, ModelConfig, TrainConfig, check_threads
-from charlm.errors import CharlmError, CheckpointError, RunError, brief
-from charlm.model.devices import pick_device, pick_precision, require_memory, set_threads
+from charlm.errors import CharlmError, CheckpointError, RunError, UsageError, brief
+from charlm.model.devices import CPU, pick_device, pick_precision, require_memory, set_threads
 from charlm.runs.record import DECIDE_BITS, RUN, machine_facts, number_of, read_record, write_json
 from charlm.text.corpus import Corpus, Splits, open_corpus
 from charlm.text.source import sha256_of
@@ -25,7 +25,6 @@ from charlm.training.memory import training_bytes
 
 RUNS = Path("checkpoints")
 CORPUS, METRICS = "corpus.bin", "metrics.jsonl"
-CPU = torch.device("cpu")
 MODEL, LAST, PREVIOUS = "model.safetensors", "last.safetensors", "previous.safetensors"
 
 
@@ -106,11 +105,19 @@ def open_run(folder: Path, *, end: End | None = None, device: str | None = None,
     began_with = run.training.threads or min(machine["threads"] or 1, os.cpu_count() or 1)
     set_threads(began_with if threads is None else threads)
     run.device = pick_device(run.training.device if device is None else device)
-    run.precision = pick_precision(run.training.precision, run.device)
+    run.precision = _precision_here(run)
     if end is not None and end.is_given:
         _move_end(run, end)
     _note_changes(run, machine)
     return run
+
+
+def _precision_here(run: Run) -> str:
+    """The precision the run asked for, or the best there is where it goes on on a machine without that one."""
+    try:
+        return pick_precision(run.training.precision, run.device)
+    except UsageError:
+        return pick_precision("auto", run.device)
 
 
 def _read(folder: Path) -> tuple[Run, dict[str, Any]]:

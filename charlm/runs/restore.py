@@ -9,6 +9,7 @@ import torch
 from charlm.checkpoint.model import load_model
 from charlm.checkpoint.training import load_trainer
 from charlm.errors import CheckpointError
+from charlm.model.devices import CPU
 from charlm.model.language_model import LanguageModel
 from charlm.runs.folder import LAST, MODEL, PREVIOUS, Run, require_room
 from charlm.runs.record import RUN
@@ -62,7 +63,7 @@ def _require_size(run: Run, saved: list[Path]) -> None:
 def _require_model(run: Run, trainer: Trainer, notice: Notice) -> None:
     """Where the best model of a run that goes on is damaged or gone, let the next evaluation choose one anew."""
     try:
-        load_model(run.folder / MODEL, torch.device("cpu"))
+        load_model(run.folder / MODEL, CPU)
     except CheckpointError as error:
         notice(f"{error.message}; the next model that is evaluated takes its place, though it may not be the best")
         trainer.best_nats, trainer.evaluated_step = math.inf, 0

@@ -10,7 +10,7 @@ import charlm as package
 from charlm.cli import options
 from charlm.cli.app import app
 from charlm.errors import Interrupted
-from tests.commands import COMMAND, SHORT, TEXT, is_error
+from tests.commands import COMMAND, SHORT, TEXT, is_error, running
 
 COMMANDS = ("train", "sample", "inspect-cells", "eval", "info")
 
@@ -199,10 +199,7 @@ def test_a_signal_amid_an_import_ends_the_command_at_once(tmp_path: Path, name):
         "import time\nprint('ready', flush=True)\ntry:\n    time.sleep(60)\nexcept:\n    import nothing\n"
     )
     number = getattr(signal, name)
-    command = [sys.executable, "-c", SLOW]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
+    with running(sys.executable, "-c", SLOW) as process:
         assert process.stdout.readline() == "ready\n"
         process.send_signal(number)
         said = process.stderr.read()
@@ -213,8 +210,7 @@ def test_a_signal_that_was_ignored_stays_so(tmp_path: Path):
     """Under nohup a command outlives its terminal."""
     (tmp_path / "slowly.py").write_text("import time\nprint('ready', flush=True)\ntime.sleep(60)\n")
     script = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)" + SLOW
-    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
+    with running(sys.executable, "-c", script) as process:
         assert process.stdout.readline() == "ready\n"
         process.send_signal(signal.SIGHUP)
         with pytest.raises(subprocess.TimeoutExpired):

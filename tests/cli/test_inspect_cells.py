@@ -2,7 +2,6 @@
 
 import json
 import re
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from safetensors.numpy import load_file
 from charlm.config import CELL_NAMES
 from charlm.display.terminal import BLOCKS, DARK, LIGHT
 from charlm.inspection.findings import VERDICTS
-from tests.commands import COMMAND, is_error, latch_run, on_terminal, trained
+from tests.commands import COMMAND, is_error, latch_run, on_terminal, running, trained
 from tests.conftest import Result
 from tests.inspection.reference import SIGNALS, mode_text
 
@@ -435,9 +434,7 @@ def test_a_reader_that_has_gone_ends_it_silently(runs, tmp_path: Path, options):
     """`charlm inspect-cells | head -1` is exit status 141 and no word of it."""
     (tmp_path / "t.txt").write_text(HELD_OUT)
     command = [*COMMAND, "inspect-cells", "t.txt", "-c", runs["rnn"], *options]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
+    with running(*command) as process:
         process.stdout.close()
         error = process.stderr.read()
     assert process.returncode == 141

@@ -1,13 +1,12 @@
 import io
 import json
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 import torch
 
-from tests.commands import COMMAND, SHORT, TEXT, is_error, latch_run, on_terminal, trained
+from tests.commands import COMMAND, SHORT, TEXT, is_error, latch_run, on_terminal, running, trained
 
 SEPARATOR = "\n----------\n"
 
@@ -270,13 +269,11 @@ def test_a_terminal_gets_harmless_characters(hostile_model):
 def test_a_reader_that_has_gone_ends_a_sample_silently(model):
     """`charlm sample | head -1` is exit status 141 and no word of it."""
     command = [*COMMAND, "sample", "-c", model, "--length", "1000000", "--seed", "1"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
+    with running(*command) as process:
         process.stdout.read(10)
         process.stdout.close()
         error = process.stderr.read()
-    assert (process.returncode, error) == (141, b"")
+    assert (process.returncode, error) == (141, "")
 
 
 def test_bytes_go_into_a_pipe_as_they_are(charlm, byte_model, tmp_path: Path):

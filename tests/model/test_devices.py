@@ -1,6 +1,7 @@
 """A processor made ready for training."""
 
 import platform
+import re
 import subprocess
 import sys
 
@@ -9,6 +10,7 @@ import torch
 
 from charlm.errors import UsageError
 from charlm.model.devices import needs_loss_scaling, pick_device, pick_precision, set_threads
+from tests.conftest import NEEDS_BF16
 
 SCRIPT = """
 import sys, torch
@@ -58,6 +60,30 @@ def test_cuda_takes_fp16_where_it_has_tensor_cores(capability, precision, monkey
     assert pick_precision("bf16", torch.device("cuda")) == "bf16"
     with pytest.raises(UsageError, match="--precision fp16 needs CUDA"):
         pick_precision("fp16", torch.device("cpu"))
+
+
+@pytest.mark.parametrize("has_instructions", [True, False])
+def test_a_processor_without_a_bfloat16_lstm_computes_in_float32(has_instructions, monkeypatch):
+    """Whatever torch says of its instructions; bf16 by name is an error then, which says so and what works."""
+
+    def refuse(*_):
+        raise RuntimeError("could not create a primitive descriptor for the LSTM forward propagation primitive")
+
+    monkeypatch.setattr(torch.nn.LSTM, "forward", refuse)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: has_instructions)
+    assert pick_precision("auto", torch.device("cpu")) == "fp32"
+    with pytest.raises(UsageError, match="--precision bf16: this processor lacks") as refused:
+        pick_precision("bf16", torch.device("cpu"))
+    tried = re.search("--precision (fp32)", refused.value.hint)
+    assert pick_precision(tried[1], torch.device("cpu")) == "fp32"
+
+
+@NEEDS_BF16
+def test_bfloat16_is_taken_where_it_runs():
+    """By name always; unasked only where the processor has it in hardware."""
+    assert pick_precision("bf16", torch.device("cpu")) == "bf16"
+    is_fast = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)()
+    assert pick_precision("auto", torch.device("cpu")) == ("bf16" if is_fast else "fp32")
 
 
 def test_gradients_are_scaled_wherever_cuda_computes_in_half_precision():

@@ -17,7 +17,7 @@ from charlm.runs import make
 from charlm.runs.folder import find_model
 from charlm.runs.record import number_of
 from charlm.text import corpus as corpus_module
-from tests.commands import SHORT, TEXT, is_error
+from tests.commands import SHORT, TEXT, is_error, running
 
 
 @pytest.fixture(autouse=True)
@@ -222,9 +222,7 @@ def test_a_signal_while_the_run_is_made_leaves_nothing(tmp_path, name):
     """Whatever ends the reading of a text, half a run is not left behind, and one line says what happened."""
     number = getattr(signal, name)
     command = [sys.executable, "-c", WAITING, "train", "t.txt"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
+    with running(*command) as process:
         assert process.stdout.readline() == "reading\n"
         process.send_signal(number)
         said = process.stderr.read()

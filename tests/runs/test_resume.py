@@ -27,7 +27,7 @@ from charlm.runs.drive import drive
 from charlm.runs.folder import open_run
 from charlm.runs.signals import StopRequest
 from charlm.training.events import Event, StepsDone
-from tests.commands import COMMAND, TEXT, TINY, is_error, trained
+from tests.commands import COMMAND, TEXT, TINY, is_error, running, trained
 
 STEPS = 40
 OPTIONS = ("--max-steps", str(STEPS), "--eval-every", "10", "--sample-every", "15", "--dropout", "0.1")
@@ -228,8 +228,7 @@ def test_a_signal_saves_and_says_how_to_go_on(charlm, tmp_path: Path, name):
     (tmp_path / "t.txt").write_text(TEXT)
     number = getattr(signal, name)
     command = [*COMMAND, "train", "t.txt", *TINY, "--max-time", "1h", "--out", "my run"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
+    with running(*command) as process:
         for line in process.stderr:
             if line.startswith("step "):
                 break
@@ -714,7 +713,7 @@ def test_a_run_that_was_replaced_while_it_was_opened_is_left_alone(new_run):
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
-@pytest.mark.parametrize("how", DAMAGE.keys() - {"a model"} | {"gone"})
+@pytest.mark.parametrize("how", [*(name for name in DAMAGE if name != "a model"), "gone"])
 @pytest.mark.parametrize("step", [24, STEPS])
 def test_a_damaged_model_is_said_and_chosen_anew(new_run, how, step):
     """Without its best model a run goes on, says so, and ends with one that was evaluated and scored."""

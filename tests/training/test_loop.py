@@ -20,7 +20,7 @@ from charlm.training import loop
 from charlm.training.events import CheckpointDue, EvalDone, Event, SampleDue, StepsDone
 from charlm.training.loop import Trainer, train, training_step
 from charlm.training.optimiser import FINAL_RATE, WEIGHT_DECAY, follow_schedule, schedule
-from tests.conftest import CELLS, LAYERS, new_model
+from tests.conftest import CELLS, LAYERS, NEEDS_BF16, new_model
 
 V = 13
 TEXT = np.random.default_rng(0).integers(0, V, 700).astype(np.uint8)
@@ -252,14 +252,15 @@ def test_the_best_is_the_lowest_so_far(monkeypatch):
     assert trainer.best_nats == 0.5
 
 
+@pytest.mark.parametrize("precision", ["fp32", pytest.param("bf16", marks=NEEDS_BF16)])
 @pytest.mark.parametrize(
     "stop", [1, STREAMS.windows_per_epoch - 1, STREAMS.windows_per_epoch, STREAMS.windows_per_epoch + 1, 39]
 )
-def test_a_run_can_be_interrupted_at_any_step(stop, tmp_path):
-    """Around the end of an epoch as anywhere, and in bf16 too, what goes on is what would have been, bit for bit."""
+def test_a_run_can_be_interrupted_at_any_step(stop, precision, tmp_path):
+    """Around the end of an epoch as anywhere, in either precision, what goes on is what would have been, bit for bit."""
     trainers = [new_trainer("lstm", 2) for _ in range(3)]
     for trainer in trainers:
-        trainer.precision = "bf16"
+        trainer.precision = precision
     whole, first, second = trainers
     list(run(whole))
     list(run(first, should_stop=lambda: first.step >= stop))
