@@ -4,6 +4,7 @@ CharlmError              exit status 1
 |-- UsageError                       2   an option or argument that cannot be meant
 |-- TextError                        1   a corpus, prompt or text that cannot be read
 |-- CheckpointError                  1   a model or training file that cannot be trusted
+|   `-- NewerError                   1   one that a later charlm wrote
 |-- RunError                         1   a run folder that cannot be used as asked
 |-- DivergedError                    3   the loss is no longer a finite number
 `-- Interrupted              128 + signal  stopped by a signal, everything saved
@@ -40,6 +41,13 @@ class TextError(CharlmError):
 
 class CheckpointError(CharlmError):
     """A checkpoint file that is damaged, incomplete, or not one of ours."""
+
+
+class NewerError(CheckpointError):
+    """A file that is whole, and says what only a later charlm understands."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, "upgrade charlm")
 
 
 class RunError(CharlmError):

@@ -84,7 +84,7 @@ REMOVALS = (
     Removal(
         "random state",
         "charlm/checkpoint/training.py",
-        '        trainer.generator.set_state(tensors["generator"].clone())\n',
+        "        trainer.generator.set_state(random_state)\n",
         "        pass\n",
         "tests/runs/test_resume.py::test_an_interrupted_run_ends_like_one_that_was_not",
     ),

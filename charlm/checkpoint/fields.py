@@ -1,34 +1,56 @@
-"""JSON <-> the dataclasses, strictly: what a file leaves out, adds or gets wrong is an error that names the field."""
+"""JSON <-> the dataclasses, strictly: what a file adds or gets wrong is an error that names the field.
+
+What it leaves out takes its stated default, so that a field which is added later needs one, and files of before still open.
+"""
 
 import sys
 import types
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Collection
+from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
 from itertools import pairwise
 from typing import Any, TypeVar, get_args, get_origin
 
-from charlm.errors import CheckpointError, UsageError, brief
+from charlm.errors import CheckpointError, NewerError, UsageError, brief
 from charlm.text.vocab import Vocab
 
 T = TypeVar("T")
 
 
 def from_json(cls: type[T], data: object, where: str) -> T:
-    """An instance of the dataclass (or plain type) `cls` from parsed JSON. Raises `CheckpointError` naming the field."""
-    if cls in (int, str):
-        if type(data) is not cls:
+    """An instance of `cls`, a dataclass or a plain type, from parsed JSON; `where` names it in errors.
+
+    Raises `CheckpointError` naming the field that is wrong, or missing and without a default; `NewerError` for a field that
+    this charlm does not know.
+    """
+    if not is_dataclass(cls):
+        options: tuple[Any, ...] = get_args(cls) if get_origin(cls) is types.UnionType else ()
+        nested: Any = next(filter(is_dataclass, options), None)
+        if nested and data is not None:
+            return from_json(nested, data, where)  # type: ignore[no-any-return]  # which is one of the union
+        if not _fits(data, cls):
             raise CheckpointError(f"{where} is {brief(repr(data))}, and must be {_name(cls)}")
-        return data
-    names = {field.name for field in fields(cls)}  # type: ignore[arg-type]
-    if not isinstance(data, dict) or set(data) != names:
-        found = brief(repr(sorted(data))) if isinstance(data, dict) else _name(type(data))
-        raise CheckpointError(f"{where} has {found}, and must have {sorted(names)}")
-    for field in fields(cls):  # type: ignore[arg-type]
-        if not _fits(data[field.name], field.type):
-            raise CheckpointError(f"{where}.{field.name} is {brief(repr(data[field.name]))}, and must be {_name(field.type)}")
+        return data  # type: ignore[return-value]  # which `_fits` has found out
+    if isinstance(data, cls):
+        return data  # made already
+    known = {field.name: field for field in fields(cls)}
+    if not isinstance(data, dict):
+        raise CheckpointError(f"{where} is {brief(repr(data))}, and must have {sorted(known)}")
+    require_known(data, known, where)
+    needed = {name for name, field in known.items() if field.default is MISSING}
+    if missing := sorted(needed - data.keys()):
+        raise CheckpointError(f"{where} has no {missing[0]}")
+    kinds: dict[str, Any] = {name: field.type for name, field in known.items()}
+    values = {name: from_json(kinds[name], value, f"{where}.{name}") for name, value in data.items()}
     try:
-        return cls(**data)
+        return cls(**values)
     except UsageError as error:
         raise CheckpointError(f"{where}: {error.message}") from error
+
+
+def require_known(data: Collection[str], known: Collection[str], where: str) -> None:
+    """Raise `NewerError` for the first name in `data` that is not `known`."""
+    if unknown := sorted(set(data) - set(known)):
+        raise NewerError(f"{where} has {brief(repr(unknown[0]))}, which this charlm does not know")
 
 
 def _fits(value: object, kind: object) -> bool:

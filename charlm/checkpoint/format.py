@@ -20,7 +20,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from charlm.errors import CheckpointError, brief
+from charlm.errors import CheckpointError, NewerError, brief
 from charlm.model.devices import CPU, free_memory
 
 FORMAT = 1
@@ -110,7 +110,7 @@ class TensorFile:
         if not isinstance(head, dict) or type(head.get("format")) is not int or head["format"] < FORMAT:
             raise self._fail("has no format version")
         if head.pop("format") > FORMAT:
-            raise CheckpointError(f"{self.path} is of a newer format than this charlm knows", "upgrade charlm")
+            raise NewerError(f"{self.path} is of a newer format than this charlm knows")
         if size > free_memory(CPU):
             raise CheckpointError(f"{self.path} has {size / 1e9:,.1f} GB, which is more than this machine's free memory")
         self._check_digest(raw, head.pop("sha256", None))

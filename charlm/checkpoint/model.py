@@ -1,15 +1,14 @@
 """A model and all that it says of itself <-> `model.safetensors`. Nothing in the file names a time, a path or a host."""
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from charlm.checkpoint.fields import from_json, vocab_from_json, vocab_to_json
 from charlm.checkpoint.format import TensorFile, to_bytes
 from charlm.config import MOST, CorpusConfig, ModelConfig, TrainConfig
-from charlm.errors import CheckpointError, brief
+from charlm.errors import CheckpointError
 from charlm.files import write_atomically
 from charlm.model.devices import CPU, free_memory
 from charlm.model.language_model import MOST_WEIGHT, LanguageModel
@@ -83,17 +82,10 @@ def load_model(path: Path, device: torch.device) -> tuple[LanguageModel, ModelCa
 
 
 def _card(path: Path, file: TensorFile) -> ModelCard:
-    head = dict(file.head)
-    head.pop("kind")
-    vocab = vocab_from_json(head.pop("vocab", None), f"{path}: vocab")
-    nested: dict[str, Any] = {
-        field.name: from_json(field.type, head.pop(field.name, None), f"{path}: {field.name}")
-        for field in fields(ModelCard)
-        if isinstance(field.type, type) and field.name != "vocab"
-    }
-    if head:
-        raise CheckpointError(f"{path}: unknown field {brief(repr(min(head)))}")
-    for name, value in (("step", nested["step"]), ("scores.validation_nats", nested["scores"].validation_nats or 0)):
+    head = {name: value for name, value in file.head.items() if name != "kind"}
+    head["vocab"] = vocab_from_json(head.get("vocab"), f"{path}: vocab")
+    card = from_json(ModelCard, head, f"{path}: head")
+    for name, value in (("step", card.step), ("scores.validation_nats", card.scores.validation_nats or 0)):
         if not 0 <= value <= MOST:
             raise CheckpointError(f"{path}: {name} is {value}, and must be from 0 to {MOST:g}")
-    return ModelCard(vocab=vocab, **nested)
+    return card

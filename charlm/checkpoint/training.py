@@ -2,7 +2,7 @@
 
 import math
 import struct
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,10 @@ from torch import Tensor
 
 from charlm.checkpoint.fields import from_json
 from charlm.checkpoint.format import TensorFile, to_bytes
+from charlm.config import End, ModelConfig, TrainConfig
 from charlm.errors import CheckpointError, brief
 from charlm.files import write_atomically
+from charlm.text.corpus import Splits
 from charlm.training.loop import Trainer
 
 MOST_EPOCHS = 1 << 53
@@ -32,8 +34,29 @@ class Position:
     scale_growth: int
 
 
-def trainer_bytes(trainer: Trainer, run: dict[str, Any] | None = None) -> bytes:
-    """The file that holds all that an exact continuation of `trainer` needs; `run` is the JSON of what it was trained with."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class About:
+    """All that decides what the next step does, beside the trainer itself; the vocabulary and the ids by their hashes."""
+
+    model: ModelConfig
+    training: TrainConfig
+    end: End
+    splits: Splits
+    ids_sha256: str
+    vocab_sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Head:
+    """What the file says beside its tensors."""
+
+    kind: str
+    position: Position
+    run: About | None
+
+
+def trainer_bytes(trainer: Trainer, about: About | None = None) -> bytes:
+    """The file that holds all that an exact continuation of `trainer` needs; `about` is what it was trained with."""
     scaler: dict[str, Any] = trainer.scaler.state_dict()
     position = Position(
         step=trainer.step,
@@ -45,45 +68,38 @@ def trainer_bytes(trainer: Trainer, run: dict[str, Any] | None = None) -> bytes:
         scale=scaler.get("scale"),
         scale_growth=scaler.get("_growth_tracker", 0),
     )
-    return to_bytes(trainer.tensors(), {"kind": "training", "position": asdict(position), "run": run})
+    return to_bytes(trainer.tensors(), asdict(Head(kind="training", position=position, run=about)))
 
 
-def save_trainer(path: Path, trainer: Trainer, run: dict[str, Any] | None = None) -> None:
+def save_trainer(path: Path, trainer: Trainer, about: About | None = None) -> None:
     """Write `trainer_bytes` to `path`, atomically. Raises `OSError` when the disk does not take it."""
-    write_atomically(path, trainer_bytes(trainer, run))
+    write_atomically(path, trainer_bytes(trainer, about))
 
 
-def load_trainer(path: Path, trainer: Trainer, windows_per_epoch: int, run: dict[str, Any] | None = None) -> list[str]:
+def load_trainer(path: Path, trainer: Trainer, windows_per_epoch: int, about: About | None = None) -> list[str]:
     """Fill a fresh `trainer` from `path`; gives, in words for people, why it will not go on exactly as it would have.
 
-    `run` is what it is to be trained with from here on. Raises `CheckpointError`, with `trainer` untouched, for a file that is
-    not whole, or is not of this run's shape, or says that it stands where no run can.
+    `about` is what it is to be trained with from here on. Raises `CheckpointError`, with `trainer` untouched, for a file that
+    is not whole, or is not of this run's shape, or says that it stands where no run can.
     """
     with TensorFile(path, "training") as file:
-        changed = brief(", ".join(_differences(file.head.get("run"), run)))
+        head = from_json(Head, file.head, f"{path}: head")
+        position, changed = head.position, brief(", ".join(_differences(head.run, about)))
         notices = [f"not bit-exact from here on: run.json was changed: {changed}"] if changed else []
-        position = from_json(Position, file.head.get("position"), f"{path}: position")
         if wrong := _impossible(position, windows_per_epoch):
             why = f"; run.json was changed: {changed}" if changed else ""
             raise CheckpointError(f"{path}: position.{wrong} is {getattr(position, wrong)}, where this run cannot be{why}")
         expected = trainer.tensors()
-        random_state = expected.pop("generator")
-        same_generator = file.shapes.get("generator") == tuple(random_state.shape)
-        if "generator" in file.shapes and (len(file.shapes["generator"]), file.dtypes["generator"]) != (1, torch.uint8):
-            raise CheckpointError(f"{path}: generator is no state that a random generator could have")
+        is_of_this_kind = file.shapes.get("generator") == tuple(expected.pop("generator").shape)
         tensors = file.tensors(expected, also=frozenset({"generator"}))
-    if same_generator:
-        try:
-            torch.Generator(trainer.generator.device).set_state(tensors["generator"].clone())
-            if not _is_sound(tensors["generator"]):
-                raise RuntimeError
-        except (RuntimeError, TypeError) as error:
-            raise CheckpointError(f"{path}: generator is no state that a random generator could have") from error
+    random_state = tensors.pop("generator")
+    if not _could_be_a_state(random_state) or (is_of_this_kind and not _could_be_resumed(random_state, trainer.generator)):
+        raise CheckpointError(f"{path}: generator is no state that a random generator could have")
     with torch.no_grad():
         for name, tensor in expected.items():
             tensor.copy_(tensors[name])
-    if same_generator:
-        trainer.generator.set_state(tensors["generator"].clone())
+    if is_of_this_kind:
+        trainer.generator.set_state(random_state)
     else:
         notices.append("not bit-exact from here on: dropout goes on from the random state of another device")
     if trainer.scaler.is_enabled() and position.scale is not None:
@@ -109,11 +125,27 @@ def _impossible(position: Position, windows_per_epoch: int) -> str:
     return next((name for name, is_so in holds.items() if not is_so), "")
 
 
-def _differences(was: object, now: object, name: str = "") -> list[str]:
+def _differences(was: object, now: object, name: str = "what it was trained with") -> list[str]:
     """What of `now` is not as it was, each as `name old -> new`."""
-    if not (isinstance(was, dict) and isinstance(now, dict)):
-        return [] if was == now else [f"{name} {was} -> {now}"]
-    return [each for key in sorted(was.keys() | now.keys()) for each in _differences(was.get(key), now.get(key), key)]
+    if was == now:
+        return []
+    if not is_dataclass(was) or type(was) is not type(now):
+        return [f"{name} {was} -> {now}"]
+    names = sorted(field.name for field in fields(was))
+    return [each for name in names for each in _differences(getattr(was, name), getattr(now, name), name)]
+
+
+def _could_be_a_state(state: Tensor) -> bool:
+    return state.ndim == 1 and state.dtype == torch.uint8
+
+
+def _could_be_resumed(state: Tensor, generator: torch.Generator) -> bool:
+    """Whether `generator`, whose own states are of that size, could go on from `state`; found out with a copy of it."""
+    try:
+        generator.clone_state().set_state(state)
+    except (RuntimeError, TypeError):
+        return False
+    return generator.device.type != "cpu" or _is_sound(state)
 
 
 def _is_sound(state: Tensor) -> bool:

@@ -13,11 +13,12 @@ from typing import Any
 
 import torch
 
-from charlm.checkpoint.fields import from_json, vocab_from_json, vocab_to_json
+from charlm.checkpoint.fields import from_json, require_known, vocab_from_json, vocab_to_json
+from charlm.checkpoint.training import About
 from charlm.config import CorpusConfig, End, ModelConfig, TrainConfig, check_threads
-from charlm.errors import CharlmError, CheckpointError, RunError, UsageError, brief
+from charlm.errors import CharlmError, CheckpointError, NewerError, RunError, UsageError, brief
 from charlm.model.devices import CPU, pick_device, pick_precision, require_memory, set_threads
-from charlm.runs.record import DECIDE_BITS, RUN, machine_facts, number_of, read_record, write_json
+from charlm.runs.record import DECIDE_BITS, NAMES, RUN, machine_facts, number_of, read_record, write_json
 from charlm.text.corpus import Corpus, Splits, open_corpus
 from charlm.text.source import sha256_of
 from charlm.text.streams import Streams
@@ -40,7 +41,8 @@ class Run:
     end: End
     device: torch.device = CPU
     precision: str = "fp32"
-    record: dict[str, Any] = field(default_factory=dict)  # what run.json says
+    recorded_end: End  # the one in run.json, from which `end` may have been moved
+    record: dict[str, Any] = field(default_factory=dict)  # all that run.json says
     notices: list[str] = field(default_factory=list)
 
     @property
@@ -50,17 +52,17 @@ class Run:
         return Streams.fitted(self.corpus.train_ids, training.batch_size, training.seq_len, training.seed)
 
     @property
-    def about(self) -> dict[str, Any]:
-        """All that decides what the next step does, as JSON; the vocabulary and the ids by their hashes."""
+    def about(self) -> About:
+        """All that decides what the next step does, as run.json has it."""
         vocab = json.dumps(vocab_to_json(self.corpus.vocab), sort_keys=True)
-        return {
-            "model": asdict(self.model),
-            "training": asdict(self.training),
-            "end": asdict(self.end),
-            "splits": asdict(self.corpus.splits),
-            "ids_sha256": self.corpus.ids_sha256,
-            "vocab_sha256": hashlib.sha256(vocab.encode()).hexdigest(),
-        }
+        return About(
+            model=self.model,
+            training=self.training,
+            end=self.recorded_end,
+            splits=self.corpus.splits,
+            ids_sha256=self.corpus.ids_sha256,
+            vocab_sha256=hashlib.sha256(vocab.encode()).hexdigest(),
+        )
 
     @property
     def shape(self) -> str:
@@ -125,16 +127,19 @@ def _read(folder: Path) -> tuple[Run, dict[str, Any]]:
     path = folder / RUN
     try:
         contents = read_record(path)
+        require_known(contents, NAMES, str(path))
         splits = from_json(Splits, contents["splits"], f"{path}: splits")
         vocab = vocab_from_json(contents["vocab"], f"{path}: vocab")
         machine = dict(contents["machine"])
+        end = _end_from(contents["end"], f"{path}: end")
         check_threads(from_json(int, machine["threads"], f"{path}: machine.threads"))
         run = Run(
             folder=folder,
             model=from_json(ModelConfig, contents["model"], f"{path}: model"),
             training=from_json(TrainConfig, contents["training"], f"{path}: training"),
             text=from_json(CorpusConfig, contents["text"], f"{path}: text"),
-            end=_end_from(contents["end"], f"{path}: end"),
+            end=end,
+            recorded_end=end,
             corpus=open_corpus(folder / CORPUS, vocab, splits, str(contents["corpus_sha256"]), str(contents["ids_sha256"])),
             record=contents,
         )
@@ -145,7 +150,7 @@ def _read(folder: Path) -> tuple[Run, dict[str, Any]]:
         elif not isinstance(error, CharlmError):
             what = f"{path} is damaged: {f'it has no {error}' if isinstance(error, KeyError) else error}"
         hint = "restore it from a copy; the model can still be used, and charlm train CORPUS starts another run"
-        raise RunError(f"{folder} cannot be opened: {what}", hint) from error
+        raise RunError(f"{folder} cannot be opened: {what}", error.hint if isinstance(error, NewerError) else hint) from error
     return run, machine
 
 
@@ -181,11 +186,11 @@ def record_end(run: Run, *, is_behind: bool) -> None:
     path = run.folder / RUN
     if read_record(path) != run.record:
         raise RunError(f"{run.folder} was changed by another process just now", "try again")
-    if run.record["end"] == asdict(run.end):
+    if run.recorded_end == run.end:
         return
     if is_behind:
         raise RunError(f"{run.folder} is already past {_say_end(run.end)}", "give it an end that is still ahead")
-    run.record = run.record | {"end": asdict(run.end)}
+    run.record, run.recorded_end = run.record | {"end": asdict(run.end)}, run.end
     write_json(path, run.record)
 
 
@@ -202,8 +207,8 @@ def _note_changes(run: Run, machine: dict[str, Any]) -> None:
     if not any((run.folder / name).is_file() for name in (LAST, PREVIOUS)):
         return
     now = machine_facts(run.device, run.precision)
-    if changed := [key for key in DECIDE_BITS if machine.get(key) != now[key]]:
-        what = ", ".join(f"{key} {machine.get(key)} -> {now[key]}" for key in changed)
+    if changed := [key for key in DECIDE_BITS if key in machine and machine[key] != now[key]]:
+        what = ", ".join(f"{key} {machine[key]} -> {now[key]}" for key in changed)
         run.notices.append(f"not bit-exact from here on: {what}")
     if notice := _source_notice(run.record.get("files"), run.corpus):
         run.notices.append(f"{notice} since the run began, which goes on with its own copy")

@@ -14,6 +14,10 @@ from charlm.files import write_atomically
 from charlm.model.devices import processor
 
 RUN = "run.json"
+NAMES = (  # of all that it says
+    *("argv", "files", "started", "number", "text", "machine"),
+    *("model", "training", "end", "recipe", "vocab", "splits", "corpus_sha256", "ids_sha256"),
+)
 MAX_NUMBER = 10**9  # of runs
 MAX_PARTS = 4096  # of run.json, beside the names of files, which have some bytes each
 MAX_FILES = 100_000  # that are named there

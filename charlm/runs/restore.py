@@ -8,7 +8,7 @@ import torch
 
 from charlm.checkpoint.model import load_model
 from charlm.checkpoint.training import load_trainer
-from charlm.errors import CheckpointError
+from charlm.errors import CheckpointError, NewerError
 from charlm.model.devices import CPU
 from charlm.model.language_model import LanguageModel
 from charlm.runs.folder import LAST, MODEL, PREVIOUS, Run, require_room
@@ -36,7 +36,9 @@ def restored(run: Run, notice: Notice) -> tuple[Trainer, str | None]:
         notice(f"{run.folder / LAST} is not there; going on from {PREVIOUS}, the one before it")
     for path in saved:
         try:
-            notices = load_trainer(path, trainer, streams.windows_per_epoch, run.about | {"end": run.record["end"]})
+            notices = load_trainer(path, trainer, streams.windows_per_epoch, run.about)
+        except NewerError:
+            raise  # from which a later charlm can go on: it is not to be trained over
         except CheckpointError as error:
             damage.append(error)
             continue
@@ -64,6 +66,8 @@ def _require_model(run: Run, trainer: Trainer, notice: Notice) -> None:
     """Where the best model of a run that goes on is damaged or gone, let the next evaluation choose one anew."""
     try:
         load_model(run.folder / MODEL, CPU)
+    except NewerError:
+        raise
     except CheckpointError as error:
         notice(f"{error.message}; the next model that is evaluated takes its place, though it may not be the best")
         trainer.best_nats, trainer.evaluated_step = math.inf, 0
