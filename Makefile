@@ -1,8 +1,10 @@
-# `make demo`: set up, train for a minute, print samples.   `make test`: set up, check and test.
+# `make demo`: set up, train for a minute, print samples.   `make test`: set up, check and test, in minutes.
+# `make test-all`: that, the longer proofs, the lowest versions that are promised, and the package installed elsewhere.
 PYTHON ?= python3
 BIN := .venv/bin
+SHARED := --numprocesses auto --maxprocesses 8
 
-.PHONY: demo test clean
+.PHONY: demo test test-slow test-lowest test-package test-all coverage clean
 
 demo: .venv/installed
 	$(BIN)/charlm train data/austen.txt --max-time 60s --out checkpoints/demo --overwrite
@@ -14,7 +16,28 @@ test: .venv/tested
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest --cov --cov-report=term
+	$(BIN)/python -m pytest $(SHARED) -m "not slow"
+
+test-slow: .venv/tested
+	$(BIN)/python -m pytest $(SHARED) -m slow
+
+test-lowest: .venv-lowest/installed
+	.venv-lowest/bin/python -m pytest $(SHARED) -m "not slow" tests/cli tests/test_docs.py
+
+.venv-lowest/installed: .venv/python pyproject.toml constraints.txt constraints-lowest.txt
+	$(PYTHON) -m venv --clear .venv-lowest
+	names=$$(sed -n 's/==.*//p' constraints-lowest.txt | paste -sd '|'); \
+	grep -vE "^($$names)==" constraints.txt | cat - constraints-lowest.txt > .venv-lowest/constraints.txt
+	.venv-lowest/bin/pip install --quiet --constraint .venv-lowest/constraints.txt --editable . hypothesis pytest pytest-timeout pytest-xdist
+	@touch $@
+
+test-package: .venv/tested
+	$(BIN)/python -m tests.package
+
+test-all: test test-slow test-lowest test-package
+
+coverage: .venv/tested
+	$(BIN)/python -m pytest $(SHARED) --cov --cov-report=term
 
 .venv/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "charlm needs Python 3.11 or later, not " + sys.version.split()[0])'
@@ -30,4 +53,4 @@ test: .venv/tested
 	@touch $@
 
 clean:
-	rm -rf .venv .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-lowest .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist

@@ -18,6 +18,11 @@ def brief(value: str) -> str:
     return value if len(value) <= MOST_SHOWN else f"{value[:MOST_SHOWN]}..."
 
 
+def counted(number: int, what: str) -> str:
+    """How many there are of something, in words: "1 character", "2,000 characters"."""
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
+
+
 class CharlmError(Exception):
     """What happened, with the value seen, and a `hint` of what to try first."""
 

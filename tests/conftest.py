@@ -21,7 +21,12 @@ LAYERS = (1, 2, 3)
 AUSTEN = Path(__file__).parent.parent / "data" / "austen.txt"
 
 NEEDS_BF16 = pytest.mark.skipif(not runs_bf16(), reason="this processor has no bfloat16 LSTM")
-NEEDS_CUDA = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA here")
+
+# Tests are of the processor, but for those that are marked `cuda`: what they take for the best device is the same everywhere.
+CUDA = {"is_available": torch.cuda.is_available, "device_count": torch.cuda.device_count}
+HIDDEN = {"is_available": lambda: False, "device_count": lambda: 0}
+SEEN_BY_COMMANDS = os.environ.get("CUDA_VISIBLE_DEVICES")
+HAS_CUDA = torch.cuda.is_available()
 
 # What runs in the background of a script ignores these, and hands that on to whatever it starts.
 for number, handler in {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}.items():
@@ -30,6 +35,22 @@ for number, handler in {signal.SIGINT: signal.default_int_handler, signal.SIGHUP
 
 torch.set_num_threads(1)  # small models need no more, and threads that wait for a busy core are slow
 os.environ["OMP_NUM_THREADS"] = "1"  # the same for the commands that tests start
+
+
+@pytest.hookimpl(tryfirst=True)  # before any fixture is made, of whatever scope
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what needs CUDA where there is none, and hide it from everything else."""
+    needs_cuda = item.get_closest_marker("cuda") is not None
+    if needs_cuda and not HAS_CUDA:
+        pytest.skip("there is no CUDA here")
+    for name, function in (CUDA if needs_cuda else HIDDEN).items():
+        setattr(torch.cuda, name, function)
+    if not needs_cuda:
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    elif SEEN_BY_COMMANDS is None:
+        os.environ.pop("CUDA_VISIBLE_DEVICES", None)
+    else:
+        os.environ["CUDA_VISIBLE_DEVICES"] = SEEN_BY_COMMANDS
 
 
 @pytest.fixture(autouse=True)

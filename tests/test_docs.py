@@ -1,6 +1,7 @@
 """The README is true: what it shows can be typed."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,15 @@ def test_the_readme_shows_every_command(charlm):
 def test_every_link_in_the_readme_leads_somewhere(link):
     """Each relative link names a file that is there."""
     assert (ROOT / link).exists()
+
+
+def test_the_lowest_versions_that_are_tested_are_those_that_are_promised():
+    """But for torch, of which one build is tested, each bound in pyproject.toml is pinned in constraints-lowest.txt."""
+    promised = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    pinned = re.findall(r"^[^#\n]+", (ROOT / "constraints-lowest.txt").read_text(), re.MULTILINE)
+    bounds, pins = dict(each.split(">=") for each in promised), dict(each.split("==") for each in pinned)
+    assert pins.keys() == bounds.keys()
+    assert {name: pin for name, pin in pins.items() if pin != bounds[name]}.keys() == {"torch"}
 
 
 def test_the_corpus_that_ships_is_the_one_described():

@@ -1,4 +1,4 @@
-"""Files of earlier commits open, sample, resume and finish; what they lack takes its default, what is of later is left alone."""
+"""Files of earlier commits open, sample, resume and finish; what they lack takes its default; later ones are left alone."""
 
 import json
 import re

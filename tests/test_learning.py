@@ -18,6 +18,7 @@ def test_a_cell_learns_a_text_that_repeats_itself(charlm, tmp_path, cell):
     assert charlm("sample", "--argmax", "--prompt", "the quick", "--length", "12").text == "the quick brown fox. "
 
 
+@pytest.mark.slow
 def test_a_minute_of_english_beats_what_frequencies_alone_can_say(charlm):
     """150 small steps on the shipped corpus predict better than any count of single letters or of pairs could."""
     result = charlm("train", AUSTEN, "--hidden-size", "96", "--max-steps", "150", "--json")

@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import typer
 
@@ -32,6 +32,7 @@ app.command("sample")(sample.sample)
 app.command("inspect-cells", epilog=inspect_cells.EPILOG)(inspect_cells.inspect_cells)
 app.command("eval")(evaluate.evaluate)
 app.command("info")(info.info)
+COMMANDS = {command.name for command in app.registered_commands}
 
 
 @app.callback()
@@ -62,7 +63,9 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         if debug and not isinstance(error, SystemExit):
             _print(traceback.format_exc())
         was_stopped = stopped and isinstance(error, KeyboardInterrupt | typer.Abort)
-        status = _explain(Interrupted(stopped[0], STOPPED) if was_stopped else error)
+        message, hint, status = _explain(Interrupted(stopped[0], STOPPED) if was_stopped else error)
+        if message:
+            _say(message, hint, status, next((argument for argument in arguments if argument in COMMANDS), ""))
     sys.exit(status if isinstance(status, int) else 0)
 
 
@@ -97,45 +100,53 @@ def _is_importing(frame: FrameType | None) -> bool:
     return frame is not None
 
 
-def _explain(error: BaseException) -> int:
-    """Say in one line what went wrong, where there is anything to say; gives the exit status."""
+def _explain(error: BaseException) -> tuple[str, str, int]:
+    """What went wrong in one line, which is empty where there is nothing to say; a hint; and the exit status."""
     if isinstance(error, CharlmError):
-        return _say(error.message, error.hint, error.exit_code)
-    if isinstance(error, typer.TyperException):
-        message = error.format_message().strip()
-        if not message or "\n" in message:  # no arguments at all: the message is the help
-            print(message, file=sys.stderr)
-            return error.exit_code
-        return _say(message.rstrip("."), "see charlm --help, or charlm COMMAND --help", error.exit_code)
+        return error.message, error.hint, error.exit_code
+    if hasattr(error, "format_message"):  # Typer's own, whose common class has another name in each of its versions
+        return _explain_usage(error)
     # Typer and rich turn a closed pipe into SystemExit(1), and leave the cause in the context.
     if isinstance(error, BrokenPipeError) or isinstance(error.__context__, BrokenPipeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that nothing is said at the last flush either
-        return 128 + getattr(signal, "SIGPIPE", 13)
+        return "", "", 128 + getattr(signal, "SIGPIPE", 13)
     if isinstance(error, KeyboardInterrupt | typer.Abort):
-        return _say(STOPPED, "", INTERRUPTED)
+        return STOPPED, "", INTERRUPTED
     if isinstance(error, typer.Exit):
-        return error.exit_code
+        return "", "", error.exit_code
     if isinstance(error, SystemExit):
-        return error.code if isinstance(error.code, int) else 1
+        return "", "", error.code if isinstance(error.code, int) else 1
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
-        return _say(f"{where}{error.strerror or error}", "check the disk and its permissions", 1)
+        return f"{where}{error.strerror or error}", "check the disk and its permissions", 1
     if isinstance(error, MemoryError) or re.search("out of memory|allocate memory", str(error)):
-        return _say(f"not enough memory: {str(error).splitlines()[0] if str(error) else ''}", "choose smaller sizes", 1)
-    return _say(f"{type(error).__name__}: {error}".splitlines()[0], "this is a bug in charlm; --debug shows where", 1)
+        return f"not enough memory: {str(error).splitlines()[0] if str(error) else ''}", "choose smaller sizes", 1
+    return f"{type(error).__name__}: {error}".splitlines()[0], "this is a bug in charlm; --debug shows where", 1
 
 
-def _sentence(hint: str) -> str:
-    return hint if hint.startswith("charlm ") else hint[:1].upper() + hint[1:]  # a command is to be copied as it is
+def _explain_usage(error: Any) -> tuple[str, str, int]:  # noqa: ANN401 (Typer has had no one class for it)
+    """The same for an error of Typer's, with the option that was meant where one comes near."""
+    message: str = error.format_message().strip()
+    hint, unknown = "see charlm COMMAND --help", getattr(error, "option_name", None)
+    if "\n" in message:  # no arguments at all: the message is the help
+        print(message, file=sys.stderr)
+        message = ""
+    elif unknown is not None and message.startswith("No such option"):
+        message = f"there is no option {unknown}"
+        if meant := options.meant_by(unknown, [name for parameter in error.ctx.command.params for name in parameter.opts]):
+            hint = f"did you mean {meant}? {hint[0].upper()}{hint[1:]}"
+    return message.rstrip("."), hint, error.exit_code
 
 
-def _say(message: str, hint: str, status: int) -> int:
+def _say(message: str, hint: str, status: int, command: str) -> None:
+    """Write one line about an error, in which COMMAND is the one that was typed."""
     line = f"charlm: {message}" if status > 128 else f"charlm: error: {message}"
     if hint:
+        hint = hint.replace("charlm COMMAND", f"charlm {command}".strip())
+        shown = hint if hint.startswith("charlm ") else hint[:1].upper() + hint[1:]  # a command is to be copied as it is
         stop = "" if message.endswith("?") else "."
-        line += f"{stop} To go on: {hint}" if status > 128 else f"{stop} {_sentence(hint)}"
+        line += f"{stop} To go on: {hint}" if status > 128 else f"{stop} {shown}"
     _print(line.replace("\n", " "))
-    return status
 
 
 def _print(text: str) -> None:

@@ -8,7 +8,7 @@ import typer
 
 from charlm.cli import options
 from charlm.config import CorpusConfig, check_unknown
-from charlm.errors import TextError, UsageError
+from charlm.errors import TextError, UsageError, counted
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -44,7 +44,7 @@ def evaluate(
     config = CorpusConfig(symbols=card.vocab.kind, encoding=encoding, glob=glob)
     ids, skipped = options.read_texts(texts, card.vocab, config, skip_unknown=unknown == "skip")
     if len(ids) < 2:
-        raise TextError(f"the text has {len(ids)} characters to score", "at least 2 are needed: the first is only read")
+        raise TextError(f"the text has {counted(len(ids), 'character')}", "at least 2 are needed: the first is only read")
     from charlm.evaluation import dynamic_surprisals, surprisals, total
 
     losses = dynamic_surprisals(model, ids) if dynamic else surprisals(model, ids)
@@ -60,9 +60,10 @@ def evaluate(
     if json:
         options.print_json(numbers)
         return
-    line = "{nats_per_char:.4f} nats/char, {bits_per_char:.4f} bits/char, perplexity {perplexity:.3f}, {characters} characters"
+    line = "{nats_per_char:.4f} nats/char, {bits_per_char:.4f} bits/char, perplexity {perplexity:.3f}, "
     print(
-        ("dynamic evaluation: " if dynamic else "") + line.format(**numbers), file=sys.stderr if per_character else sys.stdout
+        ("dynamic evaluation: " if dynamic else "") + line.format(**numbers) + counted(score.num_characters, "character"),
+        file=sys.stderr if per_character else sys.stdout,
     )
 
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from charlm.cli import options
+from charlm.cli.options import lower
 from charlm.config import CorpusConfig, InspectConfig, check_threads, check_unit, check_unknown, parse_unit
-from charlm.errors import TextError, UsageError
+from charlm.errors import TextError, UsageError, counted
 from charlm.inspection.findings import VERDICTS, UnitId
 
 if TYPE_CHECKING:
@@ -48,7 +49,9 @@ def inspect_cells(
         Path | None, typer.Option(metavar="FILE", help="Write every unit's c, h and gates as safetensors.")
     ] = None,
     max_characters: Annotated[int, typer.Option(help="Of the text, at most; 0 is all.")] = DEFAULT.max_characters,
-    theme: Annotated[str, typer.Option(help="For which screens the colours are: dark, light or auto.")] = DEFAULT.theme,
+    theme: Annotated[
+        str, typer.Option(help="For which screens the colours are: dark, light or auto.", callback=lower)
+    ] = DEFAULT.theme,
     seed: Annotated[int, typer.Option(help="The same seed gives the same p-values.")] = DEFAULT.seed,
     unknown: options.Unknown = "error",
     encoding: options.Encoding = options.DEFAULT_TEXT.encoding,
@@ -167,7 +170,7 @@ def _read(
         source = "standard input" if text == "-" else visible_line(text)
     if 0 < config.max_characters < len(ids):
         print(
-            f"only the first {config.max_characters:,} of {len(ids):,} characters: --max-characters 0 reads all",
+            f"only the first {config.max_characters:,} of {counted(len(ids), 'character')}: --max-characters 0 reads all",
             file=sys.stderr,
         )
         ids = ids[: config.max_characters]
@@ -251,7 +254,7 @@ def _write_page(
     has = subject.model.config.hidden_size
     units = list(dict.fromkeys(unit for unit in (*wanted, *found, *others) if unit[1] < has))[:MOST_UNITS]
     viewer = Viewer(subject.model, subject.vocab, subject.ids)
-    notes = [f"Text: {source}, {report.num_characters:,} characters; shown are the first {PAGE_CHARACTERS:,}."]
+    notes = [f"Text: {source}, {counted(report.num_characters, 'character')}; shown are the first {PAGE_CHARACTERS:,}."]
     notes += describe_gaps(report)
     text = page(
         title=title,

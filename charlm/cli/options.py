@@ -1,6 +1,9 @@
 """The options that several commands share, and what they lead to."""
 
+import difflib
 import sys
+from collections.abc import Callable, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -8,7 +11,7 @@ import typer
 
 import charlm
 from charlm.config import CorpusConfig, check_device, check_threads
-from charlm.errors import TextError
+from charlm.errors import TextError, counted
 
 if TYPE_CHECKING:
     from charlm.checkpoint.model import ModelCard
@@ -35,19 +38,50 @@ Checkpoint = Annotated[
         show_default="the run started last under checkpoints/",
     ),
 ]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
+
+
+def lower(value: str) -> str:
+    """A name in small letters, for options whose names may be typed in any."""
+    return value.lower()
+
+
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.", callback=lower)]
 Threads = Annotated[int, typer.Option(help="Processor threads; 0 is one a core.")]
 Json = Annotated[bool, typer.Option("--json", help="Write JSON to standard output.")]
-Unknown = Annotated[str, typer.Option(help="What to do with a character the model has never seen: error or skip.")]
+Unknown = Annotated[
+    str, typer.Option(help="What to do with a character the model has never seen: error or skip.", callback=lower)
+]
 Encoding = Annotated[str, typer.Option(help="How the text's bytes stand for characters: utf-8, latin-1, utf-16, ...")]
 Glob = Annotated[str, typer.Option(help="Which files of a folder are read.")]
 DEFAULT_TEXT = CorpusConfig()
 
 
-def config_from(cls: type[T], values: dict[str, Any]) -> T:
+# What people type out of the habit of other programs, and what it is called here.
+SYNONYMS = {
+    "--model": "--checkpoint",
+    "--lr": "--learning-rate",
+    "--steps": "--max-steps",
+    "--iters": "--max-steps",
+    "--time": "--max-time",
+    "--layers": "--num-layers",
+    "--rnn-size": "--hidden-size",
+    "--seq-length": "--seq-len",
+    "--chars": "--length",
+    "--output": "--out",
+}
+
+
+def meant_by(name: str, known: Sequence[str]) -> str | None:
+    """The option in `known` that whoever typed `name` may have meant."""
+    names = {each: each for each in known if each not in ("--help", "--version")}
+    names |= {habit: ours for habit, ours in SYNONYMS.items() if ours in known}
+    near = difflib.get_close_matches(name.replace("_", "-").lower(), names, 1, 0.7)
+    return names[near[0]] if near else None
+
+
+def config_from(cls: Callable[..., T], values: dict[str, Any]) -> T:
     """The configuration `cls` from a command's options, which have the names of its fields."""
-    names: dict[str, Any] = cls.__dataclass_fields__  # type: ignore[attr-defined]
-    return cls(**{name: values[name] for name in names})
+    return cls(**{field.name: values[field.name] for field in fields(cls)})  # type: ignore[arg-type]
 
 
 def open_model(checkpoint: str | None, device: str, threads: int) -> tuple["LanguageModel", "ModelCard"]:
@@ -98,9 +132,9 @@ def read_texts(texts: list[str], vocab: "Vocab", config: CorpusConfig, *, skip_u
     ids = np.concatenate(pieces)
     skipped = count - len(ids)
     if unseen is not None and not skip_unknown:
-        raise TextError(f"{unseen.message}; {skipped} such characters in all", unseen.hint)
+        raise TextError(f"{unseen.message}; {counted(skipped, 'such character')} in all", unseen.hint)
     if skipped:
-        print(f"{skipped} characters that the model has never seen were left out", file=sys.stderr)
+        print(f"left out: {counted(skipped, 'character')} that the model has never seen", file=sys.stderr)
     return ids, skipped
 
 

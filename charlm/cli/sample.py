@@ -13,7 +13,7 @@ import typer
 
 from charlm.cli import options
 from charlm.config import SampleConfig, check_seed, check_unknown, parse_clamp
-from charlm.errors import TextError, UsageError
+from charlm.errors import TextError, UsageError, counted
 
 if TYPE_CHECKING:
     from charlm.text.vocab import Ids, Vocab
@@ -85,7 +85,7 @@ def sample(
         seed = secrets.randbelow(2**31)
         if config.temperature > 0:
             print(f"seed: {seed}", file=sys.stderr)
-    what = f"to keep {num_samples} samples of {length} characters"
+    what = f"to keep {counted(num_samples, 'sample')} of {counted(length, 'character')}"
     if num_samples > 1 or json:  # a single one goes out as it is drawn, and may be as long as anyone likes
         require_memory(num_samples * (16 * length + 8 * model.vocab_size), what, model.device, "draw fewer, or shorter ones")
     steps = generate(model, with_start(card.vocab, prompt_ids), config, torch.Generator().manual_seed(seed), clamps)
@@ -124,7 +124,8 @@ def _encode_prompt(vocab: "Vocab", text: str, *, skip_unknown: bool) -> "Ids":
     broken = re.search("[\udc80-\udcff]", text) if vocab.kind == "char" else None
     if broken and not skip_unknown:
         byte = ord(broken.group()) - 0xDC00
-        raise TextError(f"the prompt is not UTF-8: byte 0x{byte:02X} after {broken.start()} characters", "convert it first")
+        where = counted(broken.start(), "character")
+        raise TextError(f"the prompt is not UTF-8: byte 0x{byte:02X} after {where}", "convert it first")
     return vocab.encode(text, skip_unknown=skip_unknown, of="prompt")
 
 

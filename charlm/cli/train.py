@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from charlm.cli import options
+from charlm.cli.options import lower
 from charlm.config import CorpusConfig, End, ModelConfig, TrainConfig, parse_duration
 from charlm.errors import UsageError
 from charlm.recipe import Wish
@@ -26,9 +27,10 @@ def train(
         list[str] | None,
         typer.Argument(metavar="CORPUS...", help="Text files, a folder, or - for standard input.", show_default=False),
     ] = None,
-    cell: Annotated[str, typer.Option(help="lstm, gru or rnn.")] = MODEL.cell,
+    cell: Annotated[str, typer.Option(help="lstm, gru or rnn.", callback=lower)] = MODEL.cell,
     preset: Annotated[
-        str, typer.Option(metavar="SIZE", help="small, medium or large; auto goes by the time there is.")
+        str,
+        typer.Option(metavar="SIZE", help="small, medium or large; auto goes by the time there is.", callback=lower),
     ] = "auto",
     hidden_size: Annotated[int, typer.Option(help="Units in a layer.", show_default=CHOSEN)] = MODEL.hidden_size,
     num_layers: Annotated[int, typer.Option(help="Layers.", show_default=CHOSEN)] = MODEL.num_layers,
@@ -41,7 +43,13 @@ def train(
         int, typer.Option(help="Characters that gradients flow back over.", show_default=CHOSEN)
     ] = TRAINING.seq_len,
     optimiser: Annotated[
-        str, typer.Option("--optimiser", "--optimizer", help="muon (for the cells' matrices; AdamW for the rest) or adamw.")
+        str,
+        typer.Option(
+            "--optimiser",
+            "--optimizer",
+            help="muon (for the cells' matrices; AdamW for the rest) or adamw.",
+            callback=lower,
+        ),
     ] = TRAINING.optimiser,
     learning_rate: Annotated[
         float, typer.Option(help="Highest rate of the schedule.", show_default=CHOSEN)
@@ -55,7 +63,9 @@ def train(
         str | None,
         typer.Option(metavar="TIME", help="End after 60s, 5m, 2h of training (scoring and saving do not count)."),
     ] = None,
-    symbols: Annotated[str, typer.Option(help="char: Unicode code points; byte: any file at all.")] = TEXT.symbols,
+    symbols: Annotated[
+        str, typer.Option(help="char: Unicode code points; byte: any file at all.", callback=lower)
+    ] = TEXT.symbols,
     encoding: options.Encoding = TEXT.encoding,
     glob: options.Glob = TEXT.glob,
     validation_fraction: Annotated[
@@ -64,7 +74,7 @@ def train(
     test_fraction: Annotated[float, typer.Option(help="Share at the text's end, never looked at.")] = TEXT.test_fraction,
     seed: Annotated[int, typer.Option(help="Makes a run repeatable.")] = TRAINING.seed,
     device: options.Device = TRAINING.device,
-    precision: Annotated[str, typer.Option(help="auto, fp32, bf16, or fp16 (CUDA only).")] = TRAINING.precision,
+    precision: Annotated[str, typer.Option(help="auto, fp32, bf16, or fp16 (CUDA only).", callback=lower)] = TRAINING.precision,
     threads: options.Threads = TRAINING.threads,
     out: Annotated[
         Path | None, typer.Option("-o", "--out", help="The run's folder.", show_default="checkpoints/NAME-OF-CORPUS")
@@ -83,10 +93,12 @@ def train(
 
     Ctrl-C saves the run and prints the command that goes on with it.
     """
+    values = {**locals()}  # and not those of the context, which some versions of Typer leave as they were typed
     end = End(max_steps=max_steps, epochs=epochs, max_seconds=None if max_time is None else parse_duration(max_time))
-    typed = {name for name in ctx.params if (source := ctx.get_parameter_source(name)) and source.name != "DEFAULT"}
+    sources = {name: ctx.get_parameter_source(name) for name, value in values.items() if value not in (None, [])}
+    typed = {name for name, source in sources.items() if source is not None and source.name != "DEFAULT"}
     if resume is None:
-        folder, notices = _start(corpus or [], ctx.params, end, typed)
+        folder, notices = _start(corpus or [], values, end, typed)
     else:
         folder, notices = _find(resume, typed), []
     from charlm.display import progress
@@ -96,7 +108,7 @@ def train(
 
     show = "json" if json else "quiet" if quiet else "bar" if sys.stderr.isatty() else "log"
     run = open_run(
-        folder, end=end if resume else None, **{name: ctx.params[name] for name in ("device", "threads") if name in typed}
+        folder, end=end if resume else None, **{name: values[name] for name in ("device", "threads") if name in typed}
     )
     run.notices[:0] = notices
     reporter = progress.REPORTERS[show]()

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from tqdm import tqdm
 
 from charlm.display.terminal import json_line, visible, visible_line
+from charlm.errors import counted
 from charlm.inspection.findings import Progress
 from charlm.training.events import EvalDone, Event, Reporter, RunDone, SampleDrawn, Scoring, StepsDone, as_record, bits
 
@@ -140,7 +141,7 @@ def describe_end(event: RunDone) -> str:
     score = "no validation part, so no score"
     if event.validation_nats is not None:
         score = f"validation {event.validation_nats:.4f} nats/char, {_bpc(event.validation_nats)} bits/char, exactly"
-    return f"{event.step} steps, {_clock(event.seconds)} of training: {score}"
+    return f"{counted(event.step, 'step')}, {_clock(event.seconds)} of training: {score}"
 
 
 def _bpc(nats: float | None) -> str:

@@ -6,6 +6,7 @@ terminal would obey is replaced by something to see.
 
 import json
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TextIO
@@ -103,6 +104,11 @@ class Shown:
     level: int
 
 
+def console_on(file: TextIO) -> Console:
+    """Rich's view of `file`, on which text is what it is, and no markup. NO_COLOR counts where it says anything at all."""
+    return Console(file=file, highlight=False, markup=False, emoji=False, no_color=bool(os.environ.get("NO_COLOR")))
+
+
 class ColouredText:
     """Writes characters to `file`, each with a background for its number from `low` to `high`; call `write`, then `close`.
 
@@ -110,7 +116,7 @@ class ColouredText:
     """
 
     def __init__(self, file: TextIO, low: float, high: float, ramp: Ramp) -> None:
-        self.console = Console(file=file, highlight=False, markup=False, emoji=False)
+        self.console = console_on(file)
         self.low, self.high = low, high
         self.styles = ramp.styles(self.console.color_system)
         self.line: list[Shown] = []
@@ -161,7 +167,7 @@ class ColouredText:
 
 def table(file: TextIO, rows: dict[str, str]) -> None:
     """Names and what they stand for, in two columns, the second wrapped to the screen's width."""
-    console = Console(file=file, highlight=False, markup=False, emoji=False)
+    console = console_on(file)
     grid = Table.grid(padding=(0, 2))
     for name, value in rows.items():
         grid.add_row(Text(name, style="bold"), Text(visible(value), overflow="fold"))

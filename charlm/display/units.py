@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from typing import Any, TextIO
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from charlm.display.terminal import ColouredText, Ramp, visible
+from charlm.display.terminal import ColouredText, Ramp, console_on, visible
 from charlm.inspection.findings import Finding, Passage, Report, Saturation, UnitView, low
 
 NAMES = {"auroc": "AUROC", "spearman": "Spearman"}
@@ -54,7 +53,7 @@ def describe_gaps(report: Report) -> list[str]:
 
 def show_findings(file: TextIO, findings: Sequence[Finding]) -> None:
     """The findings as a table, best first; each row fits 80 columns."""
-    console = Console(file=file, highlight=False, markup=False, emoji=False)
+    console = console_on(file)
     if not console.is_terminal:
         console.width = 100  # so that a pipe gets whole rows
     table = Table(box=box.SIMPLE_HEAD, padding=0, show_edge=False)
@@ -87,7 +86,7 @@ def show_unit(file: TextIO, view: UnitView, signal: str, passage: Passage, ramp:
     values = view.values[row]
     least = low(signal)
     screen = ColouredText(file, least, 1.0, ramp)
-    console = Console(file=file, highlight=False, markup=False, emoji=False)
+    console = console_on(file)
     head = Text.assemble((f"unit {view.layer}:{view.unit}  {name_of(signal)}", "bold"))
     if finding is not None:
         score = f"{NAMES[finding.statistic]} {finding.score:+.3f}, held out {finding.confirmed_score:+.3f}"

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from charlm.errors import TextError
+from charlm.errors import TextError, counted
 from charlm.inspection import baselines
 from charlm.inspection.features import Feature
 from charlm.inspection.findings import VERDICTS, Finding, Progress, Report, Saturation
@@ -44,7 +44,7 @@ def examine(
     """
     if len(ids) < LEAST_CHARACTERS:
         raise TextError(
-            f"{len(ids):,} characters are too few to find units in one half and test them in the other",
+            f"{counted(len(ids), 'character')}: too few to find units in one half and test them in the other",
             f"read {LEAST_CHARACTERS:,} characters or more",
         )
     halves = (0, len(ids) // 2), (len(ids) // 2, len(ids))

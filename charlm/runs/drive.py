@@ -15,7 +15,7 @@ import charlm
 from charlm.checkpoint.model import ModelCard, Scores, Setting, load_model, model_bytes, save_model
 from charlm.checkpoint.training import trainer_bytes
 from charlm.config import SampleConfig
-from charlm.errors import Interrupted, RunError
+from charlm.errors import Interrupted, RunError, counted
 from charlm.evaluation import surprisals, total
 from charlm.files import folder_lock
 from charlm.model.devices import keep_freed_memory
@@ -177,7 +177,7 @@ def _finish(run: Run, trainer: Trainer, stop: StopRequest, reporter: Reporter) -
 def _scoring(run: Run, trainer: Trainer, model: LanguageModel, stop: StopRequest, reporter: Reporter) -> Iterator[torch.Tensor]:
     """The losses of the validation part, with a report now and then: a long text takes a while."""
     ids, scored, reported = run.corpus.validation_ids, 0, time.monotonic()
-    reporter.notice(f"scoring the best model exactly, on all {len(ids):,} characters of the validation part")
+    reporter.notice(f"scoring the best model exactly, on all {counted(len(ids), 'character')} of the validation part")
     for nats in surprisals(model, ids):
         if stop.signal:
             what = "trained to the end and saved, but not yet scored exactly"

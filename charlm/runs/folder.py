@@ -16,7 +16,7 @@ import torch
 from charlm.checkpoint.fields import from_json, require_known, vocab_from_json, vocab_to_json
 from charlm.checkpoint.training import About
 from charlm.config import CorpusConfig, End, ModelConfig, TrainConfig, check_threads
-from charlm.errors import CharlmError, CheckpointError, NewerError, RunError, UsageError, brief
+from charlm.errors import CharlmError, CheckpointError, NewerError, RunError, UsageError, brief, counted
 from charlm.model.devices import CPU, pick_device, pick_precision, require_memory, set_threads
 from charlm.runs.record import DECIDE_BITS, NAMES, RUN, machine_facts, number_of, read_record, write_json
 from charlm.text.corpus import Corpus, Splits, open_corpus
@@ -195,7 +195,7 @@ def record_end(run: Run, *, is_behind: bool) -> None:
 
 
 def _say_end(end: End) -> str:
-    return f"{end.max_steps} steps" if end.max_steps else f"{end.max_seconds:g} s"
+    return counted(end.max_steps, "step") if end.max_steps else f"{end.max_seconds:g} s"
 
 
 def _note_changes(run: Run, machine: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from charlm.config import CorpusConfig
-from charlm.errors import TextError, UsageError
+from charlm.errors import TextError, UsageError, counted
 from charlm.text.source import CHUNK_BYTES, read_symbols, sha256_of, spool
 from charlm.text.vocab import NUM_CODE_POINTS, Ids, Vocab
 
@@ -136,7 +136,8 @@ def open_corpus(path: Path, vocab: Vocab, splits: Splits, sha256: str, ids_sha25
     Raises `TextError` when it is not of the length that `splits` has, not what was written, or no text of this vocabulary.
     """
     if path.stat().st_size != splits.test * vocab.dtype.itemsize:
-        raise TextError(f"{path} does not hold the {splits.test} symbols that its run names", "restore it from a copy")
+        what = counted(splits.test, "symbol")
+        raise TextError(f"{path} does not hold the {what} that its run names", "restore it from a copy")
     if sha256_of([path]) != ids_sha256:
         raise TextError(f"{path} does not match its hash in run.json", "restore it from a copy")
     ids = _mapped(path, vocab)

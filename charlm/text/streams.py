@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from charlm.errors import TextError
+from charlm.errors import TextError, counted
 from charlm.text.vocab import Ids
 
 PIECE = 1 << 22  # characters, at the most, that are brought to the device at a time
@@ -44,10 +44,9 @@ class Streams:
         """
         fitting = len(ids) // seq_len - 1
         if fitting < 1:
-            raise TextError(
-                f"the training part has {len(ids)} characters, and --seq-len {seq_len} needs {2 * seq_len}",
-                "give a longer text, or a smaller --seq-len",
-            )
+            has = counted(len(ids), "character")
+            what = f"the training part has {has}, and --seq-len {seq_len} needs {2 * seq_len:,} of them"
+            raise TextError(what, "give a longer text, or a smaller --seq-len")
         return cls(ids=ids, batch_size=min(batch_size, fitting), seq_len=seq_len, seed=seed)
 
     @property

@@ -239,9 +239,10 @@ def require_sound(trainer: Trainer) -> None:
 
 def diverged(trainer: Trainer, value: float, what: str) -> DivergedError:
     """The error that says so."""
+    less = "--learning-rate or --clip-norm" if trainer.config.clip_norm else "--learning-rate, or --clip-norm 1"
     return DivergedError(
         f"training diverged by step {trainer.step}: the {what} is {value:g}",
-        "try a smaller --learning-rate or --clip-norm; what this run saved before is still there",
+        f"start another run with a smaller {less}; what this one saved before is still there",
     )
 
 

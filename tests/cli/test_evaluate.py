@@ -9,6 +9,7 @@ import torch
 
 from charlm.checkpoint.model import load_model
 from charlm.display.terminal import BLOCKS
+from charlm.errors import counted
 from charlm.model.stepper import Stepper
 from tests.commands import TEXT, is_error, on_terminal, trained
 
@@ -98,7 +99,7 @@ def test_skipped_characters_are_counted(charlm, model):
     """--unknown skip scores what is left, and says how much was not."""
     result = charlm("eval", "-", "-c", model, "--unknown", "skip", "--json", stdin="théze 🎉cat".encode())
     assert result.status == 0
-    assert "3 characters" in result.err
+    assert "left out: 3 characters" in result.err
     score = json.loads(result.text)
     assert score == {**json.loads(charlm("eval", "-", "-c", model, "--json", stdin=b"the cat").text), "skipped": 3}
 
@@ -106,7 +107,7 @@ def test_skipped_characters_are_counted(charlm, model):
 @pytest.mark.parametrize("contents", [b"", b"t"])
 def test_a_text_without_a_prediction_is_an_error(charlm, model, contents):
     """At least two characters are needed."""
-    is_error(charlm("eval", "-", "-c", model, stdin=contents), 1, f"has {len(contents)} characters")
+    is_error(charlm("eval", "-", "-c", model, stdin=contents), 1, f"has {counted(len(contents), 'character')}")
 
 
 def test_a_text_of_nothing_known_is_an_error(charlm, model):

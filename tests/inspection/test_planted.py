@@ -2,8 +2,12 @@
 
 from dataclasses import replace
 
+import pytest
+
 from benchmarks import planted
 from tests.conftest import AUSTEN
+
+pytestmark = pytest.mark.slow
 
 
 def test_a_quote_cell_that_was_trained_is_found_and_used(monkeypatch):

@@ -18,7 +18,7 @@ from charlm.model.language_model import LanguageModel, ModelState, flat
 from charlm.model.stepper import RecordedStepper, Stepper, layer_clamps, packed_linear
 from charlm.sampling import generate, prime
 from tests.conftest import CELLS as NAMES
-from tests.conftest import LAYERS, NEEDS_CUDA, Replayed, new_model
+from tests.conftest import LAYERS, Replayed, new_model
 from tests.inspection.reference import SIGNALS, random_ids, walk
 
 T, B, H = 6, 3, 7
@@ -244,7 +244,7 @@ def test_recorded_steps_are_the_plain_steps(cell, record):
             assert (recorded.recording is not None) == (record is Replayed and number >= RECORD_AFTER)
 
 
-@NEEDS_CUDA
+@pytest.mark.cuda
 @each_cell
 def test_on_a_gpu_sampling_takes_recorded_steps(cell):
     """The most probable text is the one that plain steps on the same device give."""

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charlm.errors import TextError
+from charlm.errors import TextError, counted
 from charlm.text.streams import Streams
 
 shapes = st.tuples(st.integers(1, 9), st.integers(1, 6), st.integers(0, 400), st.integers(0, 3), st.integers(0, 5))
@@ -78,7 +78,8 @@ def test_lanes_shrink_to_what_fits(shape):
 @pytest.mark.parametrize("seq_len", [1, 5, 64])
 def test_a_text_shorter_than_two_windows_is_refused(seq_len):
     """The error says how long the text is and how long it would have to be."""
-    with pytest.raises(TextError, match=f"has {2 * seq_len - 1} characters, and --seq-len {seq_len} needs {2 * seq_len}"):
+    has = counted(2 * seq_len - 1, "character")
+    with pytest.raises(TextError, match=f"has {has}, and --seq-len {seq_len} needs {2 * seq_len}"):
         Streams.fitted(np.zeros(2 * seq_len - 1), 4, seq_len, 0)
 
 

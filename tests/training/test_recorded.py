@@ -9,7 +9,7 @@ from charlm.config import TrainConfig
 from charlm.model.devices import RECORD_AFTER
 from charlm.training.loop import Trainer
 from charlm.training.recorded import RecordedStep
-from tests.conftest import CELLS, NEEDS_CUDA, Replayed
+from tests.conftest import CELLS, Replayed
 from tests.training.test_loop import CONFIG, assert_same, new_trainer, run
 
 
@@ -122,7 +122,7 @@ def test_a_failure_amid_a_scaled_step_leaves_a_scaler_that_works():
     assert trainers[0].scaler.get_scale() == trainers[1].scaler.get_scale()
 
 
-@NEEDS_CUDA
+@pytest.mark.cuda
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
 @pytest.mark.parametrize("cell", CELLS)
 def test_on_a_gpu_a_recorded_run_learns_what_the_plain_run_learns(cell, precision):
