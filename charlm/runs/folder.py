@@ -161,11 +161,16 @@ def _end_from(data: object, where: str) -> End:
     return end
 
 
-def require_room(model: ModelConfig, vocab_size: int, training: TrainConfig, batch_size: int, device: torch.device) -> None:
+SMALLER = "choose a smaller --hidden-size, --num-layers, --batch-size or --seq-len"
+
+
+def require_room(
+    model: ModelConfig, vocab_size: int, training: TrainConfig, batch_size: int, device: torch.device, hint: str = SMALLER
+) -> None:
     """Raise `UsageError`, before anything is allocated, for a network that cannot be trained in the memory there is."""
     what = f"to train {model.num_layers} x {model.hidden_size} units on {batch_size} x {training.seq_len} characters a step"
     needed = training_bytes(model, vocab_size, training, batch_size, saves=device.type == "cpu")
-    require_memory(needed, what, device, "choose a smaller --hidden-size, --num-layers, --batch-size or --seq-len")
+    require_memory(needed, what, device, hint)
 
 
 def _move_end(run: Run, end: End) -> None:

@@ -194,6 +194,17 @@ def test_a_loss_that_is_no_number_ends_the_run_before_anything_is_saved(bad, mon
     assert max(event.step for event in seen) <= 9
 
 
+@pytest.mark.parametrize(("clip_norm", "advice"), [(1.0, "a smaller --learning-rate or --clip-norm;"), (0.0, "--clip-norm 1;")])
+def test_what_is_advised_to_a_run_that_diverged_can_help(clip_norm, advice, monkeypatch):
+    """Where nothing is clipped no smaller norm is advised, but one at all."""
+    real = loop.next_symbol_nats
+    monkeypatch.setattr(loop, "next_symbol_nats", lambda *a: real(*a) * math.nan)
+    config = TrainConfig(batch_size=4, seq_len=9, clip_norm=clip_norm)
+    with pytest.raises(DivergedError) as diverged:
+        list(run(new_trainer(config=config)))
+    assert advice in diverged.value.hint
+
+
 @pytest.mark.parametrize("name", ["model", "optimiser", "state"])
 @pytest.mark.parametrize("bad", [math.nan, math.inf, 1e13])
 def test_what_could_not_be_opened_again_is_never_saved(name, bad):
