@@ -71,6 +71,8 @@ def dynamic_surprisals(
     divides the gradient by its root mean square over the text so far, and lets the weights drift back to the trained ones.
     """
     model = copy.deepcopy(model)
+    for cell in model.layers:
+        cell.fused.flatten_parameters()  # a copy has them apart, and cuDNN would gather them at every call
     weights = list(model.parameters())
     trained = [p.detach().clone() for p in weights]
     squares = [torch.zeros_like(p) for p in weights]

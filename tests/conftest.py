@@ -3,6 +3,7 @@
 import io
 import os
 import signal
+import struct
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,14 +14,14 @@ import torch
 
 from charlm.cli.app import main
 from charlm.config import ModelConfig
-from charlm.model.devices import runs_bf16
+from charlm.model.devices import CPU, runs
 from charlm.model.language_model import LanguageModel
 
 CELLS = ("lstm", "gru", "rnn")
 LAYERS = (1, 2, 3)
 AUSTEN = Path(__file__).parent.parent / "data" / "austen.txt"
 
-NEEDS_BF16 = pytest.mark.skipif(not runs_bf16(), reason="this processor has no bfloat16 LSTM")
+NEEDS_BF16 = pytest.mark.skipif(not runs("bf16", CPU), reason="this processor has no bfloat16 LSTM")
 
 # Tests are of the processor, but for those that are marked `cuda`: what they take for the best device is the same everywhere.
 CUDA = {"is_available": torch.cuda.is_available, "device_count": torch.cuda.device_count}
@@ -89,6 +90,42 @@ class Replayed:
         for mine, new in zip(self.results, results, strict=True):
             mine.copy_(new)
         return self.results
+
+
+class Philox(torch.Generator):
+    """A GPU's generator, as a trainer sees it: what it draws follows from the 16 bytes of its state, a seed and an offset.
+
+    Whoever draws calls `turn` first, for torch draws from the processor's generator that this is made of.
+    """
+
+    device = torch.device("cuda")
+
+    def __init__(self, *_):
+        super().__init__()
+        self.manual_seed(0)
+
+    def manual_seed(self, seed):
+        self.seed, self.offset = seed, 0
+        return self
+
+    def turn(self):
+        super().manual_seed(self.seed * 1_000_003 + self.offset)
+        self.offset += 4
+
+    def get_state(self):
+        return torch.frombuffer(bytearray(struct.pack("<Qq", self.seed, self.offset)), dtype=torch.uint8)
+
+    def set_state(self, state):
+        if state.numel() != 16:
+            raise RuntimeError("RNG state is wrong size")
+        seed, offset = struct.unpack("<Qq", state.numpy().tobytes())
+        if offset % 4:
+            raise RuntimeError("offset must be a multiple of 4")
+        self.seed, self.offset = seed, offset
+        return self
+
+    def clone_state(self):
+        return Philox().set_state(self.get_state())
 
 
 @dataclass

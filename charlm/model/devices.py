@@ -6,6 +6,7 @@ Knows nothing of models.
 import contextlib
 import ctypes
 import math
+import os
 import platform
 import sys
 from collections.abc import Callable, Sequence
@@ -22,13 +23,14 @@ CPU = torch.device("cpu")
 
 
 def pick_device(name: str) -> torch.device:
-    """The device for --device `name`; "auto" is CUDA where there is one, else the CPU.
+    """The device for --device `name`; "auto" is CUDA where there is one that works, else the CPU.
 
     MPS is taken only when asked for: on Apple's chips the CPU is the faster and better-tested of the two for networks of
     this size. Raises `UsageError` for a device that this machine or this build of torch does not have.
     """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # one workspace for all calls: sums come out the same way
     if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
+        name = "cuda" if torch.cuda.is_available() and runs("fp32", torch.device("cuda")) else "cpu"
     kind, _, number = name.partition(":")
     available = {
         "cpu": True,
@@ -38,6 +40,9 @@ def pick_device(name: str) -> torch.device:
     if not available[kind]:
         raise UsageError(f"--device {name}: torch {torch.__version__} finds no such device here", "try --device cpu")
     if kind == "cuda":
+        if not runs("fp32", torch.device(name)):
+            what = f"--device {name}: torch {torch.__version__} can run no LSTM on this {torch.cuda.get_device_name(name)}"
+            raise UsageError(what, "try --device cpu")
         torch.backends.cudnn.allow_tf32 = False  # so that float32 is float32 there too, and an exact loss exact
         torch.cuda.set_device(int(number or 0))  # the one whose work is recorded
     return torch.device(name)
@@ -118,25 +123,26 @@ def pick_precision(name: str, device: torch.device) -> str:
         raise UsageError(
             f"--precision fp16 needs CUDA, and the device is {device.type}", "leave it out, or try --precision fp32"
         )
-    if name == "bf16" and device.type == "cpu" and not runs_bf16():
-        what = f"--precision bf16: this processor lacks the instructions that torch's bfloat16 LSTM needs ({processor()})"
+    if name == "bf16" and device.type != "cuda" and not runs("bf16", device):
+        where = f"this processor lacks the instructions that torch's bfloat16 LSTM needs ({processor()})"
+        what = f"--precision bf16: {where if device.type == 'cpu' else f'torch has no bfloat16 LSTM for {device.type} here'}"
         raise UsageError(what, without)
     if name != "auto":
         return name
     if device.type == "cuda":
         return "fp16" if torch.cuda.get_device_capability(device) >= (7, 0) else "fp32"  # 7.0: the first with tensor cores
     is_fast = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
-    return "bf16" if device.type == "cpu" and is_fast() and runs_bf16() else "fp32"
+    return "bf16" if device.type == "cpu" and is_fast() and runs("bf16", device) else "fp32"
 
 
-def runs_bf16() -> bool:
-    """Whether torch can run an LSTM in bfloat16 on this processor; found out by running one.
+def runs(precision: str, device: torch.device) -> bool:
+    """Whether torch can run an LSTM in `precision` on `device`; found out by running one, with whatever weights.
 
-    oneDNN has none for processors without AVX-512, and none where it is told to leave such instructions alone.
+    oneDNN has none in bfloat16 for processors without AVX-512, cuDNN none at all for cards that it has left behind.
     """
     try:
-        with autocast("bf16", CPU):
-            torch.nn.LSTM(1, 1, device="meta").to_empty(device=CPU)(torch.zeros(1, 1, 1))  # with whatever weights
+        with autocast(precision, device):
+            torch.nn.LSTM(1, 1, device="meta").to_empty(device=device)(torch.zeros(1, 1, 1, device=device))
     except RuntimeError:
         return False
     return True

@@ -65,10 +65,11 @@ def machine_facts(device: torch.device, precision: str) -> dict[str, Any]:
         "platform": platform.platform(),
         "processor": processor(),
         "device": str(device),
+        "cudnn": torch.backends.cudnn.version() if device.type == "cuda" else None,  # type: ignore[no-untyped-call]
         "accelerator": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
         "precision": precision,
         "threads": torch.get_num_threads(),
     }
 
 
-DECIDE_BITS = ("charlm", "torch", "numpy", "processor", "device", "accelerator", "precision", "threads")
+DECIDE_BITS = ("charlm", "torch", "numpy", "processor", "device", "cudnn", "accelerator", "precision", "threads")

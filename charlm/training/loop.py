@@ -25,6 +25,7 @@ from charlm.training.optimiser import AdamW, clip_gradients, follow_schedule, ma
 
 EVALUATIONS = 20  # in a run, where --eval-every does not say
 SAMPLES = 5  # likewise for --sample-every
+LEAST_SCALE = 2.0**-24  # of the loss, which begins at 2^16 and is halved at each step whose gradients overflow
 SAVE_SECONDS = 30.0  # of training, at the most, between two checkpoints
 
 
@@ -230,6 +231,8 @@ def require_finite(trainer: Trainer, value: float, what: str) -> None:
 
 def require_sound(trainer: Trainer) -> None:
     """Raise `DivergedError` unless all that a checkpoint would hold is finite, and such as can be opened again."""
+    if trainer.scaler.is_enabled() and (scale := trainer.scaler.get_scale()) < LEAST_SCALE:
+        raise diverged(trainer, scale, "loss, whatever it is divided by, gives no finite gradient; its scale")
     for name, tensor in trainer.tensors().items():
         if tensor.is_floating_point():
             largest = float(tensor.detach().abs().max())

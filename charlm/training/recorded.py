@@ -19,28 +19,35 @@ from charlm.training.optimiser import follow_schedule
 
 TOLERANCE = 0.2  # of the distance moved: kernels add up in another order from one call to the next, and Muon makes much of it
 
+MOST_WARM_UP = 24  # steps, each of which may halve a loss scale that begins at 2^16
+
 Play = Callable[..., Sequence[Tensor]]
 
 
 class RecordedStep:
-    """`training_step`, recorded when it has run `RECORD_AFTER` times; plain for good, with a notice, where that goes wrong."""
+    """`training_step`, recorded ahead of the first step; plain for good, with a notice, where that goes wrong.
+
+    All steps of a run are then played, also the first ones after it was resumed: a plain step may add up in another order than
+    a played one, and a run that goes on would end with other bits than one that was never stopped.
+    """
 
     def __init__(self, notice: Callable[[str], None], record: Callable[..., Play] = Recording) -> None:
         self.notice, self.record = notice, record
-        self.steps = 0
+        self.is_tried = False
         self.recording: Play | None = None
 
     def __call__(self, trainer: Trainer, window: Window) -> tuple[Tensor, Tensor]:
         """One step, as `training_step`; windows and streams are of one shape throughout."""
-        if self.steps == RECORD_AFTER:
-            self.recording = self._checked_recording(trainer, window)
-        self.steps += 1
+        if not self.is_tried:
+            self.is_tried, self.recording = True, self._checked_recording(trainer, window)
         return training_step(trainer, window) if self.recording is None else play(self.recording, trainer, window)
 
     def _checked_recording(self, trainer: Trainer, window: Window) -> Play | None:
         """A recording that moves everything as plain steps do, or None; the trainer stands where it stood."""
-        before = Standing(trainer)
+        origin = Standing(trainer)
         try:
+            warm_up(trainer, window)
+            before = Standing(trainer)
             two_unlike_steps(training_step, trainer, window)
             plain = Standing(trainer)
             before.restore(trainer)
@@ -54,7 +61,7 @@ class RecordedStep:
             device = trainer.model.device  # what was amid a step, or belongs to a recording, is made anew
             trainer.scaler = type(trainer.scaler)(device.type, enabled=trainer.scaler.is_enabled())
             trainer.generator = torch.Generator(device)
-        before.restore(trainer)
+        origin.restore(trainer)
         follow_schedule(trainer.optimiser, trainer.progress)
         if why:
             self.notice(f"steps are not recorded as a CUDA graph, and launched one by one: {why}")
@@ -70,6 +77,15 @@ def as_function(trainer: Trainer, window: Window) -> tuple[Play, tuple[Tensor, .
         return loss, grad_norm, *flat(trainer.state)
 
     return step, (window.inputs, window.targets, *flat(trainer.state))
+
+
+def warm_up(trainer: Trainer, window: Window) -> None:
+    """Plain steps in which libraries choose their kernels, until under loss scaling none is skipped any more."""
+    for steps in range(1, MOST_WARM_UP + 1):
+        scale = trainer.scaler.get_scale()
+        training_step(trainer, window)
+        if steps >= RECORD_AFTER and trainer.scaler.get_scale() >= scale:
+            break
 
 
 def two_unlike_steps(step: Step, trainer: Trainer, window: Window) -> None:
@@ -108,6 +124,8 @@ class Standing:
         """What came out otherwise than in `other`, as far as both went from `before`; empty where all is alike."""
         if self.scaler != other.scaler:
             return "the loss is scaled otherwise"
+        if all(torch.equal(self.tensors[name], before.tensors[name]) for name in before.tensors if name.startswith("model.")):
+            return "no step that was tried moved anything"
         for name, tensor in self.tensors.items():
             theirs, start = other.tensors[name].double(), before.tensors[name].double()
             if not (tensor.double() - theirs).norm() <= TOLERANCE * (theirs - start).norm():

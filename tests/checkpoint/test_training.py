@@ -12,7 +12,7 @@ from charlm.checkpoint.training import load_trainer, save_trainer
 from charlm.config import End, TrainConfig
 from charlm.errors import CheckpointError
 from charlm.training.loop import Trainer
-from tests.conftest import CELLS, LAYERS, new_model
+from tests.conftest import CELLS, LAYERS, Philox, new_model
 
 WINDOWS = 3  # an epoch, in the runs that these trainers are said to be of
 
@@ -153,15 +153,65 @@ def test_a_forged_file_is_refused_with_the_trainer_as_it_was(tmp_path, tensors, 
     assert_refused(path)
 
 
-def test_the_random_state_of_another_device_is_left_out(tmp_path):
-    """A generator's state of another size is not taken over, and everything else is."""
-    path, saved, loaded = tmp_path / "last", scrambled(new_trainer()), new_trainer()
-    save_trainer(path, saved)
+KINDS = {"a processor": torch.Generator, "a GPU": Philox}
+
+
+def with_generator(trainer: Trainer, kind: str) -> Trainer:
+    trainer.generator = KINDS[kind]().manual_seed(11)
+    return trainer
+
+
+def with_state(path: Path, state: torch.Tensor) -> None:
+    """Put another generator's state into a file, with a hash that fits."""
     with TensorFile(path, "training") as file:
         head = file.head
-    other = {"generator": torch.zeros(16, dtype=torch.uint8)}
-    path.write_bytes(to_bytes(safetensors.torch.load(path.read_bytes()) | other, head))
+    path.write_bytes(to_bytes(safetensors.torch.load(path.read_bytes()) | {"generator": state}, head))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("size", [1, 8, 15, 16, 17, 24, 32, 48, 816, 5048, 5055, 5056, 5057, 100_000])
+def test_the_random_state_of_another_kind_of_device_is_left_out(tmp_path, kind, size):
+    """A state of any other size than the generator's own is not taken over, whatever is in it, and everything else is."""
+    path = tmp_path / "last"
+    saved, loaded = scrambled(with_generator(new_trainer(), kind)), with_generator(new_trainer(), kind)
+    if size == len(loaded.generator.get_state()):
+        size -= 1
+    save_trainer(path, saved)
+    with_state(path, torch.randint(256, (size,), generator=torch.Generator().manual_seed(size), dtype=torch.uint8))
     before = loaded.generator.get_state()
-    assert [notice for notice in load_trainer(path, loaded, WINDOWS) if "another device" in notice]
+    assert load_trainer(path, loaded, WINDOWS) == [
+        "not bit-exact from here on: dropout goes on from the random state of another device"
+    ]
     assert torch.equal(loaded.generator.get_state(), before)
     assert all(torch.equal(a, b) for a, b in zip(tensors_of(saved)[:-1], tensors_of(loaded)[:-1], strict=True))
+
+
+@pytest.mark.parametrize(("was", "becomes"), [("a processor", "a GPU"), ("a GPU", "a processor"), ("a GPU", "a GPU")])
+def test_a_run_goes_on_on_another_kind_of_device(tmp_path, was, becomes):
+    """With its own random state where the kind is the same, and one line where it is not."""
+    saved, loaded = scrambled(with_generator(new_trainer(), was)), with_generator(new_trainer(), becomes)
+    save_trainer(tmp_path / "last", saved)
+    assert len(load_trainer(tmp_path / "last", loaded, WINDOWS)) == (was != becomes)
+    assert torch.equal(saved.generator.get_state(), loaded.generator.get_state()) == (was == becomes)
+
+
+@pytest.mark.parametrize("offset", [0, 4, 1 << 40, (1 << 62) + 4])
+def test_wherever_a_gpus_generator_stands_it_is_resumed(tmp_path, offset):
+    """Its 16 bytes are judged as what they are, and not as a processor's."""
+    trainer, loaded = with_generator(new_trainer(), "a GPU"), with_generator(new_trainer(), "a GPU")
+    trainer.generator.offset = offset
+    save_trainer(tmp_path / "last", trainer)
+    assert load_trainer(tmp_path / "last", loaded, WINDOWS) == []
+    assert (loaded.generator.seed, loaded.generator.offset) == (11, offset)
+
+
+@pytest.mark.parametrize("offset", [1, 2, 6, -3])
+def test_a_gpus_generator_that_stands_nowhere_is_refused(tmp_path, offset):
+    """What the device itself would refuse is found out before anything is taken over."""
+    path, trainer = tmp_path / "last", with_generator(scrambled(new_trainer()), "a GPU")
+    save_trainer(path, with_generator(new_trainer(), "a GPU"))
+    with_state(path, torch.frombuffer(bytearray(struct.pack("<Qq", 1, offset)), dtype=torch.uint8))
+    before = [tensor.clone() for tensor in tensors_of(trainer)]
+    with pytest.raises(CheckpointError, match="no state that a random generator"):
+        load_trainer(path, trainer, WINDOWS)
+    assert all(torch.equal(a, b) for a, b in zip(before, tensors_of(trainer), strict=True))

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from charlm.errors import UsageError
+from charlm.model import devices
 from charlm.model.devices import needs_loss_scaling, pick_device, pick_precision, set_threads
 from tests.conftest import NEEDS_BF16
 
@@ -46,10 +47,23 @@ def test_the_device_that_was_named_is_the_one_that_works(monkeypatch):
     """With several, cuda:1 is made torch's current one, so that what is recorded is its work."""
     chosen = []
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(devices, "runs", lambda *_: True)
     monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
     assert pick_device("cuda:1") == torch.device("cuda:1")
     assert pick_device("cuda") == torch.device("cuda")
     assert chosen == [1, 0]
+
+
+def test_a_card_that_torch_cannot_use_is_left_alone(monkeypatch):
+    """By itself charlm takes the processor then; where the card was named, one line says what is the matter."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "Tesla P4")
+    monkeypatch.setattr(devices, "runs", lambda precision, device: device.type == "cpu")
+    assert pick_device("auto") == torch.device("cpu")
+    with pytest.raises(UsageError, match="can run no LSTM on this Tesla P4") as refused:
+        pick_device("cuda:0")
+    assert refused.value.hint == "try --device cpu"
 
 
 @pytest.mark.parametrize(("capability", "precision"), [((9, 0), "fp16"), ((7, 0), "fp16"), ((6, 1), "fp32")])

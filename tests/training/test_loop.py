@@ -205,6 +205,15 @@ def test_what_is_advised_to_a_run_that_diverged_can_help(clip_norm, advice, monk
     assert advice in diverged.value.hint
 
 
+def test_a_scale_that_nothing_helps_any_more_ends_the_run():
+    """Where every gradient overflows no step is taken, and a run that only halves its scale says so instead of going on."""
+    trainer, seen = new_trainer(), []
+    trainer.scaler = torch.amp.GradScaler("cpu", init_scale=1e-9)
+    with pytest.raises(DivergedError, match="scale is 1e-09"):
+        seen.extend(run(trainer))
+    assert not any(isinstance(event, CheckpointDue) for event in seen)
+
+
 @pytest.mark.parametrize("name", ["model", "optimiser", "state"])
 @pytest.mark.parametrize("bad", [math.nan, math.inf, 1e13])
 def test_what_could_not_be_opened_again_is_never_saved(name, bad):

@@ -5,12 +5,14 @@ from itertools import chain
 import pytest
 import torch
 
+from charlm.checkpoint.training import load_trainer, save_trainer, trainer_bytes
 from charlm.config import TrainConfig
-from charlm.model.devices import RECORD_AFTER
+from charlm.model import language_model
+from charlm.model.devices import Recording
 from charlm.training.loop import Trainer
 from charlm.training.recorded import RecordedStep
-from tests.conftest import CELLS, Replayed
-from tests.training.test_loop import CONFIG, assert_same, new_trainer, run
+from tests.conftest import CELLS, Philox, Replayed
+from tests.training.test_loop import CONFIG, STREAMS, assert_same, new_trainer, run
 
 
 def both(trainers: tuple[Trainer, Trainer], record) -> list[str]:
@@ -40,7 +42,7 @@ def test_a_recorded_run_is_the_plain_run(cell, optimiser, scaled):
     assert both(trainers, Counted) == []
     assert_same(*trainers)
     assert trainers[0].scaler.state_dict() == trainers[1].scaler.state_dict()
-    assert len(played) == 2 + 40 - RECORD_AFTER
+    assert len(played) == 2 + 40  # two to check the recording, and then every step of the run
 
 
 class FrozenRate(Replayed):
@@ -120,6 +122,61 @@ def test_a_failure_amid_a_scaled_step_leaves_a_scaler_that_works():
     assert len(both(trainers, Unscaled)) == 1
     assert_same(*trainers)
     assert trainers[0].scaler.get_scale() == trainers[1].scaler.get_scale()
+
+
+class Moved(Replayed):
+    """A replay that adds up in another order than a plain step: what comes out is not the same to the last bit."""
+
+    def __call__(self, *arguments):
+        loss, norm, *parts = super().__call__(*arguments)
+        return loss, norm, *(part.mul_(1 + 2**-20) for part in parts)
+
+
+def resumable(cell: str, device: str, precision: str, monkeypatch: pytest.MonkeyPatch) -> Trainer:
+    """A new trainer on `device`; on a CPU with loss scaling and a GPU's generator, which draws by where its state stands."""
+    model = new_trainer(cell, 2).model.to(device)
+    trainer = Trainer.fresh(model, CONFIG, new_trainer().end, precision, 4)
+    if device == "cpu":
+        trainer.scaler = torch.amp.GradScaler("cpu", init_scale=1024.0, growth_interval=5)
+        trainer.generator, real = Philox().manual_seed(3), language_model.dropout
+        if not hasattr(real, "turns"):
+
+            def turned(x, rate, generator):
+                if generator is not None:
+                    generator.turn()
+                return real(x, rate, generator)
+
+            turned.turns = True
+            monkeypatch.setattr(language_model, "dropout", turned)
+    return trainer
+
+
+def bytes_of(trainer: Trainer) -> bytes:
+    """All that a continuation needs, but for how long it took."""
+    trainer.seconds = 0.0
+    return trainer_bytes(trainer)
+
+
+ON = [pytest.param("cpu", "fp32", Moved, id="stand-in")]
+ON += [pytest.param("cuda", name, Recording, marks=pytest.mark.cuda, id=name) for name in ("fp32", "bf16", "fp16")]
+
+
+@pytest.mark.parametrize(("device", "precision", "record"), ON)
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_recorded_run_that_was_stopped_ends_as_one_that_was_not(cell, device, precision, record, tmp_path, monkeypatch):
+    """40 steps are 20, saved, loaded elsewhere and gone on with, bit for bit, with dropout and loss scaling.
+
+    Though a replay may differ from a plain step, for neither run takes a plain one.
+    """
+    whole, first, second = (resumable(cell, device, precision, monkeypatch) for _ in range(3))
+    notices: list[str] = []
+    list(run(whole, step=RecordedStep(notices.append, record)))
+    list(run(first, step=RecordedStep(notices.append, record), should_stop=lambda: first.step >= 20))
+    save_trainer(tmp_path / "last", first)
+    assert load_trainer(tmp_path / "last", second, STREAMS.windows_per_epoch) == []
+    list(run(second, step=RecordedStep(notices.append, record)))
+    assert notices == []
+    assert bytes_of(whole) == bytes_of(second)
 
 
 @pytest.mark.cuda
