@@ -85,7 +85,7 @@ def load_trainer(path: Path, trainer: Trainer, windows_per_epoch: int, about: Ab
     with TensorFile(path, "training") as file:
         head = from_json(Head, file.head, f"{path}: head")
         position, changed = head.position, brief(", ".join(_differences(head.run, about)))
-        notices = [f"not bit-exact from here on: run.json was changed: {changed}"] if changed else []
+        reasons = [f"run.json was changed: {changed}"] if changed else []
         if wrong := _impossible(position, windows_per_epoch):
             why = f"; run.json was changed: {changed}" if changed else ""
             raise CheckpointError(f"{path}: position.{wrong} is {getattr(position, wrong)}, where this run cannot be{why}")
@@ -101,14 +101,14 @@ def load_trainer(path: Path, trainer: Trainer, windows_per_epoch: int, about: Ab
     if is_of_this_kind:
         trainer.generator.set_state(random_state)
     else:
-        notices.append("not bit-exact from here on: dropout goes on from the random state of another device")
+        reasons.append("the random state is another kind of device's, and dropout starts anew")
     if trainer.scaler.is_enabled() and position.scale is not None:
         state = trainer.scaler.state_dict()
         trainer.scaler.load_state_dict(state | {"scale": position.scale, "_growth_tracker": position.scale_growth})
     trainer.step, trainer.epoch, trainer.window = position.step, position.epoch, position.window
     trainer.seconds, trainer.evaluated_step = position.seconds, position.evaluated_step
     trainer.best_nats = math.inf if position.best_nats is None else position.best_nats
-    return notices
+    return reasons
 
 
 def _impossible(position: Position, windows_per_epoch: int) -> str:

@@ -49,7 +49,8 @@ def drive(run: Run, reporter: Reporter, report_seconds: float = 1.0) -> RunDone:
         record_end(run, is_behind=trainer.is_past(run.end))
         disk = Disk(run.folder, screen.notice, keeps_previous=source == PREVIOUS)
         was_done = disk.cut_metrics(trainer.step, is_over=trainer.progress >= 1)
-        for notice in (*run.notices, _describe(run, trainer)):
+        inexact = [f"not bit-exact from here on: {'; '.join(run.inexact)}"] if run.inexact else []
+        for notice in (*run.notices, *inexact, _describe(run, trainer)):
             screen.notice(notice)
         for event in _events(run, trainer, stop, screen, report_seconds):
             _handle(event, run, trainer, screen, disk)

@@ -44,6 +44,7 @@ class Run:
     recorded_end: End  # the one in run.json, from which `end` may have been moved
     record: dict[str, Any] = field(default_factory=dict)  # all that run.json says
     notices: list[str] = field(default_factory=list)
+    inexact: list[str] = field(default_factory=list)  # why it will not go on exactly as it would have
 
     @property
     def streams(self) -> Streams:
@@ -214,7 +215,7 @@ def _note_changes(run: Run, machine: dict[str, Any]) -> None:
     now = machine_facts(run.device, run.precision)
     if changed := [key for key in DECIDE_BITS if key in machine and machine[key] != now[key]]:
         what = ", ".join(f"{key} {machine[key]} -> {now[key]}" for key in changed)
-        run.notices.append(f"not bit-exact from here on: {what}")
+        run.inexact.append(what)
     if notice := _source_notice(run.record.get("files"), run.corpus):
         run.notices.append(f"{notice} since the run began, which goes on with its own copy")
 

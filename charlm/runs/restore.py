@@ -37,7 +37,7 @@ def restored(run: Run, notice: Notice) -> tuple[Trainer, str | None]:
         notice(f"{run.folder / LAST} is not there; going on from {PREVIOUS}, the one before it")
     for path in saved:
         try:
-            notices = load_trainer(path, trainer, streams.windows_per_epoch, run.about)
+            reasons = load_trainer(path, trainer, streams.windows_per_epoch, run.about)
         except NewerError:
             raise  # from which a later charlm can go on: it is not to be trained over
         except CheckpointError as error:
@@ -45,8 +45,7 @@ def restored(run: Run, notice: Notice) -> tuple[Trainer, str | None]:
             continue
         if damage:
             notice(f"{damage[0].message}; going on from {path.name}, the one before it")
-        for each in notices:
-            notice(each)
+        run.inexact += reasons
         _require_model(run, trainer, notice)
         return trainer, path.name
     if damage:
