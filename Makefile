@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SHARED := --numprocesses auto --maxprocesses 8
 
-.PHONY: demo test test-slow test-lowest test-package test-all coverage clean
+.PHONY: demo test test-slow test-lowest test-package test-all dist coverage clean
 
 demo: .venv/installed
 	$(BIN)/charlm train data/austen.txt --max-time 60s --out checkpoints/demo --overwrite
@@ -31,8 +31,12 @@ test-lowest: .venv-lowest/installed
 	.venv-lowest/bin/pip install --quiet --constraint .venv-lowest/constraints.txt --editable . hypothesis pytest pytest-timeout pytest-xdist
 	@touch $@
 
-test-package: .venv/tested
-	$(BIN)/python -m tests.package
+test-package: dist
+	PYTHON=$(PYTHON) .ci/package
+
+dist: .venv/tested
+	rm -rf dist
+	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m build --outdir dist .
 
 test-all: test test-slow test-lowest test-package
 

@@ -102,7 +102,7 @@ def elsewhere(options: argparse.Namespace) -> str:
         at = stopped(*train, "--json", "--out", run, after=40)
         charlm("train", "--max-steps", str(at + 40), "--device", "cpu", "--quiet", "--json", "--resume", run)
         lines = [line for line in said(Path(run)).splitlines() if line.startswith("not bit-exact")]
-    return f"it does, from step {at}: {len(lines)} lines, {' | '.join(lines) or 'none'}"
+    return f"it does, from step {at}; lines that say so: {len(lines)}{''.join('; ' + line for line in lines)}"
 
 
 def tests(_options: argparse.Namespace) -> str:

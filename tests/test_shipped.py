@@ -1,6 +1,5 @@
-"""The model that ships: whole, small, as good as it says, and found by whoever has trained nothing yet."""
+"""The model that ships: whole, small, as good as it says, and found by whoever has trained nothing yet, in any folder."""
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -8,6 +7,7 @@ import torch
 
 from charlm.checkpoint.model import load_model
 from charlm.evaluation import surprisals, total
+from charlm.runs.folder import SHIPPED, find_model
 from charlm.runs.heldout import held_out
 from tests.conftest import AUSTEN
 
@@ -15,13 +15,13 @@ MODEL = AUSTEN.parent.parent / "checkpoints" / "austen" / "model.safetensors"
 GOOD = 1.2  # nats per character, which is a text that reads like Austen from afar
 
 
-def test_it_scores_what_it_says_on_text_that_it_has_not_seen(monkeypatch):
-    """Three megabytes at the most; the exact loss of the held-out part of data/austen.txt is the one in the file."""
+def test_it_scores_what_it_says_on_text_that_it_has_not_seen():
+    """Three megabytes at the most; the exact loss of the text beside it, the end of data/austen.txt, is the one in the file."""
     assert MODEL.stat().st_size <= 3_000_000
-    monkeypatch.chdir(MODEL.parent.parent.parent)
     model, card = load_model(MODEL, torch.device("cpu"))
     ids, source = held_out(MODEL, card)
-    assert source == Path("data/austen.txt")
+    assert source == MODEL.with_name("held-out.txt")
+    assert card.vocab.decode(ids) == AUSTEN.read_text(encoding="utf-8")[card.splits.train :]
     assert card.scores.exact
     found = total(surprisals(model, ids)).nats_per_character
     assert found == pytest.approx(card.scores.validation_nats, abs=1e-5)
@@ -29,12 +29,23 @@ def test_it_scores_what_it_says_on_text_that_it_has_not_seen(monkeypatch):
 
 
 def test_it_is_what_is_sampled_before_anything_is_trained(charlm):
-    """`charlm sample` in a fresh copy of the project takes it, and says so; a run that was trained comes first."""
-    Path("checkpoints/austen").mkdir(parents=True)
-    shutil.copy(MODEL, "checkpoints/austen")
-    result = charlm("sample", "--length", "20", "--seed", "1")
-    assert result.status == 0
-    assert "checkpoints/austen/model.safetensors" in result.err
+    """`charlm sample` in an empty folder takes it, and says so; a run that was trained comes first, and it keeps its name."""
+    for command in (("sample", "--length", "20", "--seed", "1"), ("info",)):
+        result = charlm(*command)
+        assert result.status == 0
+        assert result.err.startswith(f"model: {MODEL}, which ships with charlm\n")
     Path("t.txt").write_text("to be or not to be, that is the question. " * 40)
     assert charlm("train", "t.txt", "--max-steps", "2", "--hidden-size", "8").status == 0
-    assert "checkpoints/t/model.safetensors" in charlm("sample", "--length", "5").err
+    assert charlm("sample", "--length", "5").err.startswith("model: checkpoints/t/model.safetensors\n")
+    assert find_model("austen") == MODEL
+
+
+def test_an_installed_package_has_it_within(tmp_path, monkeypatch):
+    """Where the wheel puts it comes before where a checkout has it."""
+    assert MODEL.parent in SHIPPED
+    assert SHIPPED[0].parent.parent == Path(__import__("charlm").__file__).parent
+    installed = tmp_path / "charlm" / "shipped" / "austen"
+    installed.mkdir(parents=True)
+    (installed / "model.safetensors").touch()
+    monkeypatch.setattr("charlm.runs.folder.SHIPPED", (installed, SHIPPED[1]))
+    assert find_model(None) == find_model("austen") == installed / "model.safetensors"

@@ -163,7 +163,7 @@ def _read(
         from charlm.runs.heldout import held_out
 
         ids, found = held_out(path, card)
-        source = f"the held-out part of {visible_line(str(found))}"
+        source = f"the held-out part of its corpus, from {visible_line(str(found))}"
         print(f"text: {source}", file=sys.stderr)
     else:
         ids, _ = options.read_texts([text], card.vocab, reading, skip_unknown=unknown == "skip")

@@ -35,7 +35,7 @@ Checkpoint = Annotated[
         "--checkpoint",
         metavar="PATH",
         help="A model file or a run folder.",
-        show_default="the run started last under checkpoints/",
+        show_default="the run started last under checkpoints/, or the model that ships",
     ),
 ]
 
@@ -97,13 +97,14 @@ def find_and_open(checkpoint: str | None, device: str, threads: int) -> tuple[Pa
     from charlm.checkpoint.model import load_model
     from charlm.display.terminal import visible_line
     from charlm.model.devices import pick_device, set_threads
-    from charlm.runs.folder import find_model
+    from charlm.runs.folder import SHIPPED, find_model
 
     set_threads(threads)
     place = pick_device(device)
     path = find_model(checkpoint)
     if checkpoint is None:
-        print(f"model: {visible_line(str(path))}", file=sys.stderr)
+        ships = ", which ships with charlm" if path.parent in SHIPPED else ""
+        print(f"model: {visible_line(str(path))}{ships}", file=sys.stderr)
     return path, *load_model(path, place)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+import charlm
 from charlm.checkpoint.fields import from_json, require_known, vocab_from_json, vocab_to_json
 from charlm.checkpoint.training import About
 from charlm.config import CorpusConfig, End, ModelConfig, TrainConfig, check_threads
@@ -25,6 +26,8 @@ from charlm.text.streams import Streams
 from charlm.training.memory import training_bytes
 
 RUNS = Path("checkpoints")
+PACKAGE = Path(charlm.__file__).parent
+SHIPPED = (PACKAGE / "shipped" / "austen", PACKAGE.parent / "checkpoints" / "austen")  # where it is installed; in a checkout
 CORPUS, METRICS = "corpus.bin", "metrics.jsonl"
 MODEL, LAST, PREVIOUS = "model.safetensors", "last.safetensors", "previous.safetensors"
 
@@ -80,22 +83,25 @@ def find_run(name: str) -> Path:
 
 
 def find_model(name: str | None) -> Path:
-    """The model file for -c/--checkpoint: a file, a run folder, or, for None, the run started last under checkpoints/.
+    """The model file for -c/--checkpoint: a file, a run folder, or the name of one under checkpoints/ or of what ships.
 
-    Raises `CheckpointError` when there is none.
+    For None it is that of the run started last under checkpoints/, or else the one that ships. Raises `CheckpointError` when
+    there is none.
     """
+    places: tuple[Path, ...]
     if name is None:
         runs = (path.parent for path in RUNS.glob(f"[!.]*/{MODEL}"))
         newest = max(runs, key=lambda run: (number_of(run), run.name), default=None)
-        if newest is None:
-            raise CheckpointError("there is no model under checkpoints/ yet", "charlm train CORPUS makes one")
-        return newest / MODEL
-    path = Path(name) if Path(name).exists() else RUNS / name
-    if path.is_dir():
-        path = path / MODEL
-    if not path.is_file():
-        raise CheckpointError(f"there is no model at {name}", "give a run folder, or its model.safetensors")
-    return path
+        places = SHIPPED if newest is None else (newest,)
+    else:
+        places = (Path(name), RUNS / name, *(place for place in SHIPPED if place.name == name))
+    for place in places:
+        for path in (place, place / MODEL):
+            if path.is_file():
+                return path
+    if name is None:
+        raise CheckpointError("there is no model under checkpoints/ yet", "charlm train CORPUS makes one")
+    raise CheckpointError(f"there is no model at {name}", "give a run folder, or its model.safetensors")
 
 
 def open_run(folder: Path, *, end: End | None = None, device: str | None = None, threads: int | None = None) -> Run:

@@ -1,5 +1,6 @@
 """The part of its corpus that a model was not trained on, found again by the corpus's hash. Knows nothing of what it is for."""
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,14 @@ from charlm.text.source import read_symbols, sha256_of
 from charlm.text.vocab import Ids
 
 DATA = Path("data")
+HELD_OUT = "held-out.txt"  # beside a model that is handed on without its corpus
 
 
 def held_out(model: Path, card: ModelCard) -> tuple[Ids, Path]:
     """The held-out ids of the corpus that the model file `model` was trained on, and where they are from.
 
-    That is the run's own copy beside the model, or a file under data/ with the same SHA-256. Raises `TextError` when there
-    is neither, or when nothing was held out.
+    That is the run's own copy beside the model, a held-out.txt of as many symbols there, or a file under data/ with the
+    corpus's SHA-256. Raises `TextError` when there is none of these, or when nothing was held out.
     """
     if card.splits.train >= card.splits.test:
         raise TextError("the model was trained on the whole of its corpus", "name a TEXT that it has not seen")
@@ -30,11 +32,20 @@ def held_out(model: Path, card: ModelCard) -> tuple[Ids, Path]:
         ids_sha256 = str(record.get("ids_sha256"))
         ids = open_corpus(run / CORPUS, card.vocab, card.splits, card.corpus_sha256, ids_sha256).ids
         return ids[card.splits.train :], run / CORPUS
+    if (run / HELD_OUT).is_file():
+        with contextlib.suppress(TextError):  # some other text of that name
+            ids = _read(run / HELD_OUT, card)
+            if len(ids) == card.splits.test - card.splits.train:
+                return ids, run / HELD_OUT
     for path in sorted(DATA.glob("*")) if DATA.is_dir() else ():
         if path.is_file() and sha256_of([path]) == card.corpus_sha256:
-            ids = np.concatenate([card.vocab.encode_symbols(symbols) for symbols in read_symbols(path, card.text)])
-            return ids[card.splits.train :], path
+            return _read(path, card)[card.splits.train :], path
     raise TextError("the corpus that the model was trained on is neither beside it nor under data/", "name a TEXT to read")
+
+
+def _read(path: Path, card: ModelCard) -> Ids:
+    """A text's ids, as the model's own corpus was read."""
+    return np.concatenate([card.vocab.encode_symbols(symbols) for symbols in read_symbols(path, card.text)])
 
 
 def _record_in(path: Path) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Make the model that ships: python checkpoints/austen/make.py, from the project's top folder; some five minutes on two cores.
 
-It is trained by `charlm train` as anyone would, then stored as bfloat16 and scored exactly as it is stored.
+It is trained by `charlm train` as anyone would, then stored as bfloat16 and scored exactly as it is stored. Beside it goes the
+part of the text that was held out, for whoever has the model and not the text.
 """
 
 import subprocess
@@ -17,6 +18,7 @@ from charlm.runs.heldout import held_out
 
 TEXT = Path("data/austen.txt")
 MODEL = Path("checkpoints/austen/model.safetensors")
+HELD_OUT = MODEL.with_name("held-out.txt")
 OPTIONS = ("--seed", "1")
 
 
@@ -33,6 +35,7 @@ def main() -> None:
                 parameter.copy_(parameter.bfloat16())
         score = total(surprisals(model, ids)).nats_per_character
         save_model(MODEL, model, replace(card, scores=Scores(validation_nats=score, exact=True)), torch.bfloat16)
+    HELD_OUT.write_text(card.vocab.decode(ids), encoding="utf-8", newline="")
     was = card.scores.validation_nats
     print(f"{MODEL}: {MODEL.stat().st_size / 1e6:.2f} MB, {score:.4f} nats/char as it is stored, {was:.4f} before")
 

@@ -175,12 +175,12 @@ def test_overwriting_needs_to_be_told_what(charlm):
     is_error(charlm("train", "t.txt", "--overwrite"), 2, "--overwrite", "--out")
 
 
-@pytest.mark.parametrize("command", [("train", "-"), ("sample", "-p", "-"), ("eval", "-"), ("inspect-cells", "-")])
+@pytest.mark.parametrize("command", [("train", "-"), ("sample", "-n", "1", "-p", "-"), ("eval", "-"), ("inspect-cells", "-")])
 def test_a_closed_standard_input_is_an_empty_one(command, tmp_path):
-    """Reading from what was closed is no bug."""
+    """Reading from what was closed is no bug: no text to learn from or to look at, and a prompt like any other."""
     line = f"exec {sys.executable} -m charlm {' '.join(command)} <&-"
     result = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=False)
-    assert result.returncode == 1
+    assert result.returncode == (0 if command[0] == "sample" else 1)
     assert "bug" not in result.stderr
 
 

@@ -84,7 +84,6 @@ def test_nothing_in_the_file_names_a_path_or_a_host(model, tmp_path_factory):
 def test_a_missing_model_is_one_line_of_error(charlm):
     """Nothing to describe is an error with a hint."""
     is_error(charlm("info", "-c", "nope"), 1, "nope")
-    is_error(charlm("info"), 1, "charlm train")
 
 
 def test_what_a_strangers_file_says_of_itself_is_harmless(charlm, model, tmp_path):

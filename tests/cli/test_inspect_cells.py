@@ -122,7 +122,7 @@ def test_the_text_is_a_file_a_pipe_or_the_held_out_part(inspect, charlm, runs, t
     piped = inspect("--json")
     default = charlm("inspect-cells", "--json", "-c", runs["lstm"])
     assert piped.out == inspect("--json", text="t.txt").out == default.out
-    assert f"text: the held-out part of {runs['lstm']}/corpus.bin\n" in default.err
+    assert f"text: the held-out part of its corpus, from {runs['lstm']}/corpus.bin\n" in default.err
     assert "held-out" not in piped.err
 
 

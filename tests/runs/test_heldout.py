@@ -55,6 +55,17 @@ def test_a_file_of_the_same_hash_is_the_corpus(tmp_path: Path, how):
     assert found(run) == (HELD_OUT, Path("data/c.bin"))
 
 
+@pytest.mark.parametrize("beside", [HELD_OUT, HELD_OUT[:-1], "é" * len(HELD_OUT)], ids=["it", "a shorter text", "another text"])
+def test_what_was_handed_on_beside_a_model_is_its_held_out_part(tmp_path: Path, beside):
+    """A held-out.txt of the right length and symbols is taken; any other is passed over."""
+    run = trained(tmp_path)
+    lost(run, "gone")
+    (run / "held-out.txt").write_text(beside, encoding="utf-8")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "t.txt").write_text(TEXT)
+    assert found(run) == (HELD_OUT, run / "held-out.txt" if beside == HELD_OUT else Path("data/t.txt"))
+
+
 @pytest.mark.parametrize("options", [("--encoding", "utf-16-le"), ("--symbols", "byte")])
 def test_the_file_is_read_as_it_was_in_training(tmp_path: Path, options):
     """Encoding and kind of symbols are the model's own."""
