@@ -35,7 +35,7 @@ ORDERS = {
         {"baselines"},
         {"examine"},
     ],
-    "display": [{"terminal"}, {"progress", "units", "html"}],
+    "display": [{"terminal", "waiting"}, {"progress", "units", "html"}],
     "runs": [{"record", "signals"}, {"folder"}, {"disk", "restore"}, {"make", "drive", "heldout"}],
     "cli": [{"options"}, {"train", "sample", "evaluate", "info", "inspect_cells"}, {"app"}],
 }

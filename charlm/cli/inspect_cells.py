@@ -180,7 +180,7 @@ def _read(
 
 
 def _search(subject: Subject, features: "Sequence[Feature]") -> "Report":
-    from charlm.display.progress import follow
+    from charlm.display.waiting import follow
     from charlm.inspection.examine import examine
 
     return follow(examine(subject.model, subject.ids, subject.vocab, features, subject.config.seed, subject.workers))
@@ -213,13 +213,16 @@ def _show(subject: Subject, chosen: list[tuple[int, int, str]], findings: "Seque
     """Each unit's signal over the stretch in which it varies most."""
     from charlm.display.terminal import THEMES, theme_of
     from charlm.display.units import show_unit
+    from charlm.display.waiting import waiting
     from charlm.inspection.views import Viewer
 
     if not chosen:
         return
     theme = theme_of(os.environ.get("COLORFGBG", "")) if subject.config.theme == "auto" else subject.config.theme
-    viewer = Viewer(subject.model, subject.vocab, subject.ids)
-    traced = viewer.values([(layer, unit) for layer, unit, _ in chosen])
+    with waiting() as tell:
+        tell("reading the text once more", 0.0)
+        viewer = Viewer(subject.model, subject.vocab, subject.ids)
+        traced = viewer.values([(layer, unit) for layer, unit, _ in chosen])
     for (layer, unit, signal), (signals, values) in zip(chosen, traced, strict=True):
         start = viewer.liveliest(values[signals.index(signal)], subject.config.length)
         view = viewer.unit_view((layer, unit), signals, values, findings, (start, start + subject.config.length))
@@ -229,8 +232,8 @@ def _show(subject: Subject, chosen: list[tuple[int, int, str]], findings: "Seque
 
 
 def _show_gates(subject: Subject) -> None:
-    from charlm.display.progress import follow
     from charlm.display.units import show_gates
+    from charlm.display.waiting import follow
     from charlm.inspection.examine import gate_habits
 
     if habits := follow(gate_habits(subject.model, subject.ids, subject.workers)):
@@ -246,6 +249,7 @@ def _write_page(
     from charlm.display.html import page
     from charlm.display.terminal import visible_line
     from charlm.display.units import describe_gaps
+    from charlm.display.waiting import waiting
     from charlm.files import write_atomically
     from charlm.inspection.views import Viewer
 
@@ -253,28 +257,30 @@ def _write_page(
     others = [(layer, unit) for unit in range(MOST_UNITS) for layer in range(subject.model.config.num_layers)]
     has = subject.model.config.hidden_size
     units = list(dict.fromkeys(unit for unit in (*wanted, *found, *others) if unit[1] < has))[:MOST_UNITS]
-    viewer = Viewer(subject.model, subject.vocab, subject.ids)
     notes = [f"Text: {source}, {counted(report.num_characters, 'character')}; shown are the first {PAGE_CHARACTERS:,}."]
     notes += describe_gaps(report)
-    text = page(
-        title=title,
-        passage=viewer.passage(0, PAGE_CHARACTERS),
-        units=[
-            viewer.unit_view(unit, signals, values, report.findings, (0, PAGE_CHARACTERS))
-            for unit, (signals, values) in zip(units, viewer.values(units), strict=True)
-        ],
-        ranked=report.findings,
-        gates=report.saturation,
-        notes=notes,
-    )
+    with waiting() as tell:
+        tell("making the page", 0.0)
+        viewer = Viewer(subject.model, subject.vocab, subject.ids)
+        text = page(
+            title=title,
+            passage=viewer.passage(0, PAGE_CHARACTERS),
+            units=[
+                viewer.unit_view(unit, signals, values, report.findings, (0, PAGE_CHARACTERS))
+                for unit, (signals, values) in zip(units, viewer.values(units), strict=True)
+            ],
+            ranked=report.findings,
+            gates=report.saturation,
+            notes=notes,
+        )
     write_atomically(target, text.encode())
     print(f"page: {visible_line(str(target))}", file=sys.stderr)
 
 
 def _save(target: Path, subject: Subject) -> None:
     from charlm.checkpoint.activations import save_activations
-    from charlm.display.progress import follow
     from charlm.display.terminal import visible_line
+    from charlm.display.waiting import follow
 
     size = follow(save_activations(target, subject.model, subject.ids))
     print(f"activations: {visible_line(str(target))}, {size / 1e6:,.0f} MB", file=sys.stderr)

@@ -16,6 +16,8 @@ from charlm.config import SampleConfig, check_seed, check_unknown, parse_clamp
 from charlm.errors import TextError, UsageError, counted
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from charlm.text.vocab import Ids, Vocab
 
 DEFAULT = SampleConfig()
@@ -92,7 +94,7 @@ def sample(
     if num_samples == 1 and not json:
         _stream(card.vocab, chain(prompt_ids.tolist(), cut_at((int(ids[0]) for ids in steps), stop_ids)))
         return
-    drawn = torch.stack(list(steps), dim=1).tolist() if length else [[]] * num_samples
+    drawn = _drawn(steps, num_samples, length)
     rows = [list(cut_at(iter(row), stop_ids)) for row in drawn]
     if json:
         shown = card.vocab.decode(prompt_ids)
@@ -102,6 +104,19 @@ def sample(
         if number:
             sys.stdout.buffer.write(SEPARATOR)
         _stream(card.vocab, chain(prompt_ids.tolist(), row))
+
+
+def _drawn(steps: Iterator["Tensor"], num_samples: int, length: int) -> list[list[int]]:
+    """All ids of each sample, and meanwhile how far that is."""
+    from charlm.display.waiting import waiting
+
+    rows: list[list[int]] = [[] for _ in range(num_samples)]
+    with waiting() as tell:
+        for number, ids in enumerate(steps, 1):
+            for row, symbol in zip(rows, ids.tolist(), strict=True):
+                row.append(symbol)
+            tell("drawing", number / length)
+    return rows
 
 
 def _read_prompt(prompt: str | None, prompt_file: str | None) -> str:

@@ -1,5 +1,6 @@
 """`charlm train`: a text in, a trained model out."""
 
+import contextlib
 import shlex
 import sys
 from collections.abc import Sequence
@@ -112,10 +113,8 @@ def train(
     )
     run.notices[:0] = notices
     reporter = progress.REPORTERS[show]()
-    try:
+    with progress.in_touch(reporter):
         done = drive(run, reporter, report_seconds=0.5 if show == "bar" else 1.0 if json else 5.0)
-    finally:
-        reporter.close()
     if not quiet:
         print(f"done: {progress.describe_end(done)}\nmodel: {visible_line(done.checkpoint)}", file=sys.stderr)
         print(f"sample from it: charlm sample -c {visible_line(shlex.quote(str(folder)))}", file=sys.stderr)
@@ -147,7 +146,9 @@ def _start(corpus: Sequence[str], values: dict[str, Any], end: End, typed: set[s
         raise UsageError("no CORPUS was given", "name a text file, as in: charlm train novel.txt")
     if values["overwrite"] and values["out"] is None:
         raise UsageError("--overwrite was given without --out", "name the run to replace, as in --out checkpoints/novel")
+    from charlm.display.waiting import waiting
     from charlm.runs.make import make_run
 
     argv = [Path(sys.argv[0]).name, *sys.argv[1:]]
-    return make_run(corpus, wish, text=text, out=values["out"], overwrite=values["overwrite"], argv=argv)
+    with contextlib.nullcontext(lambda _stage, _fraction: None) if values["quiet"] else waiting() as tell:
+        return make_run(corpus, wish, text=text, out=values["out"], overwrite=values["overwrite"], argv=argv, tell=tell)

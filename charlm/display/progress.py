@@ -6,41 +6,15 @@ A new way to show one: a class with `report`, `notice` and `close`, and its entr
 import contextlib
 import json
 import sys
-from collections.abc import Callable, Generator
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from tqdm import tqdm
 
 from charlm.display.terminal import json_line, visible, visible_line
+from charlm.display.waiting import Silence, Stderr
 from charlm.errors import counted
-from charlm.inspection.findings import Progress
 from charlm.training.events import EvalDone, Event, Reporter, RunDone, SampleDrawn, Scoring, StepsDone, as_record, bits
-
-T = TypeVar("T")
-
-
-class Stderr:
-    """Standard error as a file that swallows errors: a screen that has gone must not stop a run."""
-
-    encoding = "utf-8"  # tells tqdm that its finer bars can be shown
-
-    def write(self, text: str) -> None:
-        """Write `text` if anyone is there."""
-        with contextlib.suppress(OSError, ValueError):
-            sys.stderr.write(text)
-
-    def flush(self) -> None:
-        """Flush if anyone is there."""
-        with contextlib.suppress(OSError, ValueError):
-            sys.stderr.flush()
-
-    def isatty(self) -> bool:
-        """Whether a person is there."""
-        return sys.stderr.isatty()
-
-    def fileno(self) -> int:
-        """The descriptor, by which tqdm learns the terminal's width."""
-        return sys.stderr.fileno()
 
 
 class Quiet:
@@ -60,19 +34,30 @@ class Quiet:
 
 
 class LogLines(Quiet):
-    """One line per report on standard error."""
+    """One line per report on standard error, and, when asked, one that says where the run is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.silence = Silence(self.say_where)
+        self.where = "getting ready"
 
     def report(self, event: Event) -> None:
         """Write the event as one line."""
+        self.where = _where(event)
         line = _describe(event)
         if line:
             self._line(f"step {event.step:>6}  {line}")
+
+    def say_where(self) -> None:
+        """Write one line that says what is being done."""
+        self._line(self.where)
 
     def notice(self, text: str) -> None:
         """Write the remark as one line."""
         self._line(visible_line(text))
 
     def _line(self, text: str) -> None:
+        self.silence.heard()
         self.err.write(text + "\n")
         self.err.flush()
 
@@ -82,8 +67,10 @@ class JsonLines(LogLines):
 
     def report(self, event: Event) -> None:
         """Write the event's record."""
+        self.where = _where(event)
         record = as_record(event)
         if record is not None:
+            self.silence.heard()
             sys.stdout.write(json_line(record))
             sys.stdout.flush()
 
@@ -125,6 +112,11 @@ class Bar(Quiet):
         self.bar.close()
 
 
+def _where(event: Event) -> str:
+    doing = f"scoring the best model exactly: {event.scored:.0%}" if isinstance(event, Scoring) else "at work"
+    return f"step {event.step:>6}  {doing}"
+
+
 def _describe(event: Event) -> str:
     if isinstance(event, StepsDone):
         done = f"{event.progress:.0%} done in {_clock(event.seconds)}"
@@ -162,22 +154,11 @@ def _clock(seconds: float) -> str:
 REPORTERS: dict[str, Callable[[], Reporter]] = {"bar": Bar, "log": LogLines, "json": JsonLines, "quiet": Quiet}
 
 
-def follow(work: Generator[Progress, None, T]) -> T:
-    """Do `work`, with a bar for its stages on standard error where that is a terminal, and give its result."""
-    bar = None
-    if sys.stderr.isatty():
-        form = "{desc} {bar} {percentage:3.0f}% {elapsed}"
-        bar = tqdm(total=1.0, file=Stderr(), bar_format=form, leave=False, dynamic_ncols=True, mininterval=0.1)
-    try:
-        while True:
-            step = next(work)
-            if bar is not None:
-                bar.set_description_str(f"{step.stage:38}", refresh=False)
-                bar.update(step.fraction - bar.n)
-    except StopIteration as end:
-        result: T = end.value
-        return result
-    finally:
-        work.close()
-        if bar is not None:
-            bar.close()
+@contextlib.contextmanager
+def in_touch(reporter: Reporter) -> Iterator[None]:
+    """While entered, a reporter of lines is never silent for long; at the end it is closed, whichever it is."""
+    with contextlib.ExitStack() as held:
+        held.callback(reporter.close)
+        if isinstance(reporter, LogLines):
+            held.enter_context(reporter.silence.broken())
+        yield

@@ -6,7 +6,6 @@ Knows nothing of models.
 import contextlib
 import ctypes
 import math
-import os
 import platform
 import sys
 from collections.abc import Callable, Sequence
@@ -28,7 +27,6 @@ def pick_device(name: str) -> torch.device:
     MPS is taken only when asked for: on Apple's chips the CPU is the faster and better-tested of the two for networks of
     this size. Raises `UsageError` for a device that this machine or this build of torch does not have.
     """
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # one workspace for all calls: sums come out the same way
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() and runs("fp32", torch.device("cuda")) else "cpu"
     kind, _, number = name.partition(":")

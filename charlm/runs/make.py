@@ -24,7 +24,7 @@ from charlm.model.devices import pick_device, pick_precision, set_threads
 from charlm.recipe import Wish, choose
 from charlm.runs.folder import CORPUS, LAST, METRICS, MODEL, PREVIOUS, RUNS, require_room
 from charlm.runs.record import MAX_FILES, RUN, machine_facts, number_of, write_json
-from charlm.text.corpus import encode_corpus
+from charlm.text.corpus import Tell, encode_corpus
 from charlm.text.source import find_files
 from charlm.text.streams import Streams
 
@@ -33,11 +33,19 @@ MAX_NAME = 200  # bytes
 
 
 def make_run(
-    arguments: Sequence[str], wish: Wish, *, text: CorpusConfig, out: Path | None, overwrite: bool, argv: Sequence[str]
+    arguments: Sequence[str],
+    wish: Wish,
+    *,
+    text: CorpusConfig,
+    out: Path | None,
+    overwrite: bool,
+    argv: Sequence[str],
+    tell: Tell = lambda _stage, _fraction: None,
 ) -> tuple[Path, list[str]]:
     """Encode the corpus that `arguments` name and make a run folder for it; gives its path, and notices for people.
 
-    Raises `TextError`, `RunError` or `UsageError`, and leaves nothing behind then.
+    `tell` is told how far the reading of the text is. Raises `TextError`, `RunError` or `UsageError`, and leaves nothing behind
+    then.
     """
     device = pick_device(wish.training.device)
     precision = pick_precision(wish.training.precision, device)
@@ -54,7 +62,7 @@ def make_run(
         "machine": machine_facts(device, precision),
     }
     with _making(target) as making:
-        decided, notices = _encode(files, making / CORPUS, text, wish, device)
+        decided, notices = _encode(files, making / CORPUS, text, wish, device, tell)
         write_json(making / RUN, facts | decided)
         flush_folder(making)
         if overwrite:
@@ -65,13 +73,13 @@ def make_run(
 
 
 def _encode(
-    files: Sequence[str], path: Path, text: CorpusConfig, wish: Wish, device: torch.device
+    files: Sequence[str], path: Path, text: CorpusConfig, wish: Wish, device: torch.device, tell: Tell
 ) -> tuple[dict[str, Any], list[str]]:
     """Write the encoded corpus; what `run.json` says of it, and of what was decided by its size.
 
     A function of its own, so that the file is mapped no more when its folder is renamed, which Windows would refuse.
     """
-    corpus, notices = encode_corpus(files, text, path)
+    corpus, notices = encode_corpus(files, text, path, tell)
     recipe = choose(wish, len(corpus.train_ids))
     training = recipe.training
     streams = Streams.fitted(corpus.train_ids, training.batch_size, training.seq_len, training.seed)

@@ -6,7 +6,7 @@ run keeps its files.
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,8 @@ from charlm.config import CorpusConfig
 from charlm.errors import TextError, UsageError, counted
 from charlm.text.source import CHUNK_BYTES, read_symbols, sha256_of, spool
 from charlm.text.vocab import NUM_CODE_POINTS, Ids, Vocab
+
+Tell = Callable[[str, float], None]  # a stage, and how far it is, from 0 to 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,13 +65,17 @@ class Corpus:
         return self.ids[self.splits.train : self.splits.validation]
 
 
-def encode_corpus(files: Sequence[str], config: CorpusConfig, target: Path) -> tuple[Corpus, list[str]]:
+def encode_corpus(
+    files: Sequence[str], config: CorpusConfig, target: Path, tell: Tell = lambda _stage, _fraction: None
+) -> tuple[Corpus, list[str]]:
     """Encode `files`, joined with nothing between, into the file `target`; give the corpus, and notices for people.
 
-    Ids are written in the smallest unsigned type, little-endian. Raises `TextError` for text that cannot be read, is
-    empty, or has one symbol only.
+    Ids are written in the smallest unsigned type, little-endian. `tell` is told which reading it is, and how far. Raises
+    `TextError` for text that cannot be read, is empty, or has one symbol only.
     """
+    tell("copying the text", 0.0)
     paths = spool(files, target.parent)
+    reading = _Reading(tell, sum(path.stat().st_size for path in paths))
     counts = np.zeros(NUM_CODE_POINTS, dtype=np.int64)
     digest = hashlib.sha256()
     notices: list[str] = []
@@ -78,10 +84,12 @@ def encode_corpus(files: Sequence[str], config: CorpusConfig, target: Path) -> t
         for symbols in read_symbols(path, config, digest=digest, notices=notices, called=called):
             seen = np.bincount(symbols)
             counts[: len(seen)] += seen
+            reading.chunk("reading the text")
     _check_counts(counts, files)
     vocab = Vocab.from_counts(counts, config.symbols)
     again = hashlib.sha256()
-    ids_sha256 = _write_ids(paths, config, vocab, target, again)
+    reading.done = 0
+    ids_sha256 = _write_ids(paths, config, vocab, target, again, reading)
     if again.digest() != digest.digest():
         raise _changed(files)
     for path in paths:
@@ -92,7 +100,22 @@ def encode_corpus(files: Sequence[str], config: CorpusConfig, target: Path) -> t
     return Corpus(ids=ids, vocab=vocab, splits=splits, sha256=digest.hexdigest(), ids_sha256=ids_sha256), notices
 
 
-def _write_ids(paths: Sequence[Path], config: CorpusConfig, vocab: Vocab, target: Path, again: "hashlib._Hash") -> str:
+@dataclass(slots=True)
+class _Reading:
+    """How far a reading of `size` bytes is, which comes in chunks; told at each of them."""
+
+    tell: Tell
+    size: int
+    done: int = 0
+
+    def chunk(self, stage: str) -> None:
+        self.done += CHUNK_BYTES
+        self.tell(stage, min(1.0, self.done / max(1, self.size)))
+
+
+def _write_ids(
+    paths: Sequence[Path], config: CorpusConfig, vocab: Vocab, target: Path, again: "hashlib._Hash", reading: "_Reading"
+) -> str:
     """Write the ids, and give the SHA-256 of what was written; feeds every byte of the text to `again`."""
     digest = hashlib.sha256()
     with target.open("wb") as out:
@@ -105,6 +128,7 @@ def _write_ids(paths: Sequence[Path], config: CorpusConfig, vocab: Vocab, target
                 raw = ids.astype(vocab.dtype.newbyteorder("<")).tobytes()
                 digest.update(raw)
                 out.write(raw)
+                reading.chunk("encoding the text")
         out.flush()
         os.fsync(out.fileno())
     return digest.hexdigest()

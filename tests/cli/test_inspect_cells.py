@@ -321,9 +321,9 @@ def test_what_breaks_off_leaves_the_old_file_and_no_litter(inspect, monkeypatch,
 @pytest.mark.parametrize("stage", ["reading", "ranking", "testing", "trying"])
 def test_an_interrupt_at_any_stage_ends_at_once(inspect, monkeypatch, stage):
     """Ctrl-C while threads are at work is status 130, one line, and no finding."""
-    from charlm.display import progress
+    from charlm.display import waiting
 
-    real = progress.follow
+    real = waiting.follow
 
     def interrupted(work):
         def until_stage():
@@ -338,7 +338,7 @@ def test_an_interrupt_at_any_stage_ends_at_once(inspect, monkeypatch, stage):
 
         return real(until_stage())
 
-    monkeypatch.setattr(progress, "follow", interrupted)
+    monkeypatch.setattr(waiting, "follow", interrupted)
     result = inspect("--threads", "2")
     assert (result.status, result.out, result.err) == (130, b"", "charlm: interrupted\n")
 

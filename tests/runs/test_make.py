@@ -302,10 +302,10 @@ def test_a_text_that_changes_between_its_two_readings_is_refused(charlm, monkeyp
     """Also when it is made of the same characters."""
     real = make.encode_corpus
 
-    def encode(files, config, path):
+    def encode(files, config, path, tell):
         counted = corpus_module._check_counts
         monkeypatch.setattr(corpus_module, "_check_counts", lambda *a: (counted(*a), Path("t.txt").write_text(TEXT[::-1])))
-        return real(files, config, path)
+        return real(files, config, path, tell)
 
     monkeypatch.setattr(make, "encode_corpus", encode)
     is_error(charlm("train", "t.txt", *SHORT, "--quiet"), 1, "changed while it was being read")

@@ -1,0 +1,139 @@
+"""What is seen while a command works: a bar on a terminal, and elsewhere a line before ten seconds have passed in silence.
+
+Knows nothing of what the work is: it is told a stage and how far that is.
+"""
+
+import contextlib
+import sys
+import threading
+from collections.abc import Callable, Generator, Iterator
+from typing import Any, TypeVar
+
+from tqdm import tqdm
+
+from charlm.inspection.findings import Progress
+from charlm.text.corpus import Tell
+
+T = TypeVar("T")
+
+TICK = 3.0  # seconds
+MOST_TICKS = 3  # without a word, after which there is one: before ten seconds have passed
+
+
+class Stderr:
+    """Standard error as a file that swallows errors: a screen that has gone must not stop a run."""
+
+    encoding = "utf-8"  # tells tqdm that its finer bars can be shown
+
+    def write(self, text: str) -> None:
+        """Write `text` if anyone is there."""
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.write(text)
+
+    def flush(self) -> None:
+        """Flush if anyone is there."""
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.flush()
+
+    def isatty(self) -> bool:
+        """Whether a person is there."""
+        return sys.stderr.isatty()
+
+    def fileno(self) -> int:
+        """The descriptor, by which tqdm learns the terminal's width."""
+        return sys.stderr.fileno()
+
+
+class Silence:
+    """How long nothing was said: `heard` whenever something is, and `say` is called where nothing was for some seconds."""
+
+    def __init__(self, say: Callable[[], None]) -> None:
+        self.say = say
+        self.ticks = 0  # since the last word
+        self.all_ticks = 0
+
+    def heard(self) -> None:
+        """Count from now on."""
+        self.ticks = 0
+
+    @contextlib.contextmanager
+    def broken(self) -> Iterator[None]:
+        """While entered, it is broken from a thread of its own."""
+        is_over = threading.Event()
+
+        def watch() -> None:
+            while not is_over.wait(TICK):
+                self.ticks, self.all_ticks = self.ticks + 1, self.all_ticks + 1
+                if self.ticks >= MOST_TICKS:
+                    self.heard()
+                    self.say()
+
+        watcher = threading.Thread(target=watch, daemon=True)
+        watcher.start()
+        try:
+            yield
+        finally:
+            is_over.set()
+            watcher.join()
+
+
+class Lines:
+    """Where there is no terminal: of what is told the last, one line each time that nothing was said for a while."""
+
+    def __init__(self) -> None:
+        self.err, self.silence = Stderr(), Silence(self.say)
+        self.stage, self.fraction = "working", 0.0
+
+    def tell(self, stage: str, fraction: float) -> None:
+        """Keep it for when it is time to say it."""
+        self.stage, self.fraction = stage, fraction
+
+    def say(self) -> None:
+        """Write the line."""
+        self.err.write(f"{self.stage}: {self.fraction:.0%} after {self.silence.all_ticks * TICK:.0f} s\n")
+        self.err.flush()
+
+
+class Bar:
+    """On a terminal: a bar for each stage, gone when the work is done."""
+
+    FORMAT = "{desc} {bar} {percentage:3.0f}% {elapsed}"
+
+    def __init__(self) -> None:
+        self.bar: tqdm[Any] | None = None
+
+    def tell(self, stage: str, fraction: float) -> None:
+        """Show it."""
+        if self.bar is None:
+            self.bar = tqdm(total=1.0, file=Stderr(), bar_format=self.FORMAT, leave=False, dynamic_ncols=True, mininterval=0.1)
+        self.bar.set_description_str(f"{stage:38}", refresh=False)
+        self.bar.update(fraction - self.bar.n)
+
+    def close(self) -> None:
+        """Leave nothing behind."""
+        if self.bar is not None:
+            self.bar.close()
+
+
+@contextlib.contextmanager
+def waiting() -> Iterator[Tell]:
+    """What is told is shown on standard error, as long as the block lasts."""
+    if sys.stderr.isatty():
+        with contextlib.closing(Bar()) as bar:
+            yield bar.tell
+        return
+    lines = Lines()
+    with lines.silence.broken():
+        yield lines.tell
+
+
+def follow(work: Generator[Progress, None, T]) -> T:
+    """Do `work`, show how far it is, and give its result."""
+    with waiting() as tell, contextlib.closing(work):
+        while True:
+            try:
+                step = next(work)
+            except StopIteration as end:
+                result: T = end.value
+                return result
+            tell(step.stage, step.fraction)
