@@ -23,7 +23,7 @@ from tests.inspection.reference import latch_model, mode_text
 
 TEXT = "the cat sat on the mat.\n" * 20
 TINY = ("--hidden-size", "8", "--embedding-size", "5", "--seq-len", "8", "--batch-size", "4")
-SHORT = (*TINY, "--max-steps", "5")
+SHORT = (*TINY, "--max-steps", "5", "--sample-every", "1000")  # a sample takes longer than the steps between two
 PATIENCE = 60.0  # seconds, for what has nothing left to do but to end
 COMMAND = (sys.executable, "-m", "charlm")
 

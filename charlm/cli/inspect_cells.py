@@ -17,9 +17,13 @@ from charlm.inspection.findings import VERDICTS, UnitId
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import numpy as np
+    import numpy.typing as npt
+
     from charlm.checkpoint.model import ModelCard
     from charlm.inspection.features import Feature
     from charlm.inspection.findings import Finding, Report
+    from charlm.inspection.views import Viewer
     from charlm.model.language_model import LanguageModel
     from charlm.text.vocab import Ids, Vocab
 
@@ -84,8 +88,8 @@ def inspect_cells(
     features = _features(feature or [])
     path, model, card = options.find_and_open(checkpoint, device, 1)  # torch's own threads: ours are the workers
     sources = {"the text itself": Path(text or ""), "the model itself": path}
-    _check_target("--html", html, sources)
-    _check_target("--save-activations", save_activations, sources | ({"the page of --html": html} if html else {}))
+    options.check_target("--html", html, sources)
+    options.check_target("--save-activations", save_activations, sources | ({"the page of --html": html} if html else {}))
     for layer, unit in units:
         check_unit("--show", layer, unit, card.model)
     _check_signal(signal, model)
@@ -103,21 +107,6 @@ def inspect_cells(
         _show_units(subject, units, signal)
     if gates:
         _show_gates(subject)
-
-
-def _check_target(option: str, target: Path | None, others: dict[str, Path]) -> None:
-    """Raise `UsageError` where nothing should be written, such as over the `others`, which are named."""
-    if target is None:
-        return
-    if target.is_dir():
-        raise UsageError(f"{option} {target} is a folder", "give the name of a file")
-    if target.exists() and not target.is_file():
-        raise UsageError(f"{option} {target} is no ordinary file", "give the name of a file")
-    for name, other in others.items():
-        if target.resolve() == other.resolve():
-            raise UsageError(f"{option} {target} is {name}", "give another name")
-    if not target.parent.is_dir():
-        raise UsageError(f"{option} {target} cannot be written: there is no folder {target.parent}", "make it first")
 
 
 def _check_signal(signal: str | None, model: "LanguageModel") -> None:
@@ -213,22 +202,30 @@ def _show(subject: Subject, chosen: list[tuple[int, int, str]], findings: "Seque
     """Each unit's signal over the stretch in which it varies most."""
     from charlm.display.terminal import THEMES, theme_of
     from charlm.display.units import show_unit
-    from charlm.display.waiting import waiting
-    from charlm.inspection.views import Viewer
 
     if not chosen:
         return
     theme = theme_of(os.environ.get("COLORFGBG", "")) if subject.config.theme == "auto" else subject.config.theme
-    with waiting() as tell:
-        tell("reading the text once more", 0.0)
-        viewer = Viewer(subject.model, subject.vocab, subject.ids)
-        traced = viewer.values([(layer, unit) for layer, unit, _ in chosen])
+    viewer, traced = _viewed(subject, [(layer, unit) for layer, unit, _ in chosen])
     for (layer, unit, signal), (signals, values) in zip(chosen, traced, strict=True):
         start = viewer.liveliest(values[signals.index(signal)], subject.config.length)
         view = viewer.unit_view((layer, unit), signals, values, findings, (start, start + subject.config.length))
         own = [found for found in findings if found.unit == UnitId(layer=layer, unit=unit, signal=signal)]
         passage = viewer.passage(start, subject.config.length)
         show_unit(sys.stdout, view, signal, passage, THEMES[theme], own[0] if own else None)
+
+
+def _viewed(
+    subject: Subject, units: list[tuple[int, int]]
+) -> "tuple[Viewer, list[tuple[tuple[str, ...], npt.NDArray[np.float32]]]]":
+    """A view of the text, and what each of `units` does in it."""
+    from charlm.display.waiting import waiting
+    from charlm.inspection.views import Viewer
+
+    with waiting() as tell:
+        tell("reading the text once more", 0.0)
+        viewer = Viewer(subject.model, subject.vocab, subject.ids)
+        return viewer, viewer.values(units)
 
 
 def _show_gates(subject: Subject) -> None:
@@ -249,9 +246,7 @@ def _write_page(
     from charlm.display.html import page
     from charlm.display.terminal import visible_line
     from charlm.display.units import describe_gaps
-    from charlm.display.waiting import waiting
     from charlm.files import write_atomically
-    from charlm.inspection.views import Viewer
 
     found = [(finding.unit.layer, finding.unit.unit) for finding in report.findings]
     others = [(layer, unit) for unit in range(MOST_UNITS) for layer in range(subject.model.config.num_layers)]
@@ -259,20 +254,18 @@ def _write_page(
     units = list(dict.fromkeys(unit for unit in (*wanted, *found, *others) if unit[1] < has))[:MOST_UNITS]
     notes = [f"Text: {source}, {counted(report.num_characters, 'character')}; shown are the first {PAGE_CHARACTERS:,}."]
     notes += describe_gaps(report)
-    with waiting() as tell:
-        tell("making the page", 0.0)
-        viewer = Viewer(subject.model, subject.vocab, subject.ids)
-        text = page(
-            title=title,
-            passage=viewer.passage(0, PAGE_CHARACTERS),
-            units=[
-                viewer.unit_view(unit, signals, values, report.findings, (0, PAGE_CHARACTERS))
-                for unit, (signals, values) in zip(units, viewer.values(units), strict=True)
-            ],
-            ranked=report.findings,
-            gates=report.saturation,
-            notes=notes,
-        )
+    viewer, traced = _viewed(subject, units)
+    text = page(
+        title=title,
+        passage=viewer.passage(0, PAGE_CHARACTERS),
+        units=[
+            viewer.unit_view(unit, signals, values, report.findings, (0, PAGE_CHARACTERS))
+            for unit, (signals, values) in zip(units, traced, strict=True)
+        ],
+        ranked=report.findings,
+        gates=report.saturation,
+        notes=notes,
+    )
     write_atomically(target, text.encode())
     print(f"page: {visible_line(str(target))}", file=sys.stderr)
 

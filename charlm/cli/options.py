@@ -139,6 +139,21 @@ def read_texts(texts: list[str], vocab: "Vocab", config: CorpusConfig, *, skip_u
     return ids, skipped
 
 
+def check_target(option: str, target: Path | None, others: dict[str, Path]) -> None:
+    """Raise `UsageError` where nothing should be written, such as over the `others`, which are named."""
+    if target is None:
+        return
+    if target.is_dir():
+        raise UsageError(f"{option} {target} is a folder", "give the name of a file")
+    if target.exists() and not target.is_file():
+        raise UsageError(f"{option} {target} is no ordinary file", "give the name of a file")
+    for name, other in others.items():
+        if target.resolve() == other.resolve():
+            raise UsageError(f"{option} {target} is {name}", "give another name")
+    if not target.parent.is_dir():
+        raise UsageError(f"{option} {target} cannot be written: there is no folder {target.parent}", "make it first")
+
+
 def print_json(value: dict[str, Any]) -> None:
     """Write `value` as one JSON object on a line of its own, and flush it."""
     from charlm.display.terminal import json_line

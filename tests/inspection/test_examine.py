@@ -2,6 +2,7 @@
 
 import itertools
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -54,6 +55,7 @@ ABSENT = ("digit", "capital", "indentation")
 ASKED = [*PRESENT.values(), *(FEATURES[name] for name in ABSENT)]
 
 
+@cache  # each takes seconds
 def examined(workers: int) -> tuple[Report, list[Progress]]:
     """What is found in the latch's text, and the progress on the way."""
     work, progress = examine(latch_model(8), IDS, QUOTES, ASKED, 1, workers), []
@@ -65,14 +67,8 @@ def examined(workers: int) -> tuple[Report, list[Progress]]:
 
 
 @pytest.fixture(scope="module")
-def runs() -> dict[int, tuple[Report, list[Progress]]]:
-    """By the number of workers."""
-    return {workers: examined(workers) for workers in (1, 2, 3)}
-
-
-@pytest.fixture(scope="module")
-def report(runs) -> Report:
-    return runs[1][0]
+def report() -> Report:
+    return examined(1)[0]
 
 
 @pytest.fixture(scope="module")
@@ -138,17 +134,17 @@ def same(one: tuple[Saturation, ...], other: tuple[Saturation, ...]) -> None:
 
 
 @pytest.mark.parametrize("workers", [2, 3])
-def test_the_same_seed_gives_the_same_report_whatever_the_number_of_workers(runs, report, workers):
+def test_the_same_seed_gives_the_same_report_whatever_the_number_of_workers(report, workers):
     """Not one bit of any number depends on how many threads there were, or on an earlier run."""
-    again, _ = runs[workers]
+    again, _ = examined(workers)
     assert replace(again, saturation=()) == replace(report, saturation=())
     same(again.saturation, report.saturation)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_each_stage_goes_from_nothing_to_all_and_never_stands_still(runs, workers):
+def test_each_stage_goes_from_nothing_to_all_and_never_stands_still(workers):
     """Stages come once each, and the fraction of each that takes long rises from 0 to 1, which it reaches at its end."""
-    _, progress = runs[workers]
+    _, progress = examined(workers)
     stages = [(stage, [each.fraction for each in some]) for stage, some in itertools.groupby(progress, lambda each: each.stage)]
     assert len({stage for stage, _ in stages}) == len(stages)
     assert sum(len(fractions) > 1 for _, fractions in stages) == 4  # ranking, testing, untrained models, clamping
