@@ -11,7 +11,7 @@ import typer
 
 import charlm
 from charlm.config import CorpusConfig, check_device, check_threads
-from charlm.errors import TextError, counted
+from charlm.errors import TextError, UsageError, counted
 
 if TYPE_CHECKING:
     from charlm.checkpoint.model import ModelCard
