@@ -101,13 +101,15 @@ class Bar:
 
     def __init__(self) -> None:
         self.bar: tqdm[Any] | None = None
+        self.stage = ""
 
     def tell(self, stage: str, fraction: float) -> None:
         """Show it."""
         if self.bar is None:
             self.bar = tqdm(total=1.0, file=Stderr(), bar_format=self.FORMAT, leave=False, dynamic_ncols=True, mininterval=0.1)
-        self.bar.set_description_str(f"{stage:38}", refresh=False)
+        self.bar.set_description_str(f"{stage:38}", refresh=stage != self.stage)  # a new stage is seen at once
         self.bar.update(fraction - self.bar.n)
+        self.stage = stage
 
     def close(self) -> None:
         """Leave nothing behind."""
