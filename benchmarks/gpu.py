@@ -22,7 +22,7 @@ from pathlib import Path
 import torch
 
 from benchmarks import inspecting, quality, sampling, training
-from benchmarks.machine import describe_machine
+from benchmarks.machine import describe_machine, heed_signals
 from benchmarks.reliability.figure import ending
 from charlm.config import ModelConfig
 from charlm.model.language_model import LanguageModel
@@ -234,6 +234,7 @@ def main() -> None:
         return
     if options.device == "cuda" and not torch.cuda.is_available():
         sys.exit("there is no CUDA here; --device cpu --small tries everything on a processor")
+    heed_signals()
     began = time.monotonic()
     card = torch.cuda.get_device_name() if options.device == "cuda" else "a processor, small: the figures mean nothing"
     with options.to.open("w") as table:

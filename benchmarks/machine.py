@@ -2,6 +2,7 @@
 
 import os
 import platform
+import signal
 import statistics
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,13 @@ def describe_machine() -> str:
         names = [line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
         cpu = names[0] if names else cpu
     return f"{cpu}, {os.cpu_count()} cores; torch {torch.__version__}, Python {platform.python_version()}"
+
+
+def heed_signals() -> None:
+    """Let Ctrl-C and a lost terminal end this process and those that it starts: in the background of a script it was told not to."""
+    for number, handler in {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}.items():
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 def alternate(ways: dict[str, Callable[[], float]], runs: int) -> dict[str, list[float]]:

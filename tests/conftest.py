@@ -2,7 +2,6 @@
 
 import io
 import os
-import signal
 import struct
 import sys
 from collections.abc import Callable, Iterator
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from benchmarks.machine import heed_signals
 from charlm.cli.app import main
 from charlm.config import ModelConfig
 from charlm.model.devices import CPU, runs
@@ -29,11 +29,7 @@ HIDDEN = {"is_available": lambda: False, "device_count": lambda: 0}
 SEEN_BY_COMMANDS = os.environ.get("CUDA_VISIBLE_DEVICES")
 HAS_CUDA = torch.cuda.is_available()
 
-# What runs in the background of a script ignores these, and hands that on to whatever it starts.
-for number, handler in {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}.items():
-    if signal.getsignal(number) is signal.SIG_IGN:
-        signal.signal(number, handler)
-
+heed_signals()  # also in the background of a script, and with that whatever a test starts
 torch.set_num_threads(1)  # small models need no more, and threads that wait for a busy core are slow
 os.environ["OMP_NUM_THREADS"] = "1"  # the same for the commands that tests start
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import torch
 
-from benchmarks.machine import describe_machine
+from benchmarks.machine import describe_machine, heed_signals
 from benchmarks.reliability import continuing, crashes, removals, strangers
 from benchmarks.reliability.figure import Figure
 from charlm.errors import brief
@@ -54,6 +54,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--only", nargs="+", choices=[asked.name for asked in FIGURES], metavar="FIGURE")
     options = parser.parse_args()
+    heed_signals()
     torch.set_num_threads(1)  # the runs are small, and a process with threads of its own cannot be forked
     print(describe_machine(), flush=True)
     began, failed = time.perf_counter(), []
