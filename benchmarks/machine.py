@@ -21,7 +21,7 @@ def describe_machine() -> str:
 
 
 def heed_signals() -> None:
-    """Let Ctrl-C and a lost terminal end this process and its children, which the background of a script told them to ignore."""
+    """Let Ctrl-C and a lost terminal end this process and its children, also in the background of a script."""
     for number, handler in {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}.items():
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, handler)
