@@ -510,6 +510,30 @@ def test_another_number_of_threads_is_said_to_add_up_otherwise(new_run):
     assert "processor Z80 -> " in said[0]
 
 
+def test_a_run_in_bfloat16_goes_on_on_a_machine_without(charlm, tmp_path, monkeypatch):
+    """In the best precision that there is, with one line that says so, to the same end in steps."""
+    (tmp_path / "t.txt").write_text(TEXT)
+    monkeypatch.setattr("charlm.model.devices.runs", lambda *_: True)
+    begin = ("train", "t.txt", "--cell", "gru", *TINY, "--precision", "bf16")  # a GRU runs in it on any processor
+    assert charlm(*begin, "--max-steps", "4", "--out", "run", "--quiet").status == 0
+    monkeypatch.setattr("charlm.model.devices.runs", lambda precision, _: precision == "fp32")
+    result = charlm("train", "--resume", "run", "--max-steps", "8")
+    assert result.status == 0, result.err
+    assert [line for line in result.err.splitlines() if "bf16" in line] == [
+        "not bit-exact from here on: precision bf16 -> fp32"
+    ]
+
+
+def test_a_fact_that_an_earlier_charlm_did_not_keep_has_not_changed(new_run):
+    """What run.json does not say of the machine that the run was begun on is not said to be another now."""
+    folder = new_run()
+    with pytest.raises(Interrupted):
+        go_on(folder, signal_at_step(4))
+    machine = json.loads((folder / "run.json").read_text())["machine"]
+    set_record(folder, machine={name: fact for name, fact in machine.items() if name not in ("torch", "processor")})
+    assert not [notice for notice in go_on(folder).notices if "not bit-exact" in notice]
+
+
 def test_a_record_that_was_edited_is_said_to_be(new_run):
     """Settings in run.json that the saved state was not trained with make another run of it, and one line says which."""
     folder = new_run()

@@ -1,6 +1,7 @@
 """A recorded step is the plain step, or is not relied on. On a CPU a stand-in replays what a graph would."""
 
 from itertools import chain
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from charlm.config import TrainConfig
 from charlm.model import language_model
 from charlm.model.devices import Recording
 from charlm.training.loop import Trainer
-from charlm.training.recorded import RecordedStep
+from charlm.training.recorded import MOST_WARM_UP, RecordedStep, Standing, warm_up
 from tests.conftest import CELLS, Philox, Replayed
 from tests.training.test_loop import CONFIG, STREAMS, assert_same, new_trainer, run
 
@@ -122,6 +123,22 @@ def test_a_failure_amid_a_scaled_step_leaves_a_scaler_that_works():
     assert len(both(trainers, Unscaled)) == 1
     assert_same(*trainers)
     assert trainers[0].scaler.get_scale() == trainers[1].scaler.get_scale()
+
+
+@pytest.mark.parametrize(("halvings", "steps"), [(0, 3), (2, 3), (3, 4), (7, 8), (99, MOST_WARM_UP)])
+def test_what_is_recorded_is_warm(halvings, steps, monkeypatch):
+    """Three plain steps at least, and more until none is skipped, each of which halves the scale; but not for ever."""
+    taken = []
+    scaler = SimpleNamespace(get_scale=lambda: 2.0 ** -min(len(taken), halvings))
+    monkeypatch.setattr("charlm.training.recorded.training_step", lambda *each: taken.append(each))
+    warm_up(SimpleNamespace(scaler=scaler), None)
+    assert len(taken) == steps
+
+
+def test_a_check_in_which_nothing_moved_is_none():
+    """Where every step that was tried was skipped, nothing is known of the recording, and it is not relied on."""
+    standing = Standing(new_trainer())
+    assert standing.unlike(standing, standing) == "no step that was tried moved anything"
 
 
 class Moved(Replayed):
