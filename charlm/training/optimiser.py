@@ -10,6 +10,7 @@ from charlm.config import TrainConfig
 from charlm.model.language_model import LanguageModel
 
 BETAS = (0.9, 0.99)
+EPSILON = 1e-8
 WEIGHT_DECAY = 0.01
 MOMENTUM = 0.95  # of Muon
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)  # a, b, c of Jordan et al. 2024
@@ -19,17 +20,21 @@ WARM_UP = 0.02  # share of the run over which the rate rises
 FINAL_RATE = 0.02  # share of the peak rate at which it ends
 
 
-class AdamW(torch.optim.AdamW):
-    """AdamW (Loshchilov and Hutter 2019), all of whose state is made now: a checkpoint always has the same tensors.
+class AdamW:
+    """AdamW (Loshchilov and Hutter 2019) by torch's fused kernel; a checkpoint always has the same tensors, all made now.
 
-    On CUDA the rates are tensors, so that a recorded step follows the schedule too.
+    To the last bit what `torch.optim.AdamW` does, which would load torch's compiler first: a second of a short run. On CUDA the
+    rates are tensors, so that a recorded step follows the schedule too.
     """
 
+    _step_supports_amp_scaling = True  # a loss scaler then gives `found_inf` to the kernel, and does not wait to know it
+
     def __init__(self, groups: list[dict[str, Any]], rate: float) -> None:
-        device = groups[0]["params"][0].device
-        super().__init__(groups, lr=rate, betas=BETAS, weight_decay=0.0, fused=True, capturable=device.type == "cuda")
+        self.param_groups = [{"lr": rate, "weight_decay": 0.0, **group} for group in groups]
+        self.state: dict[Tensor, dict[str, Tensor]] = {}
         for group in self.param_groups:
             group["peak"] = group["lr"]
+            device = group["params"][0].device
             if device.type == "cuda":
                 group["lr"] = torch.tensor(group["lr"], device=device)
             for p in group["params"]:
@@ -42,6 +47,41 @@ class AdamW(torch.optim.AdamW):
             "exp_avg": torch.zeros_like(p, memory_format=torch.preserve_format),
             "exp_avg_sq": torch.zeros_like(p, memory_format=torch.preserve_format),
         }
+
+    def zero_grad(self) -> None:
+        """Forget the gradients."""
+        for group in self.param_groups:
+            for p in group["params"]:
+                p.grad = None
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """One step of every parameter that has a gradient."""
+        found_inf = getattr(self, "found_inf", None)
+        for group in self.param_groups:
+            moved = [p for p in group["params"] if p.grad is not None]
+            if not moved:
+                continue
+            steps, means, squares = ([self.state[p][name] for p in moved] for name in ("step", "exp_avg", "exp_avg_sq"))
+            torch._foreach_add_(steps, 1)
+            torch._fused_adamw_(
+                moved,
+                [p.grad for p in moved],
+                means,
+                squares,
+                [],
+                steps,
+                lr=group["lr"],
+                beta1=BETAS[0],
+                beta2=BETAS[1],
+                weight_decay=group["weight_decay"],
+                eps=EPSILON,
+                amsgrad=False,
+                maximize=False,
+                found_inf=found_inf,
+            )
+            if found_inf is not None:  # the kernel moved nothing then
+                torch._foreach_sub_(steps, [found_inf] * len(steps))
 
 
 class Muon(AdamW):
@@ -56,14 +96,14 @@ class Muon(AdamW):
         return {"momentum": torch.zeros_like(p)} if "gates" in group else super().fresh_state(p, group)
 
     @torch.no_grad()
-    def step(self, closure: None = None) -> None:  # type: ignore[override]
+    def step(self) -> None:
         """One step; the gradients that Muon used are gone after it, so that AdamW finds only its own."""
         for group in self.param_groups:
             for p in group["params"] if "gates" in group else ():
                 if p.grad is not None:
                     self._move(p, p.grad, group)
                     p.grad = None
-        super().step(closure)
+        super().step()
 
     def _move(self, p: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
         momentum = self.state[p]["momentum"]
@@ -123,7 +163,7 @@ def schedule(progress: float) -> float:
     return FINAL_RATE + (1 - FINAL_RATE) * (1 + math.cos(math.pi * share)) / 2
 
 
-def follow_schedule(optimiser: torch.optim.Optimizer, progress: float) -> None:
+def follow_schedule(optimiser: AdamW, progress: float) -> None:
     """Make the next step take the rates that are due."""
     for group in optimiser.param_groups:
         rate = group["peak"] * schedule(progress)

@@ -1,12 +1,15 @@
 """The optimisers: Muon against a singular value decomposition, and who moves what."""
 
 import math
+import subprocess
+import sys
 
 import pytest
 import torch
 
 from charlm.config import TrainConfig
 from charlm.training.optimiser import (
+    BETAS,
     ITERATIONS,
     MOMENTUM,
     NEWTON_SCHULZ,
@@ -92,3 +95,42 @@ def test_a_step_that_overflowed_moves_nothing():
     optimiser.step()
     assert all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
     assert not any(state["momentum"].any() for state in optimiser.state.values() if "momentum" in state)
+
+
+@pytest.mark.parametrize("overflowed", [False, True])
+def test_adamw_is_torchs_own_to_the_last_bit(overflowed):
+    """Two steps of our AdamW and of torch's, on the same gradients: the same weights, moments and counts."""
+    model, twin = new_model("lstm", 2, V), new_model("lstm", 2, V)
+    ours = make_optimiser(model, TrainConfig(optimiser="adamw", learning_rate=0.01), "fp32")
+    matrices, vectors = ([p for p in twin.parameters() if (p.ndim > 1) == is_matrix] for is_matrix in (True, False))
+    groups = [{"params": matrices, "weight_decay": WEIGHT_DECAY}, {"params": vectors, "weight_decay": 0.0}]
+    theirs = torch.optim.AdamW(groups, lr=0.01, betas=BETAS, fused=True)
+    generator = torch.Generator().manual_seed(4)
+    for _ in range(2):
+        for p, q in zip(model.parameters(), twin.parameters(), strict=True):
+            p.grad = torch.randn(p.shape, generator=generator)
+            q.grad = p.grad.clone()
+        for optimiser in (ours, theirs):
+            if overflowed:
+                optimiser.found_inf, optimiser.grad_scale = torch.ones(()), None
+            optimiser.step()
+    for p, q in zip(model.parameters(), twin.parameters(), strict=True):
+        assert torch.equal(p, q)
+        assert all(torch.equal(ours.state[p][name], theirs.state[q][name]) for name in ("step", "exp_avg", "exp_avg_sq"))
+
+
+def test_making_an_optimiser_does_not_load_torchs_compiler():
+    """It takes a second, and nothing here is compiled."""
+    code = """
+import sys, torch
+from charlm.config import ModelConfig, TrainConfig
+from charlm.model.language_model import LanguageModel
+from charlm.training.optimiser import make_optimiser
+model = LanguageModel.initialised(ModelConfig(hidden_size=4), 5, torch.Generator())
+for name in ("muon", "adamw"):
+    optimiser = make_optimiser(model, TrainConfig(optimiser=name), "fp32")
+    optimiser.zero_grad()
+    optimiser.step()
+sys.exit("torch._dynamo" in sys.modules or "sympy" in sys.modules)
+"""
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
