@@ -14,10 +14,13 @@ import torch
 from torch import Tensor
 
 from charlm.model.language_model import LanguageModel, ModelState, detach, next_symbol_nats
+from charlm.model.relay import relay
 from charlm.text.vocab import Ids
 
+CHAPTER = 1 << 16  # characters that are read at a time
+LANES, LEAST_LANE = 16, 512  # of a chapter, and how many characters the lanes have at the least
 WINDOW = 1024
-LANES = 64
+LOOK_LANES = 64
 WARM_UP = 64  # characters that each lane reads before it counts
 MOST_CHARACTERS = 200_000  # that a look during training scores
 MOST_LOGITS = 1 << 24  # that it holds at a time, whatever the vocabulary
@@ -50,16 +53,37 @@ class Score:
 
 
 @torch.inference_mode()
-def surprisals(model: LanguageModel, ids: Ids, window: int = WINDOW) -> Iterator[Tensor]:
+def surprisals(model: LanguageModel, ids: Ids) -> Iterator[Tensor]:
     """What each character of `ids` `(N,)` but the first costs, in nats: float32 tensors on the CPU, N-1 numbers in all.
 
-    One stream with its state carried from window to window, so the numbers do not depend on `window`.
+    As one stream, whose state is carried through the whole text; it is read in lanes (model/relay.py), which is the same within
+    rounding, and several times as fast.
     """
-    state = model.initial_state(1)
-    for start in range(0, len(ids) - 1, window):
-        lane = torch.from_numpy(ids[start : start + window + 1].astype(np.int64)).to(model.device).unsqueeze(1)  # (T + 1, 1)
-        logits, state = model(lane[:-1], state)
-        yield next_symbol_nats(logits, lane[1:]).squeeze(1).cpu()
+    state, start, end = model.initial_state(1), 0, len(ids) - 1
+    while start < end:
+        length = min(end - start, CHAPTER)
+        lanes = LANES if length >= LANES * LEAST_LANE else 1
+        stop = start + length // lanes * lanes
+        nats, state = _read_chapter(model, ids[start : stop + 1], lanes, state)
+        yield nats
+        start = stop
+
+
+def _read_chapter(model: LanguageModel, ids: Ids, num_lanes: int, state: ModelState) -> tuple[Tensor, ModelState]:
+    """The losses of all of `ids` but the first, a multiple of `num_lanes` in number, and the state after them."""
+    symbols, targets = (
+        torch.from_numpy(each.astype(np.int64)).to(model.device).view(num_lanes, -1).t() for each in (ids[:-1], ids[1:])
+    )  # (T, B)
+    nats = torch.empty(targets.shape, device=model.device)
+
+    def score(start: int, lanes: Tensor, outputs: Tensor) -> None:
+        for piece in torch.split(outputs, max(1, MOST_LOGITS // (len(lanes) * model.vocab_size))):
+            steps = slice(start, start + len(piece))
+            nats[steps, lanes] = next_symbol_nats(model.head(piece), targets[steps, lanes])
+            start += len(piece)
+
+    _, after = relay(model, symbols, state, score)
+    return nats.t().flatten().cpu(), after
 
 
 def dynamic_surprisals(
@@ -103,7 +127,7 @@ def approximate_score(model: LanguageModel, ids: Ids) -> Score:
     """About the loss of `ids`: up to 64 lanes side by side, each warmed up on the text before it, over at most 200,000
     characters spread evenly over the text.
     """
-    lanes = max(1, min(LANES, len(ids) // (4 * WARM_UP)))
+    lanes = max(1, min(LOOK_LANES, len(ids) // (4 * WARM_UP)))
     length = min(len(ids) - 1, MOST_CHARACTERS) // lanes  # predictions that count, in each lane
     warm_up = min(WARM_UP, len(ids) - 1 - length)
     counted_from = np.linspace(0, len(ids) - 1 - length, lanes).astype(np.int64)

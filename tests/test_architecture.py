@@ -22,7 +22,7 @@ LEVELS = (
 ORDERS = {
     "": [{"errors"}, {"config", "files"}, {"recipe"}],
     "text": [{"vocab"}, {"source"}, {"corpus"}, {"streams"}],
-    "model": [{"devices"}, {"cells"}, {"language_model"}, {"stepper"}],
+    "model": [{"devices"}, {"cells"}, {"language_model"}, {"stepper", "relay"}],
     "training": [{"optimiser", "events", "memory"}, {"loop"}, {"recorded"}],
     "checkpoint": [{"fields", "format"}, {"model", "training", "activations"}],
     "inspection": [

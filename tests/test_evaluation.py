@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from charlm import evaluation
 from charlm.evaluation import DYNAMIC_WINDOW, Score, approximate_score, dynamic_surprisals, surprisals, total
 from charlm.model.language_model import next_symbol_nats
 from charlm.model.stepper import Stepper
@@ -25,17 +26,36 @@ def by_steps(model, ids) -> float:
     return nats
 
 
+CUTS = [{}, {"LANES": 1}, {"CHAPTER": 7}, {"LANES": 3, "LEAST_LANE": 1, "CHAPTER": 100}, {"LANES": 60, "LEAST_LANE": 5}]
+
+
 @pytest.mark.parametrize("layers", LAYERS)
 @pytest.mark.parametrize("cell", CELLS)
-def test_the_exact_score_does_not_depend_on_the_window(cell, layers):
-    """However the text is cut, every prediction counts once and costs what it costs character by character."""
+def test_the_exact_score_does_not_depend_on_how_the_text_is_cut(cell, layers, monkeypatch):
+    """In whatever lanes and chapters, every prediction counts once and costs what it costs character by character."""
     model = new_model(cell, layers)
-    scores = [total(surprisals(model, TEXT, window)) for window in (1, 7, 100, 300, 301, 5000)]
-    assert {score.num_characters for score in scores} == {len(TEXT) - 1}
     expected = by_steps(new_model(cell, layers), TEXT)
-    for score in scores:
-        assert score.nats_per_character == pytest.approx(scores[0].nats_per_character, abs=1e-6)
+    for cut in CUTS:
+        for name, size in cut.items():
+            monkeypatch.setattr(evaluation, name, size)
+        score = total(surprisals(model, TEXT))
+        assert score.num_characters == len(TEXT) - 1
         assert score.nats == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_lanes_score_each_character_as_one_stream_does(cell, monkeypatch):
+    """To a millionth of a nat, on a text of several chapters with a remainder, by a model that remembers for long."""
+    model = new_model(cell, 2).double()
+    with torch.no_grad():
+        for layer in model.layers:
+            layer.fused.weight_hh_l0.mul_(2)
+    text = np.tile(TEXT, 12)
+    monkeypatch.setattr(evaluation, "CHAPTER", 1500)
+    monkeypatch.setattr(evaluation, "LEAST_LANE", 20)
+    lanes = torch.cat(list(surprisals(model, text)))
+    monkeypatch.setattr(evaluation, "LANES", 1)
+    torch.testing.assert_close(lanes, torch.cat(list(surprisals(model, text))), atol=1e-6, rtol=0)
 
 
 def test_a_model_that_knows_nothing_scores_the_logarithm_of_its_vocabulary():

@@ -5,7 +5,6 @@ characters. The lanes are no approximation: the state at the head of each is the
 """
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +15,7 @@ from torch import Tensor
 from charlm.inspection.findings import UnitId, low
 from charlm.model.cells import Cell, State
 from charlm.model.language_model import LanguageModel, ModelState
+from charlm.model.relay import relay
 from charlm.model.stepper import Stepper
 from charlm.text.vocab import Ids
 
@@ -23,7 +23,6 @@ CHAPTER = 1 << 18  # characters
 LANES = 64
 BLOCK = 16  # steps of all lanes
 WINDOW = 256  # steps of all lanes through the fused kernel
-ROUNDS, FEW = 6, 32  # of the relay, before more than so many moving lanes are read one after the other
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,76 +129,11 @@ def chapters(
         flat = np.zeros(length * lanes, dtype=ids.dtype)
         flat[: stop - start] = ids[start:stop]
         block = torch.from_numpy(flat.reshape(lanes, length).T.copy()).to(model.device)  # (T, B)
-        heads = lane_heads(model, block, state, workers)
+        heads, _ = relay(model, block, state, workers=workers)
         last = (stop - start) - length * (lanes - 1)  # characters that the last lane really has
         state = _read(model, block[:last, -1:], stream(heads, slice(lanes - 1, lanes)))
         yield Chapter(start=start, stop=stop, ids=block, heads=heads), state
         start = stop
-
-
-def lane_heads(model: LanguageModel, ids: Tensor, state: ModelState, workers: int = 1) -> ModelState:
-    """The state before each lane's first character, for lanes `(T, B)` that follow one another after `state`.
-
-    A relay: the lanes are read side by side, each from where the one before it would have ended, as far as the last round
-    tells; then those whose heads have moved are read again, until none moves. What a head's move adds to the end is what the
-    gates keep of it (a quasi-Newton iteration, as in Lim et al. 2024), so that even counters that never forget settle in a few
-    rounds. Where many lanes still move after these, the lanes that do are read one after the other.
-    """
-    lanes, stepper = ids.shape[1], Stepper(model)
-    settled = _read(model, ids[:, :1], state)  # where a text leads a model, which zeros may be far from
-    heads = torch.cat([_flat(state), _flat(settled).expand(lanes - 1, -1)])  # (B, D)
-    read_from, ends, kept = heads.clone(), heads.clone(), heads.clone()
-    moved = torch.arange(lanes, device=heads.device)
-    with ThreadPoolExecutor(workers) as pool:
-        for number in range(lanes):
-            groups_of = moved.chunk(2 if len(moved) > LANES // 2 else 1)
-            laps = pool.map(lambda which: _lap(stepper, ids[:, which], _state(model, heads[which])), groups_of)
-            for which, (end, keep) in zip(groups_of, laps, strict=True):
-                read_from[which], ends[which], kept[which] = heads[which], _flat(end), _flat(keep)
-            for lane in range(1, lanes):  # each begins where the one before it, itself moved, ends
-                heads[lane] = ends[lane - 1] + kept[lane - 1] * (heads[lane - 1] - read_from[lane - 1])
-            moved = _far(heads, read_from).nonzero().flatten()
-            if not len(moved):
-                return _state(model, heads)
-            if number >= ROUNDS and len(moved) > FEW:
-                break
-    for lane in range(1, lanes):
-        before = slice(lane - 1, lane)
-        is_known = not _far(heads[before], read_from[before])
-        heads[lane] = ends[lane - 1] if is_known else _flat(_read(model, ids[:, before], _state(model, heads[before])))[0]
-    return _state(model, heads)
-
-
-def _flat(state: ModelState) -> Tensor:
-    """All the numbers of B streams' states: `(B, D)`."""
-    return torch.cat([part for parts in state for part in parts], dim=1)
-
-
-def _state(model: LanguageModel, flat: Tensor) -> ModelState:
-    parts = iter(torch.split(flat, [cell.hidden_size for cell in model.layers for _ in cell.parts], dim=1))
-    return tuple(tuple(next(parts) for _ in cell.parts) for cell in model.layers)
-
-
-def _far(heads: Tensor, others: Tensor) -> Tensor:
-    """Which of the streams `(B, D)` differ by more than rounding: `(B,)`."""
-    tolerance = 128 * torch.finfo(heads.dtype).eps
-    return ((heads - others).abs() > tolerance * (1 + others.abs())).any(dim=1)
-
-
-@torch.inference_mode()
-def _lap(stepper: Stepper, ids: Tensor, state: ModelState) -> tuple[ModelState, ModelState]:
-    """The state of every lane after `ids` `(T, B)`, and how much of each number in the one before is kept in it."""
-    kept = tuple(
-        tuple(torch.ones_like(part) if name in cell.keepers else torch.zeros_like(part) for name, part in _named(cell, parts))
-        for cell, parts in zip(stepper.cells, state, strict=True)
-    )
-    for row in ids.long():
-        state, all_gates = stepper.advance(row, state)
-        for cell, parts, gates in zip(stepper.cells, kept, all_gates, strict=True):
-            for name, part in _named(cell, parts):
-                if name in cell.keepers:
-                    part.mul_(gates[cell.gate_names.index(cell.keepers[name])])
-    return state, kept
 
 
 def _named(cell: Cell, parts: State) -> Iterator[tuple[str, Tensor]]:

@@ -46,7 +46,6 @@ class Cell(nn.Module):
     kernel: ClassVar[type[nn.RNN] | type[nn.GRU] | type[nn.LSTM]]
     parts: ClassVar[tuple[str, ...]] = ("h",)  # of the state
     gate_names: ClassVar[tuple[str, ...]] = ()
-    keepers: ClassVar[dict[str, str]] = {}  # of a part of the state: the gate that says how much of it is kept
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__()
@@ -110,7 +109,6 @@ class GRU(Cell):
 
     kernel = nn.GRU
     gate_names = ("r", "z", "n")
-    keepers: ClassVar = {"h": "z"}
 
     def gates(self, from_input: Tensor, from_past: Tensor) -> Gates:
         """r, z = sigmoid(W x + U h); n = tanh(W x + r * U h)."""
@@ -134,7 +132,6 @@ class LSTM(Cell):
     kernel = nn.LSTM
     parts = ("h", "c")
     gate_names = ("i", "f", "o", "g")
-    keepers: ClassVar = {"c": "f"}
 
     def initialise(self, generator: torch.Generator) -> None:
         """As every cell, but for a forget bias of 1, so that a new cell remembers (Jozefowicz et al. 2015)."""

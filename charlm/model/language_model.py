@@ -83,12 +83,19 @@ class LanguageModel(nn.Module):
 
         With a generator, dropout is applied to what enters each cell and the head.
         """
+        x, new_state = self.outputs(ids, state, dropout_generator)  # (T, B, H)
+        return self.head(dropout(x, self.config.dropout, dropout_generator)), new_state
+
+    def outputs(
+        self, ids: Tensor, state: ModelState, dropout_generator: torch.Generator | None = None
+    ) -> tuple[Tensor, ModelState]:
+        """The same without the head: what the top layer gives, `(T, B, H)`, and the state after the last step."""
         x = self.embedding(ids)  # (T, B, E)
         new_state = []
         for cell, cell_state in zip(self.layers, state, strict=True):
             x, last = cell(dropout(x, self.config.dropout, dropout_generator), cell_state)  # (T, B, H)
             new_state.append(last)
-        return self.head(dropout(x, self.config.dropout, dropout_generator)), tuple(new_state)
+        return x, tuple(new_state)
 
 
 class _Uninitialised(TorchFunctionMode):

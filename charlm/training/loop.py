@@ -109,9 +109,9 @@ def training_step(trainer: Trainer, window: Window) -> tuple[Tensor, Tensor]:
     loss = next_symbol_nats(logits, window.targets).mean()
     optimiser.zero_grad()
     scaler.scale(loss).backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-    scaler.unscale_(optimiser)
+    scaler.unscale_(optimiser)  # type: ignore[arg-type]  # which has all that it asks for
     grad_norm = clip_gradients(model, trainer.config.clip_norm)
-    scaler.step(optimiser)
+    scaler.step(optimiser)  # type: ignore[arg-type]
     scaler.update()
     trainer.state = detach(state)
     return loss.detach(), grad_norm.detach()

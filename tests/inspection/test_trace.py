@@ -8,7 +8,7 @@ import torch
 
 from charlm.config import ModelConfig
 from charlm.inspection import trace
-from charlm.inspection.trace import chapters, group_of, groups, lane_heads, unit_of
+from charlm.inspection.trace import chapters, group_of, groups, unit_of
 from charlm.model.language_model import LanguageModel
 from charlm.text.vocab import Ids
 from tests.conftest import CELLS, LAYERS, new_model
@@ -89,49 +89,6 @@ def test_a_text_read_in_two_parts_is_the_text_read_whole(cell, monkeypatch):
         for chapter, state in (*first, *second):
             for layer, parts in enumerate(state):
                 np.testing.assert_allclose(parts[0][0], whole[layer, "h"][chapter.stop - 1], atol=1e-12)
-
-
-def counter(cell: str) -> LanguageModel:
-    """A model whose first units keep all they ever had and go on counting: no relay brings their heads to rest early."""
-    model = new_model(cell, 2).double()
-    keeper = {"lstm": slice(7, 10), "gru": slice(7, 10)}[cell]
-    with torch.no_grad():
-        for layer in model.layers:
-            layer.fused.bias_ih_l0[keeper] = 20.0
-            if cell == "lstm":
-                layer.fused.weight_hh_l0.mul_(6)
-                layer.fused.bias_ih_l0[0:3] = layer.fused.bias_ih_l0[14:17] = 5.0
-    return model
-
-
-@pytest.mark.parametrize("rounds", [0, 1, 2, 8])
-@pytest.mark.parametrize("cell", ["lstm", "gru"])
-def test_the_heads_of_lanes_are_what_the_model_carries_there(cell, rounds, monkeypatch):
-    """Also of counters that never forget, and where the relay is given no time to settle."""
-    monkeypatch.setattr(trace, "ROUNDS", rounds)
-    model, ids, lanes = counter(cell), random_ids(153), 9
-    expected = walk(model, ids).signals
-    block = torch.from_numpy(ids.reshape(lanes, -1).T.copy())
-    with torch.inference_mode():
-        heads = lane_heads(model, block, model.initial_state(1))
-    for layer, parts in enumerate(heads):
-        for name, part in zip("hc", parts, strict=False):
-            before = expected[layer, name][len(block) - 1 : -1 : len(block)]
-            np.testing.assert_allclose(part[1:].numpy(), before, rtol=1e-11, atol=1e-11)
-            assert not part[0].any()
-    if cell == "lstm":
-        assert heads[0][1].max() > 20
-
-
-def test_the_relay_and_the_slow_way_agree_in_float32(monkeypatch):
-    """Where the relay settles, its heads are those of lanes read one after the other."""
-    model, block = new_model("lstm", 2), torch.from_numpy(random_ids(640).reshape(64, 10).T.copy())
-    found = []
-    for rounds in (trace.ROUNDS, 0):
-        monkeypatch.setattr(trace, "ROUNDS", rounds)
-        with torch.inference_mode():
-            found.append(lane_heads(model, block, model.initial_state(1)))
-    torch.testing.assert_close(*found, atol=1e-5, rtol=1e-5)
 
 
 @each_cell

@@ -1,0 +1,125 @@
+"""One stream of text read as lanes side by side, exactly. Knows nothing of what is done with what the lanes give.
+
+Lanes follow one another, so each begins in the state in which the one before it ends. At first that is a guess: what a model
+carries after the last few hundred characters before. All lanes are read from their guesses at once. Those that turn out to have
+begun elsewhere are read again, until they go where they went before, for a model soon forgets most of what it began with.
+What it never forgets, such as a count, moves the end of a lane about as far as its head; how far is seen as a lane is read
+again, and foreseen from then on (a secant step for each number of the state).
+
+Shapes: T characters a lane, B lanes, H hidden, D numbers in a state.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from charlm.model.language_model import LanguageModel, ModelState, flat
+
+WINDOW = 128  # characters of a lane, after which it may be found where it was before
+WARM_UP = 512  # characters from which a head is guessed
+ROUNDS = 6  # of reading again side by side, before what is left is read one lane after the other
+
+Visit = Callable[[int, Tensor, Tensor], Any]
+
+
+def ignore(start: int, lanes: Tensor, outputs: Tensor) -> None:
+    """Do nothing with what was read."""
+
+
+@torch.inference_mode()
+def relay(
+    model: LanguageModel, ids: Tensor, state: ModelState, visit: Visit = ignore, workers: int = 1
+) -> tuple[ModelState, ModelState]:
+    """Read the lanes `ids` `(T, B)`, which follow one another after `state`: gives the states before their first characters,
+    of B streams, and the one after the last character of all, of one stream.
+
+    `visit(start, lanes, outputs)` is handed what the top layer gives for the characters from `start` on of the lanes named:
+    `(n, b, H)`. What it gets of a character later is truer than what it got before. As many threads as there are `workers`
+    read at a time.
+    """
+    reading = _Reading(model, ids, _guessed(model, ids, state), visit)
+    lanes = ids.shape[1]
+    everyone = torch.arange(lanes, device=ids.device)
+    with ThreadPoolExecutor(workers) as pool:
+
+        def read(which: Tensor) -> None:
+            # In how many groups does not depend on the machine, so that neither do the numbers.
+            list(pool.map(reading.read, which.chunk(2) if len(which) > lanes // 2 else [which]))
+
+        read(everyone)
+        kept = torch.zeros_like(reading.heads)
+        for _ in range(ROUNDS):
+            began, ended = reading.heads.clone(), reading.ends.clone()
+            for lane in range(1, lanes):  # each begins where the one before it, itself moved, ends
+                reading.heads[lane] = ended[lane - 1] + kept[lane - 1] * (reading.heads[lane - 1] - began[lane - 1])
+            moved = _far(reading.heads, began).nonzero().flatten()
+            if not len(moved):
+                break
+            read(moved)
+            shift = reading.heads - began
+            kept = torch.where(shift == 0, kept, (reading.ends - ended) / shift).clamp(0, 1)
+    for lane in range(1, lanes):  # all are right by now, but for those that never came to rest
+        if _far(reading.ends[lane - 1 : lane], reading.heads[lane : lane + 1]):
+            reading.heads[lane] = reading.ends[lane - 1]
+            reading.read(everyone[lane : lane + 1])
+    return _parted(model, reading.heads), _parted(model, reading.ends[-1:])
+
+
+def _guessed(model: LanguageModel, ids: Tensor, state: ModelState) -> Tensor:
+    """About the heads `(B, D)` of lanes; the first is right."""
+    _, ends = model.outputs(ids[-WARM_UP:, :-1].long(), model.initial_state(ids.shape[1] - 1))
+    return torch.cat([_joined(state), _joined(ends)])
+
+
+class _Reading:
+    """Lanes and where they went: `passed` `(W + 1, B, D)` is their state before each window and after the last."""
+
+    def __init__(self, model: LanguageModel, ids: Tensor, heads: Tensor, visit: Visit) -> None:
+        self.model, self.ids, self.visit = model, ids, visit
+        self.starts = range(0, len(ids), WINDOW)
+        self.passed = heads.new_full((len(self.starts) + 1, *heads.shape), torch.nan)
+        self.passed[0] = heads
+
+    @property
+    def heads(self) -> Tensor:
+        """The states `(B, D)` that the lanes begin with."""
+        return self.passed[0]
+
+    @property
+    def ends(self) -> Tensor:
+        """The states `(B, D)` after their last characters."""
+        return self.passed[-1]
+
+    @torch.inference_mode()  # here too: it is known to one thread only
+    def read(self, which: Tensor) -> None:
+        """Read some lanes from their heads on, each to its end or to where it comes back to its former way."""
+        current = self.heads[which]
+        for before, start in enumerate(self.starts):
+            window = self.ids[start : start + WINDOW, which].long()
+            outputs, state = self.model.outputs(window, _parted(self.model, current))
+            self.visit(start, which, outputs)
+            current = _joined(state)
+            is_apart = _far(current, self.passed[before + 1, which])
+            self.passed[before + 1, which] = current
+            which, current = which[is_apart], current[is_apart]
+            if not len(which):
+                return
+
+
+def _joined(state: ModelState) -> Tensor:
+    """All the numbers of B streams' states: `(B, D)`."""
+    return torch.cat(flat(state), dim=1)
+
+
+def _parted(model: LanguageModel, joined: Tensor) -> ModelState:
+    parts = iter(torch.split(joined, [cell.hidden_size for cell in model.layers for _ in cell.parts], dim=1))
+    return tuple(tuple(next(parts) for _ in cell.parts) for cell in model.layers)
+
+
+def _far(states: Tensor, others: Tensor) -> Tensor:
+    """Which of the streams `(B, D)` differ by more than rounding, or are not known: `(B,)`."""
+    tolerance = 64 * torch.finfo(states.dtype).eps
+    return ~((states - others).abs() <= tolerance * (1 + others.abs())).all(dim=1)
