@@ -24,8 +24,9 @@ from torch.nn import functional as F
 
 from benchmarks.machine import alternate, describe_machine, median
 from charlm.config import End, ModelConfig, TrainConfig
+from charlm.machine import keep_freed_memory
 from charlm.model.cells import CELLS
-from charlm.model.devices import keep_freed_memory, pick_device, pick_precision, set_threads
+from charlm.model.devices import pick_device, pick_precision, set_threads
 from charlm.model.language_model import LanguageModel
 from charlm.text.streams import Streams, Window
 from charlm.training.loop import Trainer, training_step

@@ -9,7 +9,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "charlm"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 LEVELS = (
-    {"config", "errors", "files", "recipe"},
+    {"config", "errors", "files", "machine", "recipe", "tensorfile"},
     {"text", "model"},
     {"evaluation"},
     {"training", "sampling", "inspection"},
@@ -20,11 +20,11 @@ LEVELS = (
 )
 # Inside a folder (or the lowest level) a module imports from those listed above it.
 ORDERS = {
-    "": [{"errors"}, {"config", "files"}, {"recipe"}],
+    "": [{"errors"}, {"config", "files", "machine"}, {"recipe", "tensorfile"}],
     "text": [{"vocab"}, {"source"}, {"corpus"}, {"streams"}],
     "model": [{"devices"}, {"cells"}, {"language_model"}, {"stepper", "relay"}],
     "training": [{"optimiser", "events", "memory"}, {"loop"}, {"recorded"}],
-    "checkpoint": [{"fields", "format"}, {"model", "training", "activations"}],
+    "checkpoint": [{"fields", "format"}, {"card"}, {"model", "training", "activations"}],
     "inspection": [
         {"findings", "spans", "statistics", "parallel"},
         {"code"},
@@ -36,7 +36,7 @@ ORDERS = {
         {"examine"},
     ],
     "display": [{"terminal", "waiting"}, {"progress", "units", "html"}],
-    "runs": [{"record", "signals"}, {"folder"}, {"disk", "restore"}, {"make", "drive", "heldout"}],
+    "runs": [{"record", "signals", "facts"}, {"find"}, {"folder"}, {"disk", "restore"}, {"make", "drive", "heldout"}],
     "cli": [{"options"}, {"train", "sample", "evaluate", "info", "inspect_cells"}, {"app"}],
 }
 ONLY_IN = {"rich": {"display"}, "tqdm": {"display"}, "typer": {"cli"}, "time": {"runs", "cli"}, "datetime": {"runs", "cli"}}
@@ -44,7 +44,9 @@ PURE = {
     "config",
     "errors",
     "files",
+    "machine",
     "recipe",
+    "tensorfile",
     "text",
     "model",
     "evaluation",
@@ -117,7 +119,7 @@ def test_the_source_is_found():
     """The walk below sees every folder of the design, and the imports that are known to be there."""
     assert {name_of(path)[0] for path in MODULES if name_of(path)} >= set().union(*LEVELS)
     assert ("training", "loop") in own_imports(PACKAGE / "runs" / "drive.py")
-    assert ("checkpoint", "model") in own_imports(PACKAGE / "cli" / "info.py")  # though for types only
+    assert ("checkpoint", "card") in own_imports(PACKAGE / "cli" / "info.py")  # though for types only
 
 
 @each_module

@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 import safetensors.torch
 
-from charlm.checkpoint.format import TensorFile, to_bytes
+from charlm.checkpoint.format import to_bytes
 from charlm.checkpoint.model import load_model
 from charlm.config import CorpusConfig, ModelConfig, TrainConfig
 from charlm.model.devices import CPU
-from charlm.runs.record import DECIDE_BITS
+from charlm.runs.facts import DECIDE_BITS
+from charlm.tensorfile import TensorFile
 from tests.commands import is_error
 from tests.earlier.make import SAMPLED, STEPS, STOPPED
 

@@ -7,7 +7,7 @@ import torch
 
 from charlm.checkpoint.model import load_model
 from charlm.evaluation import surprisals, total
-from charlm.runs.folder import SHIPPED, find_model
+from charlm.runs.find import SHIPPED, find_model
 from charlm.runs.heldout import held_out
 from tests.conftest import AUSTEN
 
@@ -54,5 +54,5 @@ def test_an_installed_package_has_it_within(tmp_path, monkeypatch):
     installed = tmp_path / "charlm" / "shipped" / "austen"
     installed.mkdir(parents=True)
     (installed / "model.safetensors").touch()
-    monkeypatch.setattr("charlm.runs.folder.SHIPPED", (installed, SHIPPED[1]))
+    monkeypatch.setattr("charlm.runs.find.SHIPPED", (installed, SHIPPED[1]))
     assert find_model(None) == find_model("austen") == installed / "model.safetensors"

@@ -20,8 +20,8 @@ from benchmarks.reliability.figure import (
     workplace,
 )
 from benchmarks.reliability.power import Disk
-from charlm.checkpoint.format import TensorFile
 from charlm.errors import CheckpointError
+from charlm.tensorfile import TensorFile
 
 CELLS = ("lstm", "gru", "rnn")
 SYSTEM_CALLS = ("openat", "write", "fsync", "rename", "close", "lseek", "flock", "fstat")

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import torch
 
-from charlm.checkpoint.format import TensorFile
 from charlm.checkpoint.model import load_model
 from charlm.cli.app import main
 from charlm.errors import CheckpointError
 from charlm.runs.drive import drive
 from charlm.runs.folder import open_run
+from charlm.tensorfile import TensorFile
 from charlm.training.events import Event
 
 TEXT = "the cat sat on the mat.\n" * 20

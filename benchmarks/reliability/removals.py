@@ -55,7 +55,7 @@ REMOVALS = (
     ),
     Removal(
         "hash of a tensor file",
-        "charlm/checkpoint/format.py",
+        "charlm/tensorfile.py",
         "        if zeroed.hexdigest() != digest:\n",
         "        if False:\n",
         "tests/checkpoint/test_format.py::test_every_flipped_bit_is_found",
@@ -168,7 +168,7 @@ REMOVALS = (
     ),
     Removal(
         "bounds of the header",
-        "charlm/checkpoint/format.py",
+        "charlm/tensorfile.py",
         '        if raw.count(b"{") + raw.count(b"[") > MAX_BRACKETS or raw.count(b",") > MAX_COMMAS:\n',
         "        if False:\n",
         "tests/checkpoint/test_format.py::test_a_header_beyond_its_bounds_is_refused",

@@ -18,7 +18,6 @@ import numpy as np
 import torch
 
 from benchmarks.reliability.figure import TINY, Figure, command, copy_of, go_on, new_run, workplace
-from charlm.checkpoint.format import METADATA_KEY, NO_DIGEST
 from charlm.checkpoint.model import load_model
 from charlm.checkpoint.training import load_trainer
 from charlm.cli.app import _print
@@ -30,6 +29,7 @@ from charlm.errors import CharlmError, CheckpointError
 from charlm.inspection.findings import Passage
 from charlm.runs.folder import open_run
 from charlm.runs.restore import restored
+from charlm.tensorfile import METADATA_KEY, NO_DIGEST
 from charlm.text.vocab import Vocab
 from charlm.training.events import SampleDrawn
 

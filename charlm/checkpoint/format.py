@@ -1,46 +1,18 @@
-"""Tensors and a JSON head <-> bytes in the safetensors format. Knows nothing of what the tensors are.
+"""Tensors and a JSON head <-> the bytes of a tensor file. Knows nothing of what the tensors are. None is ever unpickled."""
 
-The file's metadata is one key holding one sorted JSON text, the head, so that equal contents are equal bytes. The head has
-a SHA-256 over every byte of the file with its own 64 digits zeroed, so that any flipped bit is found; it says that a file is
-whole, not who made it. None is ever unpickled. Checked in this order, before any tensor is made: length, the header's
-bounds, format version, hash, that the tensors lie end to end; then names, shapes and types against what is expected. The
-file is read in pieces and tensor by tensor, so that it never takes more memory than what it is known to hold.
-"""
-
-import contextlib
 import hashlib
 import json
-import math
-import os
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import safetensors.torch
 import torch
 from torch import Tensor
 
-from charlm.errors import CheckpointError, NewerError, brief
-from charlm.model.devices import CPU, free_memory
+from charlm.errors import brief
+from charlm.tensorfile import FORMAT, METADATA_KEY, NO_DIGEST, TensorFile
 
-FORMAT = 1
-METADATA_KEY = "charlm"
-NO_DIGEST = "0" * 64
-PIECE = 1 << 20
-# The vocabulary of all Unicode takes 4.4 MB in 1.2 million characters, and a tensor takes about 100 of them, 3 brackets and
-# 6 commas: a header with more would only make Python build objects.
-MAX_HEADER, MAX_CHARACTERS, MAX_TENSORS = 5 << 20, 2 << 20, 4096
-MAX_BRACKETS, MAX_COMMAS = 4 * MAX_TENSORS, 8 * MAX_TENSORS
-MAX_DIMENSIONS = 4
 DTYPES = {"F32": torch.float32, "BF16": torch.bfloat16, "U8": torch.uint8}
-# What people may have instead of a model of ours, by its first bytes; read only where these are no header's length.
-OTHERS = {
-    b"PK\x03\x04": "a zip archive, such as torch.save writes: it holds a pickle, which could run code",
-    **{bytes([0x80, protocol]): "a pickle, which could run code" for protocol in range(2, 6)},
-    b"GGUF": "a GGUF file",
-    b"\x89HDF": "an HDF5 file",
-    b"\x1f\x8b": "a gzip file",
-}
 
 
 def to_bytes(tensors: Mapping[str, Tensor], head: dict[str, Any]) -> bytes:
@@ -55,168 +27,22 @@ def to_bytes(tensors: Mapping[str, Tensor], head: dict[str, Any]) -> bytes:
     return b"".join((view[:place], digest.encode(), view[place + len(NO_DIGEST) :]))
 
 
-class TensorFile:
-    """A tensor file, opened, whose length, head, format and hash are right; for a `with`, at whose end it is closed.
+def read_tensors(file: TensorFile, expected: Mapping[str, Tensor], also: frozenset[str] = frozenset()) -> dict[str, Tensor]:
+    """All tensors, in memory of their own; they must be `expected` in name, shape and type, or in `also`, of any shape.
 
-    `head` is its JSON, `shapes` and `dtypes` are its tensors'. Raises `CheckpointError` for what is anything else. The file
-    stays open between the check and the reading: a trainer may put another in its place meanwhile.
+    Raises `CheckpointError` naming the first that is not, or that holds numbers that are not finite.
     """
-
-    def __init__(self, path: Path, kind: str) -> None:
-        self.path = path
-        self.head: dict[str, Any] = {}
-        self.shapes: dict[str, tuple[int, ...]] = {}
-        self.dtypes: dict[str, torch.dtype] = {}
-        self._starts: dict[str, int] = {}
-        with self._reading():
-            self._file = path.open("rb")
-        try:
-            with self._reading():
-                self._check()
-            if self.head.get("kind") != kind:
-                raise CheckpointError(f"{path} does not hold a {kind}", "give a run folder, or its model.safetensors")
-        except BaseException:
-            self._file.close()
-            raise
-
-    def __enter__(self) -> "TensorFile":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._file.close()
-
-    @contextlib.contextmanager
-    def _reading(self) -> Iterator[None]:
-        try:
-            yield
-        except FileNotFoundError as error:
-            raise CheckpointError(f"there is no file {self.path}", "charlm train CORPUS makes one") from error
-        except OSError as error:
-            raise CheckpointError(f"{self.path} cannot be read: {error.strerror}", "check the disk, or take a copy") from error
-
-    def _check(self) -> None:
-        size = os.fstat(self._file.fileno()).st_size
-        raw = self._header(size)
-        header = _parse(raw)
-        metadata = header.pop("__metadata__", None) if isinstance(header, dict) else None
-        if (
-            not isinstance(header, dict)
-            or not isinstance(metadata, dict)
-            or set(metadata) != {METADATA_KEY}
-            or not isinstance(metadata[METADATA_KEY], str)
-        ):
-            raise self._fail("has no head that charlm wrote")
-        head = _parse(metadata[METADATA_KEY])
-        if not isinstance(head, dict) or type(head.get("format")) is not int or head["format"] < FORMAT:
-            raise self._fail("has no format version")
-        if head.pop("format") > FORMAT:
-            raise NewerError(f"{self.path} is of a newer format than this charlm knows")
-        if size > free_memory(CPU):
-            raise CheckpointError(f"{self.path} has {size / 1e9:,.1f} GB, which is more than this machine's free memory")
-        self._check_digest(raw, head.pop("sha256", None))
-        self._place(header, 8 + len(raw), size)
-        self.head = head
-
-    def _fail(self, what: str) -> CheckpointError:
-        return CheckpointError(f"{self.path} {what}", "the file is damaged or not charlm's; restore it from a copy")
-
-    def _header(self, size: int) -> bytes:
-        """The header's bytes, when they are of a length, and of a number of parts, that a header can have."""
-        first = self._file.read(8)
-        length = int.from_bytes(first, "little")
-        if size < 10 or not 2 <= length <= size - 8:
-            other = next((name for magic, name in OTHERS.items() if first.startswith(magic)), "no safetensors file")
-            raise CheckpointError(f"{self.path} is {other}", "give a run folder, or a model.safetensors that charlm wrote")
-        if length > MAX_HEADER:
-            raise self._fail(f"has a header of {length:,} bytes, and {MAX_HEADER:,} are the most")
-        raw = self._file.read(length)
-        if raw.count(b"{") + raw.count(b"[") > MAX_BRACKETS or raw.count(b",") > MAX_COMMAS:
-            raise self._fail(f"has a header of more parts than those of {MAX_TENSORS:,} tensors")
-        return raw
-
-    def _check_digest(self, header: bytes, digest: object) -> None:
-        place = header.find(digest.encode()) if _is_digest(digest) else -1  # type: ignore[attr-defined]
-        if place < 0:
-            raise self._fail("has no hash")
-        zeroed = hashlib.sha256(len(header).to_bytes(8, "little") + header[:place] + NO_DIGEST.encode() + header[place + 64 :])
-        while piece := self._file.read(PIECE):
-            zeroed.update(piece)
-        if zeroed.hexdigest() != digest:
-            raise self._fail("does not match its hash")
-
-    def _place(self, header: dict[str, Any], start: int, size: int) -> None:
-        """Note every tensor's type, shape and place; together they must fill the file, with no hole and no overlap."""
-        at = start
-        for name, entry in sorted(header.items(), key=_begin):
-            if not _is_entry(entry):
-                raise self._fail(f"describes its tensor {brief(name)} in another way than the format does")
-            dtype, shape = DTYPES[entry["dtype"]], tuple(entry["shape"])
-            end = at + math.prod(shape) * dtype.itemsize
-            if entry["data_offsets"] != [at - start, end - start]:
-                raise self._fail(f"has its tensor {brief(name)} in another place than its shape says")
-            self.dtypes[name], self.shapes[name], self._starts[name] = dtype, shape, at
-            at = end
-        if at != size:
-            raise self._fail(f"has {size:,} bytes, and its tensors end at {at:,}")
-
-    def tensors(self, expected: Mapping[str, Tensor], also: frozenset[str] = frozenset()) -> dict[str, Tensor]:
-        """All tensors, in memory of their own; they must be `expected` in name, shape and type, or in `also`, of any shape.
-
-        Raises `CheckpointError` naming the first that is not, or that holds numbers that are not finite.
-        """
-        if wrong := sorted(self.shapes.keys() ^ (expected.keys() | also)):
-            raise self._fail(f"has {'an unknown' if wrong[0] in self.shapes else 'no'} tensor {brief(wrong[0])}")
-        for name, tensor in expected.items():
-            if self.shapes[name] != tuple(tensor.shape) or self.dtypes[name] != tensor.dtype:
-                raise self._fail(f"has a tensor {name} of another shape or type than its configuration says")
-        with self._reading():
-            return {name: self._tensor(name) for name in self._starts}
-
-    def _tensor(self, name: str) -> Tensor:
-        tensor = torch.empty(self.shapes[name], dtype=self.dtypes[name])  # fresh, so aligned as kernels like it
-        self._file.seek(self._starts[name])
-        if self._file.readinto(tensor.view(-1).view(torch.uint8).numpy().data) != tensor.nbytes:
-            raise self._fail("became shorter while it was read")
-        if tensor.is_floating_point() and not tensor.isfinite().all():
-            raise self._fail(f"has a tensor {name} that holds numbers that are not finite")
-        return tensor
+    if wrong := sorted(file.shapes.keys() ^ (expected.keys() | also)):
+        raise file.fail(f"has {'an unknown' if wrong[0] in file.shapes else 'no'} tensor {brief(wrong[0])}")
+    for name, tensor in expected.items():
+        if file.shapes[name] != tuple(tensor.shape) or DTYPES[file.dtypes[name]] != tensor.dtype:
+            raise file.fail(f"has a tensor {name} of another shape or type than its configuration says")
+    return {name: _tensor(file, name) for name in file.shapes}
 
 
-def _begin(item: tuple[str, Any]) -> tuple[int, int]:
-    """Where a tensor says that it begins and ends; one that does not say, or says nonsense, comes first and is refused."""
-    offsets = item[1].get("data_offsets") if isinstance(item[1], dict) else None
-    return tuple(offsets) if _are_sizes(offsets) and len(offsets) == 2 else (-1, -1)  # type: ignore[arg-type]
-
-
-def _is_entry(entry: object) -> bool:
-    return (
-        isinstance(entry, dict)
-        and entry.keys() == {"dtype", "shape", "data_offsets"}
-        and isinstance(entry["dtype"], str)
-        and entry["dtype"] in DTYPES
-        and _are_sizes(entry["shape"], least=1)
-        and len(entry["shape"]) <= MAX_DIMENSIONS
-    )
-
-
-def _are_sizes(value: object, least: int = 0) -> bool:
-    return isinstance(value, list) and all(type(size) is int and least <= size < 1 << 53 for size in value)
-
-
-def _is_digest(value: object) -> bool:
-    return isinstance(value, str) and len(value) == 64 and set(value) <= set("0123456789abcdef")
-
-
-def _parse(raw: bytes | str) -> object:
-    """The JSON in `raw`; None for what is none, gives a name twice, or is longer than any that charlm writes."""
-
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        if len(dict(pairs)) != len(pairs):
-            raise ValueError("a name occurs twice")
-        return dict(pairs)
-
-    try:
-        text = raw if isinstance(raw, str) else raw.decode("utf-8")
-        return None if len(text) > MAX_CHARACTERS else json.loads(text, object_pairs_hook=unique)
-    except (ValueError, RecursionError):
-        return None
+def _tensor(file: TensorFile, name: str) -> Tensor:
+    tensor = torch.empty(file.shapes[name], dtype=DTYPES[file.dtypes[name]])  # fresh, so aligned as kernels like it
+    file.read_into(name, tensor.view(-1).view(torch.uint8).numpy().data)
+    if tensor.is_floating_point() and not tensor.isfinite().all():
+        raise file.fail(f"has a tensor {name} that holds numbers that are not finite")
+    return tensor

@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from charlm.checkpoint.fields import from_json
-from charlm.checkpoint.format import TensorFile, to_bytes
+from charlm.checkpoint.format import read_tensors, to_bytes
 from charlm.config import End, ModelConfig, TrainConfig
 from charlm.errors import CheckpointError, brief
 from charlm.files import write_atomically
+from charlm.tensorfile import TensorFile
 from charlm.text.corpus import Splits
 from charlm.training.loop import Trainer
 
@@ -91,7 +92,7 @@ def load_trainer(path: Path, trainer: Trainer, windows_per_epoch: int, about: Ab
             raise CheckpointError(f"{path}: position.{wrong} is {getattr(position, wrong)}, where this run cannot be{why}")
         expected = trainer.tensors()
         is_of_this_kind = file.shapes.get("generator") == tuple(expected.pop("generator").shape)
-        tensors = file.tensors(expected, also=frozenset({"generator"}))
+        tensors = read_tensors(file, expected, also=frozenset({"generator"}))
     random_state = tensors.pop("generator")
     if not _could_be_a_state(random_state) or (is_of_this_kind and not _could_be_resumed(random_state, trainer.generator)):
         raise CheckpointError(f"{path}: generator is no state that a random generator could have")

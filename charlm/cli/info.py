@@ -5,10 +5,10 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from charlm.cli import options
+from charlm.config import check_device, check_threads
 
 if TYPE_CHECKING:
-    from charlm.checkpoint.model import ModelCard
-    from charlm.model.language_model import LanguageModel
+    from charlm.checkpoint.card import ModelCard
 
 
 def info(
@@ -22,8 +22,12 @@ def info(
 
     Example: charlm info -c checkpoints/austen
     """
-    model, card = options.open_model(checkpoint, device, threads)
-    contents = describe(model, card)
+    check_device(device)  # which, as the threads, are taken only because every command takes them: nothing is computed
+    check_threads(threads)
+    from charlm.checkpoint.card import read_card
+
+    card, parameters = read_card(options.named_model(checkpoint))
+    contents = describe(card, parameters)
     if json:
         options.print_json(contents)
         return
@@ -46,7 +50,7 @@ def info(
     table(sys.stdout, rows)
 
 
-def describe(model: "LanguageModel", card: "ModelCard") -> dict[str, Any]:
+def describe(card: "ModelCard", parameters: int) -> dict[str, Any]:
     """The same as JSON."""
     symbols = "".join(map(chr, card.vocab.symbols)) if card.vocab.kind == "char" else None
     nats = card.scores.validation_nats
@@ -58,7 +62,7 @@ def describe(model: "LanguageModel", card: "ModelCard") -> dict[str, Any]:
         | asdict(card.setting)
         | {"step": card.step, "text": asdict(card.text), "splits": asdict(card.splits), "corpus_sha256": card.corpus_sha256},
         "vocab": {"kind": card.vocab.kind, "size": len(card.vocab), "symbols": symbols},
-        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "parameters": parameters,
         "scores": {"validation_nats": nats, "validation_bpc": bits(nats), "exact": card.scores.exact},
     }
 

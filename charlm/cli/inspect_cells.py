@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from charlm.checkpoint.model import ModelCard
+    from charlm.checkpoint.card import ModelCard
     from charlm.inspection.features import Feature
     from charlm.inspection.findings import Finding, Report
     from charlm.inspection.views import Viewer

@@ -14,7 +14,7 @@ from charlm.config import CorpusConfig, check_device, check_threads
 from charlm.errors import TextError, UsageError, counted
 
 if TYPE_CHECKING:
-    from charlm.checkpoint.model import ModelCard
+    from charlm.checkpoint.card import ModelCard
     from charlm.model.language_model import LanguageModel
     from charlm.text.vocab import Ids, Vocab
 
@@ -95,17 +95,24 @@ def find_and_open(checkpoint: str | None, device: str, threads: int) -> tuple[Pa
     check_device(device)
     check_threads(threads)
     from charlm.checkpoint.model import load_model
-    from charlm.display.terminal import visible_line
     from charlm.model.devices import pick_device, set_threads
-    from charlm.runs.folder import SHIPPED, find_model
 
     set_threads(threads)
     place = pick_device(device)
+    path = named_model(checkpoint)
+    return path, *load_model(path, place)
+
+
+def named_model(checkpoint: str | None) -> Path:
+    """The model file that -c/--checkpoint means; named on standard error where it was not said."""
+    from charlm.display.terminal import visible_line
+    from charlm.runs.find import SHIPPED, find_model
+
     path = find_model(checkpoint)
     if checkpoint is None:
         ships = ", which ships with charlm" if path.parent in SHIPPED else ""
         print(f"model: {visible_line(str(path))}{ships}", file=sys.stderr)
-    return path, *load_model(path, place)
+    return path
 
 
 def read_texts(texts: list[str], vocab: "Vocab", config: CorpusConfig, *, skip_unknown: bool) -> tuple["Ids", int]:

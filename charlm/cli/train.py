@@ -128,7 +128,7 @@ def _find(resume: str, typed: set[str]) -> Path:
             f"{name} was given with --resume, which goes on with everything the run was started with",
             "only --max-steps, --epochs, --max-time, --device, --threads, --quiet and --json may be given beside it",
         )
-    from charlm.runs.folder import find_run
+    from charlm.runs.find import find_run
 
     return find_run(resume)
 

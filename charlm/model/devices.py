@@ -1,13 +1,10 @@
-"""The names that people give to devices and precisions -> torch's; a processor made ready; its memory; work recorded for a GPU.
+"""The names that people give to devices and precisions -> torch's; its threads; work recorded for a GPU.
 
 Knows nothing of models.
 """
 
 import contextlib
-import ctypes
-import math
 import platform
-import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -16,6 +13,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from charlm import machine
 from charlm.errors import UsageError
 
 CPU = torch.device("cpu")
@@ -63,25 +61,8 @@ def processor() -> str:
 
 
 def free_memory(device: torch.device) -> float:
-    """The most bytes that `device` could still give this process; infinite where the system does not say.
-
-    Never too few: what a limit leaves is taken whole, for what counts against it may be given back.
-    """
-    if device.type == "cuda":
-        return float(torch.cuda.mem_get_info(device)[0])
-    limits = [math.inf]
-    with contextlib.suppress(OSError, ValueError, IndexError):
-        limits.append(1024 * float(Path("/proc/meminfo").read_text().partition("MemAvailable:")[2].split()[0]))
-    for limit in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
-        with contextlib.suppress(OSError, ValueError):  # "max" is no number
-            limits.append(float(Path(limit).read_text()))
-    with contextlib.suppress(ImportError, OSError, ValueError):  # ImportError: Windows
-        import resource
-
-        space = resource.getrlimit(resource.RLIMIT_AS)[0]
-        used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-        limits.append(math.inf if space == resource.RLIM_INFINITY else max(0, space - used))
-    return min(limits)
+    """The most bytes that `device` could still give this process; infinite where the system does not say."""
+    return float(torch.cuda.mem_get_info(device)[0]) if device.type == "cuda" else machine.free_memory()
 
 
 def require_memory(needed: float, what: str, device: torch.device, hint: str) -> None:
@@ -93,20 +74,6 @@ def require_memory(needed: float, what: str, device: torch.device, hint: str) ->
 
 def _gigabytes(size: float) -> str:
     return f"{size / 1e9:,.1f} GB"
-
-
-def keep_freed_memory() -> None:
-    """Let the C library keep what is freed, for a process that trains: it asks for the same big tensors at every step.
-
-    By default glibc gives each of them back to the system and gets it again page by page, which costs an LSTM a third of its
-    speed. Without glibc nothing happens.
-    """
-    trim_threshold, mmap_max = -1, -4  # M_TRIM_THRESHOLD and M_MMAP_MAX, as malloc.h has them
-    if sys.platform == "linux":
-        with contextlib.suppress(OSError, AttributeError):
-            mallopt = ctypes.CDLL(None).mallopt
-            mallopt(mmap_max, 0)
-            mallopt(trim_threshold, 1 << 30)
 
 
 def pick_precision(name: str, device: torch.device) -> str:

@@ -1,7 +1,9 @@
 """Run folders: make, lock, resume, find the newest; drive the training loop and do what its events ask.
 
 record.py    run.json, read within bounds
-folder.py    what is in a run folder: find one, open one
+find.py      where runs and models are
+facts.py     what a run's arithmetic depends on
+folder.py    a run folder, opened
 make.py      make one: encode the corpus, write down what was decided
 restore.py   where a run stands: its newest good state
 disk.py      where its files are written, and what happens when the disk does not take them

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from charlm.errors import RunError
 from charlm.files import write_atomically
-from charlm.runs.folder import LAST, METRICS, MODEL, PREVIOUS
+from charlm.runs.find import LAST, METRICS, MODEL, PREVIOUS
 from charlm.runs.record import RUN
 from charlm.training.events import Event, as_record
 

@@ -12,16 +12,18 @@ from dataclasses import replace
 import torch
 
 import charlm
-from charlm.checkpoint.model import ModelCard, Scores, Setting, load_model, model_bytes, save_model
+from charlm.checkpoint.card import ModelCard, Scores, Setting
+from charlm.checkpoint.model import load_model, model_bytes, save_model
 from charlm.checkpoint.training import trainer_bytes
 from charlm.config import SampleConfig
 from charlm.errors import Interrupted, RunError, counted
 from charlm.evaluation import surprisals, total
 from charlm.files import folder_lock
-from charlm.model.devices import keep_freed_memory
+from charlm.machine import keep_freed_memory
 from charlm.model.language_model import LanguageModel
 from charlm.runs.disk import Disk, sweep
-from charlm.runs.folder import LAST, MODEL, PREVIOUS, Run, record_end
+from charlm.runs.find import LAST, MODEL, PREVIOUS
+from charlm.runs.folder import Run, record_end
 from charlm.runs.restore import restored
 from charlm.runs.signals import StopRequest
 from charlm.sampling import generate

@@ -1,4 +1,4 @@
-"""What is in a run folder: find one, open one. Knows nothing of training.
+"""A run folder, opened. Knows nothing of training.
 
 A folder appears by a rename with `run.json` and `corpus.bin` already in it; from then on everything the run needs is inside,
 so that starting and resuming are the same thing: open the folder, take the newest good state if there is one, go on.
@@ -13,23 +13,18 @@ from typing import Any
 
 import torch
 
-import charlm
 from charlm.checkpoint.fields import from_json, require_known, vocab_from_json, vocab_to_json
 from charlm.checkpoint.training import About
 from charlm.config import CorpusConfig, End, ModelConfig, TrainConfig, check_threads
 from charlm.errors import CharlmError, CheckpointError, NewerError, RunError, UsageError, brief, counted
 from charlm.model.devices import CPU, pick_device, pick_precision, require_memory, set_threads
-from charlm.runs.record import DECIDE_BITS, NAMES, RUN, machine_facts, number_of, read_record, write_json
+from charlm.runs.facts import DECIDE_BITS, machine_facts
+from charlm.runs.find import CORPUS, LAST, PREVIOUS
+from charlm.runs.record import NAMES, RUN, read_record, write_json
 from charlm.text.corpus import Corpus, Splits, open_corpus
 from charlm.text.source import sha256_of
 from charlm.text.streams import Streams
 from charlm.training.memory import training_bytes
-
-RUNS = Path("checkpoints")
-PACKAGE = Path(charlm.__file__).parent
-SHIPPED = (PACKAGE / "shipped" / "austen", PACKAGE.parent / "checkpoints" / "austen")  # where it is installed; in a checkout
-CORPUS, METRICS = "corpus.bin", "metrics.jsonl"
-MODEL, LAST, PREVIOUS = "model.safetensors", "last.safetensors", "previous.safetensors"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -72,36 +67,6 @@ class Run:
     def shape(self) -> str:
         """The network, in words."""
         return f"{self.model.num_layers} x {self.model.hidden_size} {self.model.cell.upper()}"
-
-
-def find_run(name: str) -> Path:
-    """The run folder called `name`: a path, or a name under checkpoints/. Raises `RunError`."""
-    for folder in (Path(name), RUNS / name):
-        if (folder / RUN).is_file():
-            return folder
-    raise RunError(f"{name} is no run folder", "charlm train CORPUS starts a run")
-
-
-def find_model(name: str | None) -> Path:
-    """The model file for -c/--checkpoint: a file, a run folder, or the name of one under checkpoints/ or of what ships.
-
-    For None it is that of the run started last under checkpoints/, or else the one that ships. Raises `CheckpointError` when
-    there is none.
-    """
-    places: tuple[Path, ...]
-    if name is None:
-        runs = (path.parent for path in RUNS.glob(f"[!.]*/{MODEL}"))
-        newest = max(runs, key=lambda run: (number_of(run), run.name), default=None)
-        places = SHIPPED if newest is None else (newest,)
-    else:
-        places = (Path(name), RUNS / name, *(place for place in SHIPPED if place.name == name))
-    for place in places:
-        for path in (place, place / MODEL):
-            if path.is_file():
-                return path
-    if name is None:
-        raise CheckpointError("there is no model under checkpoints/ yet", "charlm train CORPUS makes one")
-    raise CheckpointError(f"there is no model at {name}", "give a run folder, or its model.safetensors")
 
 
 def open_run(folder: Path, *, end: End | None = None, device: str | None = None, threads: int | None = None) -> Run:

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from charlm.checkpoint.model import ModelCard
+from charlm.checkpoint.card import ModelCard
 from charlm.errors import TextError
-from charlm.runs.folder import CORPUS
+from charlm.runs.find import CORPUS
 from charlm.runs.record import RUN, read_record
 from charlm.text.corpus import open_corpus
 from charlm.text.source import read_symbols, sha256_of

@@ -22,8 +22,10 @@ from charlm.errors import RunError
 from charlm.files import flush_folder, folder_lock
 from charlm.model.devices import pick_device, pick_precision, set_threads
 from charlm.recipe import Wish, choose
-from charlm.runs.folder import CORPUS, LAST, METRICS, MODEL, PREVIOUS, RUNS, require_room
-from charlm.runs.record import MAX_FILES, RUN, machine_facts, number_of, write_json
+from charlm.runs.facts import machine_facts
+from charlm.runs.find import CORPUS, LAST, METRICS, MODEL, PREVIOUS, RUNS
+from charlm.runs.folder import require_room
+from charlm.runs.record import MAX_FILES, RUN, number_of, write_json
 from charlm.text.corpus import Tell, encode_corpus
 from charlm.text.source import find_files
 from charlm.text.streams import Streams

@@ -2,16 +2,10 @@
 
 import errno
 import json
-import platform
 from pathlib import Path
 from typing import Any
 
-import numpy
-import torch
-
-import charlm
 from charlm.files import write_atomically
-from charlm.model.devices import processor
 
 RUN = "run.json"
 NAMES = (  # of all that it says
@@ -53,23 +47,3 @@ def number_of(folder: Path) -> int:
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return 0  # the shipped model has no run.json, and comes after every run
     return number if type(number) is int and 0 < number < MAX_NUMBER else 0
-
-
-def machine_facts(device: torch.device, precision: str) -> dict[str, Any]:
-    """What a run's arithmetic depends on, and what people would ask after."""
-    return {
-        "charlm": charlm.__version__,
-        "torch": torch.__version__,
-        "numpy": numpy.__version__,
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "processor": processor(),
-        "device": str(device),
-        "cudnn": torch.backends.cudnn.version() if device.type == "cuda" else None,  # type: ignore[no-untyped-call]
-        "accelerator": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
-        "precision": precision,
-        "threads": torch.get_num_threads(),
-    }
-
-
-DECIDE_BITS = ("charlm", "torch", "numpy", "processor", "device", "cudnn", "accelerator", "precision", "threads")

@@ -11,7 +11,8 @@ from charlm.checkpoint.training import load_trainer
 from charlm.errors import CheckpointError, NewerError
 from charlm.model.devices import CPU
 from charlm.model.language_model import LanguageModel
-from charlm.runs.folder import LAST, MODEL, PREVIOUS, Run, require_room
+from charlm.runs.find import LAST, MODEL, PREVIOUS
+from charlm.runs.folder import Run, require_room
 from charlm.runs.record import RUN
 from charlm.training.loop import Trainer
 

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import torch
 
-from charlm.checkpoint.model import Scores, load_model, save_model
+from charlm.checkpoint.card import Scores
+from charlm.checkpoint.model import load_model, save_model
 from charlm.evaluation import surprisals, total
 from charlm.runs.heldout import held_out
 

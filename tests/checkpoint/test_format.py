@@ -9,19 +9,13 @@ import pytest
 import safetensors
 import torch
 
-from charlm.checkpoint.format import (
-    MAX_BRACKETS,
-    MAX_CHARACTERS,
-    MAX_HEADER,
-    METADATA_KEY,
-    NO_DIGEST,
-    TensorFile,
-    to_bytes,
-)
-from charlm.checkpoint.model import ModelCard, Scores, Setting, load_model, save_model
+from charlm.checkpoint.card import ModelCard, Scores, Setting
+from charlm.checkpoint.format import read_tensors, to_bytes
+from charlm.checkpoint.model import load_model, save_model
 from charlm.config import CorpusConfig, ModelConfig, TrainConfig
 from charlm.errors import CheckpointError
 from charlm.model.language_model import LanguageModel
+from charlm.tensorfile import MAX_BRACKETS, MAX_CHARACTERS, MAX_HEADER, METADATA_KEY, NO_DIGEST, TensorFile
 from charlm.text.corpus import Splits
 from charlm.text.vocab import Vocab
 
@@ -268,12 +262,12 @@ def test_a_model_that_is_replaced_while_it_is_read_is_read_as_it_was(path):
     with TensorFile(path, "model") as file:
         save_model(path, new_model(1), replace(CARD, step=1_000_000))
         expected = dict(new_model().named_parameters())
-        tensors = file.tensors(expected)
+        tensors = read_tensors(file, expected)
     assert all(torch.equal(tensors[name], expected[name]) for name in expected)
 
 
 def test_a_file_that_is_larger_than_memory_is_refused(path, monkeypatch):
     """Nothing of it is read, let alone allocated."""
-    monkeypatch.setattr("charlm.checkpoint.format.free_memory", lambda _device: 100.0)
+    monkeypatch.setattr("charlm.tensorfile.free_memory", lambda: 100.0)
     with pytest.raises(CheckpointError, match="free memory"):
         load_model(path, CPU)

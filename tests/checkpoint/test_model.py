@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import torch
 
-from charlm.checkpoint.format import METADATA_KEY, NO_DIGEST
 from charlm.checkpoint.model import load_model, save_model
 from charlm.errors import CheckpointError
 from charlm.model.language_model import LanguageModel
+from charlm.tensorfile import METADATA_KEY, NO_DIGEST
 from charlm.text.vocab import Vocab
 from tests.checkpoint.test_format import CARD, CPU
 from tests.conftest import CELLS, LAYERS, new_model

@@ -7,10 +7,11 @@ import pytest
 import safetensors.torch
 import torch
 
-from charlm.checkpoint.format import TensorFile, to_bytes
+from charlm.checkpoint.format import to_bytes
 from charlm.checkpoint.training import load_trainer, save_trainer
 from charlm.config import End, TrainConfig
 from charlm.errors import CheckpointError
+from charlm.tensorfile import TensorFile
 from charlm.training.loop import Trainer
 from tests.conftest import CELLS, LAYERS, Philox, new_model
 

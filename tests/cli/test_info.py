@@ -1,5 +1,7 @@
 import json
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -98,3 +100,16 @@ def test_what_a_strangers_file_says_of_itself_is_harmless(charlm, model, tmp_pat
     shown = charlm("info", "-c", "evil.safetensors").text
     assert "owned" in shown
     assert not set("\x1b\x07\u202e") & set(shown)
+
+
+def test_a_model_is_described_without_torch(model):
+    """All of it is in the file's head, and loading torch would take a second or more."""
+    code = f"""
+import sys
+from charlm.cli.app import main
+try:
+    main(["info", "-c", {str(model)!r}])
+except SystemExit as end:
+    sys.exit(end.code or "torch" in sys.modules)
+"""
+    assert subprocess.run([sys.executable, "-c", code], stdout=subprocess.DEVNULL, check=False).returncode == 0

@@ -219,7 +219,7 @@ def test_a_model_is_found_by_file_by_folder_and_by_name(charlm, model, tmp_path:
 
 def test_without_any_model_the_error_says_how_to_make_one(charlm, monkeypatch):
     """No run yet, and nothing that ships, is a one-line error with a hint."""
-    monkeypatch.setattr("charlm.runs.folder.SHIPPED", ())
+    monkeypatch.setattr("charlm.runs.find.SHIPPED", ())
     is_error(charlm("sample"), 1, "checkpoints", "charlm train")
     is_error(charlm("sample", "-c", "nope"), 1, "nope")
 

@@ -15,7 +15,7 @@ from tests.conftest import NEEDS_BF16
 
 SCRIPT = """
 import sys, torch
-from charlm.model.devices import keep_freed_memory
+from charlm.machine import keep_freed_memory
 if sys.argv[1] == "keep":
     keep_freed_memory()
 resident = lambda: int(open("/proc/self/statm").read().split()[1])

@@ -14,7 +14,7 @@ import pytest
 from charlm.errors import RunError
 from charlm.files import folder_lock
 from charlm.runs import make
-from charlm.runs.folder import find_model
+from charlm.runs.find import find_model
 from charlm.runs.record import number_of
 from charlm.text import corpus as corpus_module
 from tests.commands import SHORT, TEXT, is_error, running

@@ -17,7 +17,6 @@ import torch
 from safetensors import safe_open
 
 from benchmarks.reliability.faults import Op, Watch
-from charlm.checkpoint.format import TensorFile
 from charlm.checkpoint.model import load_model
 from charlm.config import CELL_NAMES, End
 from charlm.display.terminal import visible_line
@@ -26,6 +25,7 @@ from charlm.files import folder_lock
 from charlm.runs.drive import drive
 from charlm.runs.folder import open_run
 from charlm.runs.signals import StopRequest
+from charlm.tensorfile import TensorFile
 from charlm.training.events import Event, StepsDone
 from tests.commands import COMMAND, TEXT, TINY, is_error, running, trained
 

@@ -1,0 +1,43 @@
+"""Where runs and models are, and what the files of a run are called. Opens none, and is there before torch is loaded."""
+
+from pathlib import Path
+
+import charlm
+from charlm.errors import CheckpointError, RunError
+from charlm.runs.record import RUN, number_of
+
+RUNS = Path("checkpoints")
+PACKAGE = Path(charlm.__file__).parent
+SHIPPED = (PACKAGE / "shipped" / "austen", PACKAGE.parent / "checkpoints" / "austen")  # where it is installed; in a checkout
+CORPUS, METRICS = "corpus.bin", "metrics.jsonl"
+MODEL, LAST, PREVIOUS = "model.safetensors", "last.safetensors", "previous.safetensors"
+
+
+def find_run(name: str) -> Path:
+    """The run folder called `name`: a path, or a name under checkpoints/. Raises `RunError`."""
+    for folder in (Path(name), RUNS / name):
+        if (folder / RUN).is_file():
+            return folder
+    raise RunError(f"{name} is no run folder", "charlm train CORPUS starts a run")
+
+
+def find_model(name: str | None) -> Path:
+    """The model file for -c/--checkpoint: a file, a run folder, or the name of one under checkpoints/ or of what ships.
+
+    For None it is that of the run started last under checkpoints/, or else the one that ships. Raises `CheckpointError` when
+    there is none.
+    """
+    places: tuple[Path, ...]
+    if name is None:
+        runs = (path.parent for path in RUNS.glob(f"[!.]*/{MODEL}"))
+        newest = max(runs, key=lambda run: (number_of(run), run.name), default=None)
+        places = SHIPPED if newest is None else (newest,)
+    else:
+        places = (Path(name), RUNS / name, *(place for place in SHIPPED if place.name == name))
+    for place in places:
+        for path in (place, place / MODEL):
+            if path.is_file():
+                return path
+    if name is None:
+        raise CheckpointError("there is no model under checkpoints/ yet", "charlm train CORPUS makes one")
+    raise CheckpointError(f"there is no model at {name}", "give a run folder, or its model.safetensors")
