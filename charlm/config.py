@@ -213,6 +213,14 @@ def check_preset(name: str) -> None:
     _check_choice("--preset", name, PRESET_NAMES)
 
 
+def check_speed(speed: float | None, end: End) -> None:
+    """Raise `UsageError` unless `speed` is one that a machine may have, and decides anything."""
+    _check(speed is None or 1 <= speed <= MOST, "--speed", speed, f"from 1 to {MOST:g} characters a second")
+    if speed is not None and (end.max_steps or end.epochs):
+        option = "--max-steps" if end.max_steps else "--epochs"
+        raise UsageError(f"--speed was given with {option}, which chooses alike on every machine", "leave it out")
+
+
 def check_device(name: str) -> None:
     """Raise `UsageError` unless `name` is a device's name, such as auto, cpu, cuda or cuda:1."""
     _check_choice("--device", re.sub(r"^cuda:\d+$", "cuda", name), DEVICE_NAMES)

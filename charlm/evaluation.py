@@ -22,7 +22,7 @@ LANES, LEAST_LANE = 16, 512  # of a chapter, and how many characters the lanes h
 WINDOW = 1024
 LOOK_LANES = 64
 WARM_UP = 64  # characters that each lane reads before it counts
-MOST_CHARACTERS = 200_000  # that a look during training scores
+MOST_CHARACTERS = 50_000  # that a look during training scores
 MOST_LOGITS = 1 << 24  # that it holds at a time, whatever the vocabulary
 DYNAMIC_WINDOW = 32  # characters that are scored before the model learns from them
 DYNAMIC_RATE = 3e-4
@@ -122,9 +122,14 @@ def total(nats: Iterator[Tensor]) -> Score:
     return Score(nats=total_nats, num_characters=count)
 
 
+def approximate_cost(num_characters: int) -> int:
+    """The number of characters that `approximate_score` reads of so many, nearly."""
+    return min(num_characters, MOST_CHARACTERS)
+
+
 @torch.inference_mode()
 def approximate_score(model: LanguageModel, ids: Ids) -> Score:
-    """About the loss of `ids`: up to 64 lanes side by side, each warmed up on the text before it, over at most 200,000
+    """About the loss of `ids`: up to 64 lanes side by side, each warmed up on the text before it, over at most 50,000
     characters spread evenly over the text.
     """
     lanes = max(1, min(LOOK_LANES, len(ids) // (4 * WARM_UP)))

@@ -1,19 +1,20 @@
-"""What a run is when nobody says: its size, dropout, batch and rate, from how long it will run and how much text there is.
+"""What a run is when nobody says: its size, dropout, batch and rate, from how long it may run, how much text there is, and how
+fast the machine is.
 
-Each number was found by experiment; benchmarks/RESULTS.md has what was tried. Nothing here looks at how fast the machine is,
-so that the same command gives the same model: the speeds below are what two processor cores once reached, and serve only to
-compare an end in seconds with one in characters. Standard library only.
+The speed is a number that comes in: nothing here measures, so that the same numbers give the same run anywhere. Each figure was
+found by experiment; benchmarks/RESULTS.md has what was tried, and those that were never measured say so. Standard library only.
 """
 
 import math
 from dataclasses import dataclass, replace
 from typing import Any
 
-from charlm.config import PRESET_NAMES, End, ModelConfig, TrainConfig, check_preset
+from charlm.config import PRESET_NAMES, End, ModelConfig, TrainConfig, check_preset, check_speed
 
-DEFAULT_SECONDS = 300.0  # what a run may take, on two cores, when nobody says...
+DEFAULT_SECONDS = 300.0  # what a run may take when nobody says...
 MOST_PASSES = 60.0  # ...but it goes through a small text at most this often, where more would only overfit
 ADAMW_RATE = 6e-3
+STEP = 600  # characters whose reading takes as long as what a step adds however few it reads, the optimiser above all
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,58 +25,89 @@ class Size:
     hidden_size: int
     embedding_size: int
 
+    @property
+    def weights(self) -> int:
+        """Numbers in an LSTM's matrices, each of which is used once a character."""
+        below = self.embedding_size + (self.num_layers - 1) * self.hidden_size
+        return 4 * self.hidden_size * (below + self.num_layers * self.hidden_size)
 
-TINY, SMALL, MEDIUM, LARGE = (
-    Size(num_layers=1, hidden_size=192, embedding_size=64),
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """A network, and the streams and steps that it is trained with."""
+
+    size: Size
+    batch_size: int
+    seq_len: int
+
+    @property
+    def cost(self) -> float:
+        """Of reading a character, in weights: what a step takes beside them is shared by all that it reads."""
+        return self.size.weights * (1 + STEP / (self.batch_size * self.seq_len))
+
+
+SMALL, MEDIUM, LARGE = (
     Size(num_layers=2, hidden_size=256, embedding_size=128),
     Size(num_layers=2, hidden_size=384, embedding_size=128),
     Size(num_layers=2, hidden_size=512, embedding_size=128),
 )
 PRESETS = dict(zip(PRESET_NAMES[1:], (SMALL, MEDIUM, LARGE), strict=True))  # the first name is "auto"
+REFERENCE = Shape(size=SMALL, batch_size=32, seq_len=64)  # in whose characters a second a machine's speed is counted
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Budget:
-    """How best to spend up to `seconds`, in which two cores read `speed` characters a second at `size`.
-
-    Not for a run that would read the text more than `most_passes` times: a larger network only learns it by heart.
-    """
-
-    seconds: float
-    speed: float
-    size: Size
-    batch_size: int
-    seq_len: int
-    learning_rate: float
-    most_passes: float = math.inf
+def narrow(hidden_size: int, batch_size: int, seq_len: int) -> Shape:
+    """One layer, as there is no time for more."""
+    return Shape(size=Size(num_layers=1, hidden_size=hidden_size, embedding_size=64), batch_size=batch_size, seq_len=seq_len)
 
 
-BUDGETS = (
-    Budget(seconds=10, speed=100e3, size=TINY, batch_size=16, seq_len=32, learning_rate=0.05),
-    Budget(seconds=30, speed=65e3, size=SMALL, batch_size=32, seq_len=64, learning_rate=0.05),
-    Budget(seconds=120, speed=65e3, size=SMALL, batch_size=32, seq_len=64, learning_rate=0.04),
-    Budget(seconds=600, speed=65e3, size=SMALL, batch_size=32, seq_len=64, learning_rate=0.03),
-    Budget(seconds=1800, speed=32e3, size=MEDIUM, batch_size=32, seq_len=64, learning_rate=0.03, most_passes=8),
-    Budget(seconds=math.inf, speed=22e3, size=LARGE, batch_size=64, seq_len=64, learning_rate=0.03, most_passes=8),
-    Budget(seconds=math.inf, speed=65e3, size=SMALL, batch_size=32, seq_len=64, learning_rate=0.03),
+# By how many characters a run would read with the reference shape, at the most.
+SHAPES = (
+    (60e3, narrow(96, batch_size=16, seq_len=32)),
+    (250e3, narrow(128, batch_size=32, seq_len=32)),
+    (500e3, narrow(192, batch_size=32, seq_len=64)),
+    (1.5e6, narrow(224, batch_size=32, seq_len=64)),
+    (39e6, REFERENCE),
+    (117e6, Shape(size=MEDIUM, batch_size=32, seq_len=64)),  # this one and the next for a text of at least as many
+    (math.inf, Shape(size=LARGE, batch_size=64, seq_len=64)),  # characters as the network has weights: both a guess
+    (math.inf, REFERENCE),
 )
+RATES = ((3.2e6, 0.05), (7.8e6, 0.04), (math.inf, 0.03))  # by how many characters are read, at the most
 # For up to so many passes over the text...
 DROPOUTS = ((3, 0.0), (5, 0.05), (10, 0.1), (25, 0.2), (50, 0.3), (250, 0.4), (math.inf, 0.5))
 SMALL_TEXT = 450e3  # ...but one of fewer characters is known by heart sooner: each of its passes counts for more
+# A machine that is faster than any processor is a GPU, to which streams side by side cost little: from so many characters of
+# text on, it gets so many times the streams. From figures of one H200; the recipe itself was never measured on a GPU.
+GPU_SPEED = 300e3
+MORE_STREAMS = ((8e6, 4), (2e6, 2), (0, 1))
+MOST_STREAMS = 128  # beyond which cuDNN has another, slower kernel
+GAIN = 0.73  # the power of the streams with which characters a second grow there: 2.75 times for 4
+
+COARSE = math.sqrt(2)  # the ratio of two speeds that are told apart...
+ROUND = 65e3  # ...of which this is one: that of the two cores that most of the figures were found on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """What a user asked for: the fields of `model` and `training` named in `by_hand` were set, the others may be chosen."""
+    """What a user asked for: the fields of `model` and `training` named in `by_hand` were set, the others may be chosen.
+
+    `speed` is that of the machine, in characters a second of the reference shape, where it was given.
+    """
 
     model: ModelConfig
     training: TrainConfig
     end: End
     by_hand: frozenset[str] = frozenset()
     preset: str = "auto"
+    speed: float | None = None
 
     def __post_init__(self) -> None:
         check_preset(self.preset)
+        check_speed(self.speed, self.end)
+
+    @property
+    def depends_on_speed(self) -> bool:
+        """Whether a faster machine would be given another run."""
+        return self.end.max_steps is None and self.end.epochs is None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,50 +120,81 @@ class Recipe:
     why: str
 
 
-def choose(wish: Wish, num_characters: int) -> Recipe:
-    """The recipe for a training part of `num_characters`."""
+def coarse(speed: float, before: float | None = None) -> float:
+    """A measured speed, rounded so that the next measurement gives the same; `before` is what one before it gave.
+
+    What was said before is kept while it is not clearly wrong: a speed that lies between two coarse ones is not told
+    now one, now the other.
+    """
+    if before is not None and 1 / COARSE < speed / before < COARSE:
+        return before
+    return ROUND * COARSE ** round(math.log(max(speed, 1.0) / ROUND, COARSE))
+
+
+def choose(wish: Wish, num_characters: int, speed: float | None = None) -> Recipe:
+    """The recipe for a training part of `num_characters`, on a machine of this `speed`, for which a counted end has no use."""
     num_characters = max(1, num_characters)  # a text without any is an error later on, and not here
-    budget, characters = _budget(wish, num_characters)
+    known, speed = wish.speed or speed, wish.speed or speed or ROUND
+    shape = _as_set(_shape(wish, num_characters, speed), wish)
+    characters = _characters(wish, shape, num_characters, speed)
     passes, wear = characters / num_characters, max(1.0, SMALL_TEXT / num_characters)
-    size = budget.size if wish.preset == "auto" else PRESETS[wish.preset]
+    rate = _first(RATES, characters) if wish.training.optimiser == "muon" else ADAMW_RATE
     chosen: dict[str, Any] = {
-        "num_layers": size.num_layers,
-        "hidden_size": size.hidden_size,
-        "embedding_size": size.embedding_size,
-        "dropout": next(dropout for most, dropout in DROPOUTS if passes * wear <= most),
-        "batch_size": budget.batch_size,
-        "seq_len": budget.seq_len,
-        "learning_rate": budget.learning_rate if wish.training.optimiser == "muon" else ADAMW_RATE,
+        "num_layers": shape.size.num_layers,
+        "hidden_size": shape.size.hidden_size,
+        "embedding_size": shape.size.embedding_size,
+        "dropout": _first(DROPOUTS, passes * wear),
+        "batch_size": shape.batch_size,
+        "seq_len": shape.seq_len,
+        "learning_rate": rate,
     }
     left = {name: value for name, value in chosen.items() if name not in wish.by_hand}
     model = replace(wish.model, **{name: value for name, value in left.items() if hasattr(wish.model, name)})
     training = replace(wish.training, **{name: value for name, value in left.items() if hasattr(wish.training, name)})
     times = f"{passes:,.0f}" if passes >= 100 else f"{passes:.3g}"
+    here = f"a machine that trains a 2 x 256 network on {speed:,.0f} characters/s: " if known else ""
     why = (
-        f"recipe: about {characters:,.0f} characters to read, {times} times the {num_characters:,} that train: "
-        f"dropout {model.dropout:g}, batch {training.batch_size} x {training.seq_len}, rate {training.learning_rate:g}"
+        f"recipe: {here}about {characters:,.0f} characters to read, {times} times the {num_characters:,} that train; "
+        f"{model.num_layers} x {model.hidden_size}, dropout {model.dropout:g}, batch {training.batch_size} x "
+        f"{training.seq_len}, rate {training.learning_rate:g}"
     )
     return Recipe(model=model, training=training, end=wish.end if wish.end.is_given else End(epochs=passes), why=why)
 
 
-def _budget(wish: Wish, num_characters: int) -> tuple[Budget, float]:
-    """The line of the table that a run falls into, and about how many characters it will read."""
-    end = wish.end if wish.end.is_given else End(max_seconds=DEFAULT_SECONDS)
-    for budget in BUDGETS:
-        characters = _characters(end, budget, wish, num_characters)
-        if not wish.end.is_given:
-            characters = min(characters, MOST_PASSES * num_characters)
-        if characters <= min(budget.seconds * budget.speed, budget.most_passes * num_characters):
+def _as_set(shape: Shape, wish: Wish) -> Shape:
+    """`shape` with what the user set in its place."""
+    size = shape.size if wish.preset == "auto" else PRESETS[wish.preset]
+    set_sizes = {name: getattr(wish.model, name) for name in Size.__slots__ if name in wish.by_hand}
+    set_rest = {name: getattr(wish.training, name) for name in ("batch_size", "seq_len") if name in wish.by_hand}
+    return replace(shape, size=replace(size, **set_sizes), **set_rest)
+
+
+def _shape(wish: Wish, num_characters: int, speed: float) -> Shape:
+    """The shape that suits how much a run can read."""
+    streams = next(times for least, times in MORE_STREAMS if num_characters >= least) if speed >= GPU_SPEED else 1
+    for most, shape in SHAPES:
+        if wish.depends_on_speed:
+            affordable = (wish.end.max_seconds or DEFAULT_SECONDS) * speed
+        else:
+            affordable = _characters(wish, _as_set(shape, wish), num_characters, speed) * shape.cost / REFERENCE.cost
+        is_for_text = shape.size.weights <= max(num_characters, REFERENCE.size.weights)
+        if affordable <= most and is_for_text:
             break
-    return budget, characters
+    return replace(shape, batch_size=min(shape.batch_size * streams, max(MOST_STREAMS, shape.batch_size)))
 
 
-def _characters(end: End, budget: Budget, wish: Wish, num_characters: int) -> float:
-    """About how many characters a run reads up to its end, where it is trained as `budget` says."""
-    if end.max_seconds is not None:
-        return end.max_seconds * budget.speed
+def _characters(wish: Wish, shape: Shape, num_characters: int, speed: float) -> float:
+    """About how many characters a run reads up to its end, where it is trained in this shape."""
+    end = wish.end
+    if end.max_steps is not None:
+        return float(end.max_steps * shape.batch_size * shape.seq_len)
     if end.epochs is not None:
         return end.epochs * num_characters
-    batch_size = wish.training.batch_size if "batch_size" in wish.by_hand else budget.batch_size
-    seq_len = wish.training.seq_len if "seq_len" in wish.by_hand else budget.seq_len
-    return float((end.max_steps or 0) * batch_size * seq_len)
+    gain = (shape.batch_size / REFERENCE.batch_size) ** GAIN if speed >= GPU_SPEED else 1.0
+    characters = (end.max_seconds or DEFAULT_SECONDS) * speed * gain * REFERENCE.cost / shape.cost
+    return characters if end.is_given else min(characters, MOST_PASSES * num_characters)
+
+
+def _first(table: tuple[tuple[float, float], ...], amount: float) -> float:
+    """What stands beside the first bound that `amount` keeps to."""
+    return next(value for most, value in table if amount <= most)

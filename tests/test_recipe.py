@@ -6,7 +6,23 @@ import pytest
 
 from charlm.config import PRESET_NAMES, End, ModelConfig, TrainConfig
 from charlm.errors import UsageError
-from charlm.recipe import ADAMW_RATE, DEFAULT_SECONDS, MOST_PASSES, PRESETS, Wish, choose
+from charlm.recipe import (
+    ADAMW_RATE,
+    COARSE,
+    DEFAULT_SECONDS,
+    GPU_SPEED,
+    LARGE,
+    MOST_PASSES,
+    PRESETS,
+    REFERENCE,
+    ROUND,
+    SHAPES,
+    SMALL,
+    Shape,
+    Wish,
+    choose,
+    coarse,
+)
 
 MEGABYTE = 1_000_000
 ENDS = [End(), End(max_seconds=5.0), End(max_seconds=3600.0), End(epochs=3.0), End(max_steps=50), End(max_steps=10**6)]
@@ -15,16 +31,22 @@ ENDS = [End(), End(max_seconds=5.0), End(max_seconds=3600.0), End(epochs=3.0), E
 NO_END = End()
 
 
-def wish(end: End = NO_END, preset: str = "auto", by_hand: frozenset[str] = frozenset(), **training) -> Wish:
-    return Wish(model=ModelConfig(), training=TrainConfig(**training), end=end, by_hand=by_hand, preset=preset)
+SPEEDS = [1.0, 13e3, 65e3, 1.4e6, 1e9]
+
+
+def wish(
+    end: End = NO_END, preset: str = "auto", by_hand: frozenset[str] = frozenset(), speed: float | None = None, **training
+) -> Wish:
+    return Wish(model=ModelConfig(), training=TrainConfig(**training), end=end, by_hand=by_hand, preset=preset, speed=speed)
 
 
 @pytest.mark.parametrize("num_characters", [0, 2, 1000, MEGABYTE, 10**10])
 @pytest.mark.parametrize("end", ENDS, ids=str)
-def test_every_end_and_every_text_has_a_recipe(end, num_characters):
+@pytest.mark.parametrize("speed", [None, *SPEEDS])
+def test_every_end_every_text_and_every_machine_has_a_recipe(end, num_characters, speed):
     """Whatever is asked for, what comes is valid, always the same, and has an end."""
-    recipe = choose(wish(end), num_characters)
-    assert recipe == choose(wish(end), num_characters)
+    recipe = choose(wish(end), num_characters, speed)
+    assert recipe == choose(wish(end), num_characters, speed)
     assert recipe.end == end if end.is_given else recipe.end.epochs is not None
     assert f"{recipe.training.batch_size} x {recipe.training.seq_len}" in recipe.why
 
@@ -87,13 +109,104 @@ def test_the_reason_is_given_in_plain_numbers():
 
 @pytest.mark.parametrize("name", PRESET_NAMES[1:])
 def test_a_preset_names_a_size_and_nothing_else(name):
-    """Layers, units and embedding are the preset's; batch, rate and dropout are those of the same run without it."""
-    plain, named = choose(wish(), MEGABYTE), choose(wish(preset=name), MEGABYTE)
+    """Layers, units and embedding are the preset's; the rest is that of a run that reads as much without it."""
+    end = End(epochs=20.0)
+    plain, named = choose(wish(end), MEGABYTE), choose(wish(end, preset=name), MEGABYTE)
     size = PRESETS[name]
     assert (named.model.num_layers, named.model.hidden_size) == (size.num_layers, size.hidden_size)
     assert named.model.embedding_size == size.embedding_size
     assert named.training == plain.training
     assert named.model.dropout == plain.model.dropout
+
+
+@pytest.mark.parametrize("end", [End(max_steps=2000), End(epochs=2.5)], ids=str)
+def test_a_counted_end_gives_the_same_run_on_every_machine(end):
+    """Size, batch, length, dropout and rate do not depend on the speed, and nothing needs to be measured."""
+    assert not wish(end).depends_on_speed
+    for size in (30_000, MEGABYTE, 20 * MEGABYTE):
+        chosen = [(recipe.model, recipe.training, recipe.end) for recipe in (choose(wish(end), size, s) for s in SPEEDS[:3])]
+        assert chosen[0] == chosen[1] == chosen[2]
+
+
+def test_a_speed_beside_a_counted_end_is_refused():
+    """It would decide nothing."""
+    for end in (End(max_steps=5), End(epochs=1.0)):
+        with pytest.raises(UsageError, match="--speed"):
+            wish(end, speed=13e3)
+
+
+@pytest.mark.parametrize("speed", [0.0, -5.0, float("nan"), float("inf")])
+def test_a_speed_that_no_machine_has_is_refused(speed):
+    """The error names the option."""
+    with pytest.raises(UsageError, match="--speed"):
+        wish(speed=speed)
+
+
+def test_a_slower_machine_gets_a_smaller_network_for_the_same_time():
+    """A fifth of the speed is a fifth of the time, as far as the shape is concerned."""
+    end = End(max_seconds=60.0)
+    slow, fast = choose(wish(end), MEGABYTE, 13e3), choose(wish(end), MEGABYTE, 65e3)
+    assert slow.model.num_layers * slow.model.hidden_size < fast.model.num_layers * fast.model.hidden_size
+    assert slow.model == choose(wish(End(max_seconds=12.0)), MEGABYTE, 65e3).model
+
+
+def test_the_speed_that_is_given_is_the_one_that_counts():
+    """It comes before one that was measured, and the line names it."""
+    recipe = choose(wish(End(max_seconds=60.0), speed=13e3), MEGABYTE, 65e3)
+    assert recipe.model == choose(wish(End(max_seconds=60.0)), MEGABYTE, 13e3).model
+    assert "13,000 characters/s" in recipe.why
+
+
+@pytest.mark.parametrize("speed", SPEEDS[1:4])
+def test_with_no_end_a_run_takes_about_five_minutes_on_any_machine(speed):
+    """What a text of many megabytes is read of is what the machine reads of it in that time, in the shape chosen."""
+    recipe = choose(wish(), 50 * MEGABYTE, speed)
+    size = SMALL if recipe.model.hidden_size == SMALL.hidden_size else LARGE
+    shape = Shape(size=size, batch_size=recipe.training.batch_size, seq_len=recipe.training.seq_len)
+    reads = recipe.end.epochs * 50 * MEGABYTE
+    a_second = speed * REFERENCE.cost / shape.cost
+    assert 1 <= reads / a_second / DEFAULT_SECONDS <= (1 if speed < GPU_SPEED else 3)
+
+
+def test_the_machine_that_the_figures_are_from_gets_what_they_were_found_with():
+    """On two cores with bfloat16, a megabyte: the runs of one and of five minutes are those of RESULTS.md."""
+    minute, usual = choose(wish(End(max_seconds=60.0)), MEGABYTE, ROUND), choose(wish(), MEGABYTE, ROUND)
+    for recipe, dropout, rate in ((minute, 0.05, 0.04), (usual, 0.2, 0.03)):
+        assert (recipe.model.num_layers, recipe.model.hidden_size, recipe.model.embedding_size) == (2, 256, 128)
+        assert (recipe.training.batch_size, recipe.training.seq_len) == (32, 64)
+        assert (recipe.model.dropout, recipe.training.learning_rate) == (dropout, rate)
+    assert usual.end.epochs == pytest.approx(19.5)
+
+
+def test_on_a_gpu_the_batch_grows_with_the_text():
+    """From a megabyte to many; on a processor it does not."""
+    sizes = [MEGABYTE, 3 * MEGABYTE, 40 * MEGABYTE]
+    many, few = ([choose(wish(), size, speed).training.batch_size for size in sizes] for speed in (1.4e6, 65e3))
+    assert many[0] < many[1] < many[2]
+    assert few[0] == few[1] == few[2]
+
+
+def test_shapes_are_in_order_of_what_they_cost():
+    """Each bound is above the one before it, and what more can be read with is larger."""
+    bounds, costs = [most for most, _ in SHAPES], [shape.cost for _, shape in SHAPES[:-1]]
+    assert bounds == sorted(bounds)
+    assert costs == sorted(costs)
+
+
+@pytest.mark.parametrize("speed", [3.0, 359.0, 10_300.0, 13_068.0, 54_654.1, 65e3, 1.36e6])
+def test_a_speed_is_rounded_and_stays_what_it_was_called(speed):
+    """Rounding moves it by a fifth at the most and is repeatable; what it was called before is kept for up to a coarse step."""
+    assert 1 / COARSE**0.51 < coarse(speed) / speed < COARSE**0.51
+    assert coarse(coarse(speed)) == pytest.approx(coarse(speed))
+    assert coarse(speed, before=coarse(speed) * COARSE) in (coarse(speed), coarse(speed) * COARSE)
+    for change in (0.85, 0.95, 1.05, 1.18):
+        assert coarse(coarse(speed) * change, before=coarse(speed)) == coarse(speed)
+    assert coarse(speed, before=10 * speed) == coarse(speed)
+
+
+def test_the_speed_of_the_figures_is_a_coarse_one():
+    """So that a machine like theirs gets just what they were found with."""
+    assert coarse(57e3) == coarse(74e3) == ROUND
 
 
 def test_a_preset_that_does_not_exist_is_refused():

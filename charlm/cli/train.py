@@ -31,7 +31,7 @@ def train(
     cell: Annotated[str, typer.Option(help="lstm, gru or rnn.", callback=lower)] = MODEL.cell,
     preset: Annotated[
         str,
-        typer.Option(metavar="SIZE", help="small, medium or large; auto goes by the time there is.", callback=lower),
+        typer.Option(metavar="SIZE", help="small, medium or large; auto goes by the time and the machine.", callback=lower),
     ] = "auto",
     hidden_size: Annotated[int, typer.Option(help="Units in a layer.", show_default=CHOSEN)] = MODEL.hidden_size,
     num_layers: Annotated[int, typer.Option(help="Layers.", show_default=CHOSEN)] = MODEL.num_layers,
@@ -57,12 +57,20 @@ def train(
     ] = TRAINING.learning_rate,
     clip_norm: Annotated[float, typer.Option(help="Longest gradient; 0 clips none.")] = TRAINING.clip_norm,
     max_steps: Annotated[
-        int | None, typer.Option(help="End after so many steps.", show_default="what two cores do in about five minutes")
+        int | None, typer.Option(help="End after so many steps.", show_default="what takes about five minutes here")
     ] = None,
     epochs: Annotated[float | None, typer.Option(help="End after so many passes over the text.")] = None,
     max_time: Annotated[
         str | None,
         typer.Option(metavar="TIME", help="End after 60s, 5m, 2h of training (scoring and saving do not count)."),
+    ] = None,
+    speed: Annotated[
+        float | None,
+        typer.Option(
+            metavar="CHARS_PER_SECOND",
+            help="Choose as on a machine of this speed, and measure nothing.",
+            hidden=True,
+        ),
     ] = None,
     symbols: Annotated[
         str, typer.Option(help="char: Unicode code points; byte: any file at all.", callback=lower)
@@ -140,6 +148,7 @@ def _start(corpus: Sequence[str], values: dict[str, Any], end: End, typed: set[s
         end=end,
         by_hand=frozenset(typed & {field.name for field in (*fields(ModelConfig), *fields(TrainConfig))}),
         preset=values["preset"],
+        speed=values["speed"],
     )
     text = options.config_from(CorpusConfig, values)
     if not corpus:

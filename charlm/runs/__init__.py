@@ -4,6 +4,7 @@ record.py    run.json, read within bounds
 find.py      where runs and models are
 facts.py     what a run's arithmetic depends on
 folder.py    a run folder, opened
+speed.py     how fast this machine trains
 make.py      make one: encode the corpus, write down what was decided
 restore.py   where a run stands: its newest good state
 disk.py      where its files are written, and what happens when the disk does not take them

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from charlm.config import End, TrainConfig
 from charlm.errors import DivergedError
-from charlm.evaluation import approximate_score
+from charlm.evaluation import approximate_cost, approximate_score
 from charlm.model.devices import autocast, needs_loss_scaling
 from charlm.model.language_model import MOST_WEIGHT, LanguageModel, ModelState, detach, next_symbol_nats
 from charlm.text.streams import Streams, Window
@@ -23,7 +23,8 @@ from charlm.text.vocab import Ids
 from charlm.training.events import CheckpointDue, EvalDone, Event, SampleDue, StepsDone
 from charlm.training.optimiser import AdamW, clip_gradients, follow_schedule, make_optimiser
 
-EVALUATIONS = 20  # in a run, where --eval-every does not say
+EVALUATIONS = 20  # in a run at the most, where --eval-every does not say...
+PATIENCE = 16  # ...for each waits until so many times what it reads was read since the last: a fiftieth of the run's time
 SAMPLES = 5  # likewise for --sample-every
 LEAST_SCALE = 2.0**-24  # of the loss, which begins at 2^16 and is halved at each step whose gradients overflow
 SAVE_SECONDS = 30.0  # of training, at the most, between two checkpoints
@@ -135,7 +136,7 @@ def train(
     Raises `DivergedError` when a loss or a gradient is no longer finite, before anything is evaluated or saved with what it
     left behind.
     """
-    sums, saved = Sums(since=trainer.seconds), trainer.seconds
+    sums, saved, cost = Sums(since=trainer.seconds), trainer.seconds, approximate_cost(len(validation_ids))
     began, before = elapsed(), trainer.progress
     while trainer.progress < 1:
         if trainer.window == 0:
@@ -145,7 +146,8 @@ def train(
             sums.add(*step(trainer, window), window.targets.numel())
             trainer.step, trainer.window = trainer.step + 1, trainer.window + 1
             trainer.seconds += elapsed() - began
-            due = Due.after_step(trainer, before, stopping=should_stop(), unsaved=trainer.seconds - saved)
+            steps = PATIENCE * cost // window.targets.numel()
+            due = Due.after_step(trainer, before, stopping=should_stop(), unsaved=trainer.seconds - saved, patience=steps)
             before = trainer.progress  # what `due` has seen: a report's wait for the device counts for the next step
             if due.report or trainer.seconds - sums.since >= report_seconds:
                 yield report(trainer, sums, elapsed)
@@ -197,14 +199,18 @@ class Due:
     leave: bool
 
     @classmethod
-    def after_step(cls, trainer: Trainer, before: float, *, stopping: bool, unsaved: float) -> "Due":
-        """Decide it from the step just taken; `before` was the progress ahead of it, `unsaved` seconds are not saved."""
+    def after_step(cls, trainer: Trainer, before: float, *, stopping: bool, unsaved: float, patience: int) -> "Due":
+        """Decide it from the step just taken; `before` was the progress ahead of it, `unsaved` seconds are not saved.
+
+        An evaluation that nobody asked for waits until `patience` steps were taken since the last.
+        """
         over = trainer.progress >= 1
+        is_soon = trainer.config.eval_every is None and trainer.step - trainer.evaluated_step < patience
 
         def crossed(every: int | None, times: int) -> bool:
             return trainer.step % every == 0 if every else int(trainer.progress * times) > int(before * times)
 
-        evaluation = over or crossed(trainer.config.eval_every, EVALUATIONS)
+        evaluation = over or (crossed(trainer.config.eval_every, EVALUATIONS) and not is_soon)
         sample = crossed(trainer.config.sample_every, SAMPLES)
         checkpoint = evaluation or stopping or unsaved >= SAVE_SECONDS
         any_due = evaluation or sample or checkpoint or trainer.step == 1

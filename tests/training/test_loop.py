@@ -256,11 +256,27 @@ def test_no_evaluation_is_missed_while_a_report_waits(monkeypatch):
         return real_report(trainer, *arguments)
 
     monkeypatch.setattr(loop, "report", report)
+    monkeypatch.setattr(loop, "PATIENCE", 0)
     config = TrainConfig(batch_size=4, seq_len=9)
     trainer = Trainer.fresh(new_model("rnn", 1, V), config, End(max_seconds=200.0), "fp32", 4)
     events = list(train(trainer, STREAMS, HELD_OUT, elapsed=lambda: clock["now"], step=step, report_seconds=1.0))
     assert sum(isinstance(event, EvalDone) for event in events) == loop.EVALUATIONS
     assert sum(isinstance(event, SampleDue) for event in events) == loop.SAMPLES
+
+
+@pytest.mark.parametrize("patience", [0, 2, 5, 10**6])
+def test_an_evaluation_waits_until_much_was_read(patience, monkeypatch):
+    """Each comes at a twentieth of the run, so many times what it reads after the one before it; the last one at the end."""
+    monkeypatch.setattr(loop, "PATIENCE", patience)
+    config, steps = TrainConfig(batch_size=4, seq_len=9), 200
+    trainer = Trainer.fresh(new_model("rnn", 1, V), config, End(max_steps=steps), "fp32", 4)
+    at = [event.step for event in train(trainer, STREAMS, HELD_OUT, elapsed=lambda: 0.0) if isinstance(event, EvalDone)]
+    least = patience * len(HELD_OUT) // (4 * 9)
+    expected = [0]
+    for step in range(steps // loop.EVALUATIONS, steps, steps // loop.EVALUATIONS):
+        if step - expected[-1] >= least:
+            expected.append(step)
+    assert at == [*expected[1:], steps]
 
 
 def test_the_best_is_the_lowest_so_far(monkeypatch):
