@@ -4,10 +4,12 @@
 
 `--max-time none` gives no end at all. With a target, the last line says whether the mean over the seeds reaches it: the time to
 a loss is the shortest limit at which it does. The whole command's time stands beside the training time that the limit counts.
+With `--beside CHECKOUT`, the code in another checkout does the same, in turn.
 """
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -17,12 +19,17 @@ from statistics import mean
 
 from benchmarks.machine import describe_machine, median
 
+HERE = Path(__file__).resolve().parent.parent
 
-def run(corpus: str, options: list[str], out: Path) -> tuple[float, float, float]:
-    """One run: exact nats per character, seconds of training, seconds of the whole command."""
+
+def run(corpus: str, options: list[str], out: Path, checkout: Path = HERE) -> tuple[float, float, float]:
+    """One run by the code in `checkout`: exact nats per character, seconds of training, seconds of the whole command."""
+    environment = {**os.environ, "PYTHONPATH": str(checkout)}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # as a user has it: Python keeps what it compiled
     began = time.perf_counter()
     command = [sys.executable, "-m", "charlm", "train", corpus, "--json", "--out", str(out), *options]
-    lines = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True).stdout
+    kept = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True, "cwd": out.parent, "env": environment}
+    lines = subprocess.run(command, check=True, **kept).stdout
     done = json.loads(lines.splitlines()[-1])
     return done["validation_nats"], done["seconds"], time.perf_counter() - began
 
@@ -34,20 +41,29 @@ def main() -> None:
     parser.add_argument("--max-time", default="60s")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--target", type=float)
+    parser.add_argument("--beside", type=Path)
     options, further = parser.parse_known_args()
     if not Path(options.corpus).exists():
         sys.exit(f"skipped: there is no {options.corpus}; the corpus is not this project's to ship")
     print(f"{Path(options.corpus).name}, --max-time {options.max_time} {' '.join(further)}\n{describe_machine()}", flush=True)
     end = [] if options.max_time == "none" else ["--max-time", options.max_time]
-    losses = []
+    corpus, checkouts = str(Path(options.corpus).resolve()), {"here": HERE}
+    if options.beside:
+        checkouts["beside"] = options.beside.resolve()
+    losses: dict[str, list[float]] = {which: [] for which in checkouts}
     with tempfile.TemporaryDirectory() as folder:
         for seed in range(1, options.seeds + 1):
-            nats, trained, whole = run(options.corpus, [*end, "--seed", str(seed), *further], Path(folder) / str(seed))
-            losses.append(nats)
-            print(f"seed {seed}: {nats:.4f} nats/char, {trained:.1f} s of training, {whole:.1f} s in all", flush=True)
-    print(f"median {median(losses):.4f}, mean {mean(losses):.4f}, worst {max(losses):.4f}")
+            for which, checkout in checkouts.items():
+                out = Path(folder) / f"{which}-{seed}"
+                nats, trained, whole = run(corpus, [*end, "--seed", str(seed), *further], out, checkout)
+                losses[which].append(nats)
+                what = f"{nats:.4f} nats/char, {trained:.1f} s of training, {whole:.1f} s in all"
+                print(f"{which}, seed {seed}: {what}", flush=True)
+    for which, each in losses.items():
+        print(f"{which}: median {median(each):.4f}, mean {mean(each):.4f}, worst {max(each):.4f}")
     if options.target is not None:
-        print(f"to reach: {options.target}: {'reached' if mean(losses) <= options.target else 'not reached'} by the mean")
+        reached = mean(losses["here"]) <= options.target
+        print(f"to reach: {options.target}: {'reached' if reached else 'not reached'} by the mean")
 
 
 if __name__ == "__main__":

@@ -71,7 +71,7 @@ SHAPES = (
     (math.inf, Shape(size=LARGE, batch_size=64, seq_len=64)),  # characters as the network has weights: both a guess
     (math.inf, REFERENCE),
 )
-RATES = ((3.2e6, 0.05), (7.8e6, 0.04), (math.inf, 0.03))  # by how many characters are read, at the most
+RATES = ((1e6, 0.07), (3.2e6, 0.05), (7.8e6, 0.04), (math.inf, 0.03))  # by how many characters are read, at the most
 # For up to so many passes over the text...
 DROPOUTS = ((3, 0.0), (5, 0.05), (10, 0.1), (25, 0.2), (50, 0.3), (250, 0.4), (math.inf, 0.5))
 SMALL_TEXT = 450e3  # ...but one of fewer characters is known by heart sooner: each of its passes counts for more

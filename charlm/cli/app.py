@@ -1,6 +1,7 @@
 """The `charlm` command: puts the commands together, and is the one place that turns an error into a message and exits."""
 
 import contextlib
+import gc
 import os
 import re
 import signal
@@ -67,6 +68,8 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         message, hint, status = _explain(Interrupted(stopped[0], STOPPED) if was_stopped else error)
         if message:
             _say(message, hint, status, next((argument for argument in arguments if argument in COMMANDS), ""))
+    if argv is None:
+        gc.freeze()  # the process ends: to look through all of torch once more for what is left would take a third of a second
     sys.exit(status if isinstance(status, int) else 0)
 
 

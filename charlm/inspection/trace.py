@@ -129,7 +129,7 @@ def chapters(
         flat = np.zeros(length * lanes, dtype=ids.dtype)
         flat[: stop - start] = ids[start:stop]
         block = torch.from_numpy(flat.reshape(lanes, length).T.copy()).to(model.device)  # (T, B)
-        heads, _ = relay(model, block, state, workers=workers)
+        heads, _ = relay(model, block, state, groups=2, workers=workers)
         last = (stop - start) - length * (lanes - 1)  # characters that the last lane really has
         state = _read(model, block[:last, -1:], stream(heads, slice(lanes - 1, lanes)))
         yield Chapter(start=start, stop=stop, ids=block, heads=heads), state

@@ -31,14 +31,14 @@ def ignore(start: int, lanes: Tensor, outputs: Tensor) -> None:
 
 @torch.inference_mode()
 def relay(
-    model: LanguageModel, ids: Tensor, state: ModelState, visit: Visit = ignore, workers: int = 1
+    model: LanguageModel, ids: Tensor, state: ModelState, visit: Visit = ignore, groups: int = 1, workers: int = 1
 ) -> tuple[ModelState, ModelState]:
     """Read the lanes `ids` `(T, B)`, which follow one another after `state`: gives the states before their first characters,
     of B streams, and the one after the last character of all, of one stream.
 
     `visit(start, lanes, outputs)` is handed what the top layer gives for the characters from `start` on of the lanes named:
-    `(n, b, H)`. What it gets of a character later is truer than what it got before. As many threads as there are `workers`
-    read at a time.
+    `(n, b, H)`. What it gets of a character later is truer than what it got before. Many lanes are read in so many
+    `groups`, by as many threads as there are `workers`; the numbers depend on how many groups, and not on how many threads.
     """
     reading = _Reading(model, ids, _guessed(model, ids, state), visit)
     lanes = ids.shape[1]
@@ -46,8 +46,10 @@ def relay(
     with ThreadPoolExecutor(workers) as pool:
 
         def read(which: Tensor) -> None:
-            # In how many groups does not depend on the machine, so that neither do the numbers.
-            list(pool.map(reading.read, which.chunk(2) if len(which) > lanes // 2 else [which]))
+            if groups == 1 or len(which) <= lanes // 2:
+                reading.read(which)  # by this thread, whose helpers are at hand
+            else:
+                list(pool.map(reading.read, which.chunk(groups)))
 
         read(everyone)
         kept = torch.zeros_like(reading.heads)

@@ -18,7 +18,7 @@ from charlm.runs.record import RUN, number_of, read_record
 from charlm.text.streams import Window
 from charlm.training.loop import Trainer, training_step
 
-MOST_SECONDS = 1.0
+MOST_SECONDS = 0.7
 LEAST_SECONDS = 0.1  # in fewer nothing is learned
 SHARE = 0.1  # of a time limit, at the most
 NUM_SYMBOLS = 64
