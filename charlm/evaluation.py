@@ -6,8 +6,9 @@ side are much faster and about right, because each starts in the middle of thing
 
 import copy
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -27,6 +28,13 @@ MOST_LOGITS = 1 << 24  # that it holds at a time, whatever the vocabulary
 DYNAMIC_WINDOW = 32  # characters that are scored before the model learns from them
 DYNAMIC_RATE = 3e-4
 DYNAMIC_DECAY = 1e-3  # share of the way back to the trained weights, at every window
+
+
+Tell = Callable[[int], None]
+
+
+def ignore(count: int) -> None:
+    """Take no notice of how many characters have been read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,23 +61,27 @@ class Score:
 
 
 @torch.inference_mode()
-def surprisals(model: LanguageModel, ids: Ids) -> Iterator[Tensor]:
+def surprisals(model: LanguageModel, ids: Ids, tell: Tell = ignore) -> Iterator[Tensor]:
     """What each character of `ids` `(N,)` but the first costs, in nats: float32 tensors on the CPU, N-1 numbers in all.
 
     As one stream, whose state is carried through the whole text; it is read in lanes (model/relay.py), which is the same within
-    rounding, and several times as fast.
+    rounding, and several times as fast. `tell` is told how many characters have been read; some are then read once more.
     """
     state, start, end = model.initial_state(1), 0, len(ids) - 1
     while start < end:
         length = min(end - start, CHAPTER)
         lanes = LANES if length >= LANES * LEAST_LANE else 1
         stop = start + length // lanes * lanes
-        nats, state = _read_chapter(model, ids[start : stop + 1], lanes, state)
+        nats, state = _read_chapter(model, ids[start : stop + 1], lanes, state, partial(_tell_from, tell, start))
         yield nats
         start = stop
 
 
-def _read_chapter(model: LanguageModel, ids: Ids, num_lanes: int, state: ModelState) -> tuple[Tensor, ModelState]:
+def _tell_from(tell: Tell, start: int, count: int) -> None:
+    tell(start + count)
+
+
+def _read_chapter(model: LanguageModel, ids: Ids, num_lanes: int, state: ModelState, tell: Tell) -> tuple[Tensor, ModelState]:
     """The losses of all of `ids` but the first, a multiple of `num_lanes` in number, and the state after them."""
     symbols, targets = (
         torch.from_numpy(each.astype(np.int64)).to(model.device).view(num_lanes, -1).t() for each in (ids[:-1], ids[1:])
@@ -81,13 +93,14 @@ def _read_chapter(model: LanguageModel, ids: Ids, num_lanes: int, state: ModelSt
             steps = slice(start, start + len(piece))
             nats[steps, lanes] = next_symbol_nats(model.head(piece), targets[steps, lanes])
             start += len(piece)
+            tell(start * num_lanes if len(lanes) == num_lanes else len(ids) - 1)  # only the first time are all lanes read
 
     _, after = relay(model, symbols, state, score)
     return nats.t().flatten().cpu(), after
 
 
 def dynamic_surprisals(
-    model: LanguageModel, ids: Ids, rate: float = DYNAMIC_RATE, decay: float = DYNAMIC_DECAY
+    model: LanguageModel, ids: Ids, tell: Tell = ignore, *, rate: float = DYNAMIC_RATE, decay: float = DYNAMIC_DECAY
 ) -> Iterator[Tensor]:
     """As `surprisals`, by a copy of `model` that goes on learning: dynamic evaluation (Krause et al. 2018).
 
@@ -106,6 +119,7 @@ def dynamic_surprisals(
         logits, state = model(lane[:-1], detach(state))
         losses = next_symbol_nats(logits, lane[1:])
         yield losses.detach().squeeze(1).cpu()
+        tell(start + len(losses))
         gradients = torch.autograd.grad(losses.mean(), weights)
         with torch.no_grad():
             for p, p0, square, gradient in zip(weights, trained, squares, gradients, strict=True):

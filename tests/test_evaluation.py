@@ -58,6 +58,18 @@ def test_lanes_score_each_character_as_one_stream_does(cell, monkeypatch):
     torch.testing.assert_close(lanes, torch.cat(list(surprisals(model, text))), atol=1e-6, rtol=0)
 
 
+@pytest.mark.parametrize("read", [surprisals, dynamic_surprisals])
+def test_how_much_was_read_is_told_up_to_the_end(read, monkeypatch):
+    """Never less than before, and all of it at last, whatever the lanes and chapters."""
+    for cut in CUTS:
+        for name, size in cut.items():
+            monkeypatch.setattr(evaluation, name, size)
+        told: list[int] = []
+        total(read(new_model("lstm", 2), TEXT, told.append))
+        assert told == sorted(told)
+        assert told[-1] == len(TEXT) - 1
+
+
 def test_a_model_that_knows_nothing_scores_the_logarithm_of_its_vocabulary():
     """Equal logits cost log V each, which is a perplexity of V."""
     model = new_model("gru", 1)

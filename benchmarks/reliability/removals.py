@@ -162,8 +162,8 @@ REMOVALS = (
     Removal(
         "finiteness of what is loaded",
         "charlm/checkpoint/format.py",
-        "        if tensor.is_floating_point() and not tensor.isfinite().all():\n",
-        "        if False:\n",
+        "    if tensor.is_floating_point() and not tensor.isfinite().all():\n",
+        "    if False:\n",
         "tests/checkpoint/test_training.py::test_a_forged_file_is_refused_with_the_trainer_as_it_was",
     ),
     Removal(

@@ -14,7 +14,6 @@ from charlm.errors import TextError, UsageError, counted
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from charlm.text.corpus import Tell
     from charlm.text.vocab import Ids, Vocab
 
 MOST_NATS = 8.0  # the surprise that is shown in the strongest colour
@@ -47,14 +46,13 @@ def evaluate(
     ids, skipped = options.read_texts(texts, card.vocab, config, skip_unknown=unknown == "skip")
     if len(ids) < 2:
         raise TextError(f"the text has {counted(len(ids), 'character')}", "at least 2 are needed: the first is only read")
+    from charlm.display.waiting import waiting
     from charlm.evaluation import dynamic_surprisals, surprisals, total
 
-    losses = dynamic_surprisals(model, ids) if dynamic else surprisals(model, ids)
-    from charlm.display.waiting import waiting
-
-    with contextlib.nullcontext() if per_character and sys.stdout.isatty() else waiting() as tell:
-        followed = losses if tell is None else _followed(losses, len(ids) - 1, tell)
-        score = total(_shown(followed, ids, card.vocab) if per_character else followed)
+    read = dynamic_surprisals if dynamic else surprisals
+    with contextlib.nullcontext(lambda *_: None) if per_character and sys.stdout.isatty() else waiting() as tell:
+        losses = read(model, ids, lambda count: tell("scoring", count / len(ids)))
+        score = total(_shown(losses, ids, card.vocab) if per_character else losses)
     numbers = {
         "nats_per_char": score.nats_per_character,
         "bits_per_char": score.bits_per_character,
@@ -71,15 +69,6 @@ def evaluate(
         ("dynamic evaluation: " if dynamic else "") + line.format(**numbers) + counted(score.num_characters, "character"),
         file=sys.stderr if per_character else sys.stdout,
     )
-
-
-def _followed(losses: Iterator["Tensor"], count: int, tell: "Tell") -> Iterator["Tensor"]:
-    """Pass `losses` on, and tell how many of `count` there have been."""
-    done = 0
-    for nats in losses:
-        yield nats
-        done += nats.numel()
-        tell("scoring", done / count)
 
 
 def _shown(losses: Iterator["Tensor"], ids: "Ids", vocab: "Vocab") -> Iterator["Tensor"]:

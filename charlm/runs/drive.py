@@ -17,7 +17,7 @@ from charlm.checkpoint.model import load_model, model_bytes, save_model
 from charlm.checkpoint.training import trainer_bytes
 from charlm.config import SampleConfig
 from charlm.errors import Interrupted, RunError, counted
-from charlm.evaluation import surprisals, total
+from charlm.evaluation import Score, surprisals, total
 from charlm.files import folder_lock
 from charlm.machine import keep_freed_memory
 from charlm.model.language_model import LanguageModel
@@ -168,7 +168,7 @@ def _finish(run: Run, trainer: Trainer, stop: StopRequest, reporter: Reporter) -
     path = run.folder / MODEL
     model, card = load_model(path, run.device)
     if not card.scores.exact and len(run.corpus.validation_ids) > 1:
-        score = total(_scoring(run, trainer, model, stop, reporter))
+        score = _exact_score(run, trainer, model, stop, reporter)
         card = replace(card, scores=Scores(validation_nats=score.nats_per_character, exact=True))
         try:
             save_model(path, model, card)
@@ -177,19 +177,21 @@ def _finish(run: Run, trainer: Trainer, stop: StopRequest, reporter: Reporter) -
     return RunDone(**trainer.now(), validation_nats=card.scores.validation_nats, checkpoint=str(path))
 
 
-def _scoring(run: Run, trainer: Trainer, model: LanguageModel, stop: StopRequest, reporter: Reporter) -> Iterator[torch.Tensor]:
-    """The losses of the validation part, with a report now and then: a long text takes a while."""
-    ids, scored, reported = run.corpus.validation_ids, 0, time.monotonic()
+def _exact_score(run: Run, trainer: Trainer, model: LanguageModel, stop: StopRequest, reporter: Reporter) -> Score:
+    """That of the validation part, with a report now and then: a long text takes a while."""
+    ids, reported = run.corpus.validation_ids, time.monotonic()
     reporter.notice(f"scoring the best model exactly, on all {counted(len(ids), 'character')} of the validation part")
-    for nats in surprisals(model, ids):
+
+    def look_up(scored: int) -> None:
+        nonlocal reported
         if stop.signal:
             what = "trained to the end and saved, but not yet scored exactly"
             raise Interrupted(stop.signal, what, _how_to_go_on(run))
-        scored += nats.numel()
         if time.monotonic() - reported > SCORING_SECONDS:
             reported = time.monotonic()
             reporter.report(Scoring(**trainer.now(), scored=scored / len(ids)))
-        yield nats
+
+    return total(surprisals(model, ids, look_up))
 
 
 def _how_to_go_on(run: Run) -> str:

@@ -302,9 +302,9 @@ def test_a_run_stopped_while_it_is_scored_is_scored_when_resumed(new_run, whole,
 
     folder, real = new_run(), module.surprisals
 
-    def interrupted(model, ids):
+    def interrupted(model, ids, tell):
         os.kill(os.getpid(), signal.SIGINT)
-        yield from real(model, ids)
+        yield from real(model, ids, tell)
 
     monkeypatch.setattr(module, "surprisals", interrupted)
     with pytest.raises(Interrupted):
