@@ -48,7 +48,7 @@ def exactness(options: argparse.Namespace) -> str:
         for run in runs[:2]:
             charlm(*train, str(run))
         at = stopped(*train, str(runs[2]), after=steps * STOP // STEPS)
-        charlm("train", "--resume", str(runs[2]), "--json")
+        charlm("train", "--json", "--resume", str(runs[2]))
         ends = [ending(run) for run in runs]
         recorded = "" if options.device == "cpu" else f"; {'not ' if 'launched one by one' in said(runs[0]) else ''}recorded"
     same = ["the same bytes" if end == ends[0] else f"different: {', '.join(differing(ends[0], end))}" for end in ends[1:]]

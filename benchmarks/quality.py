@@ -27,7 +27,7 @@ def run(corpus: str, options: list[str], out: Path, checkout: Path = HERE) -> tu
     environment = {**os.environ, "PYTHONPATH": str(checkout)}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)  # as a user has it: Python keeps what it compiled
     began = time.perf_counter()
-    command = [sys.executable, "-m", "charlm", "train", corpus, "--json", "--out", str(out), *options]
+    command = [sys.executable, "-m", "charlm", "train", str(Path(corpus).resolve()), "--json", "--out", str(out), *options]
     kept = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True, "cwd": out.parent, "env": environment}
     lines = subprocess.run(command, check=True, **kept).stdout
     done = json.loads(lines.splitlines()[-1])
@@ -47,15 +47,16 @@ def main() -> None:
         sys.exit(f"skipped: there is no {options.corpus}; the corpus is not this project's to ship")
     print(f"{Path(options.corpus).name}, --max-time {options.max_time} {' '.join(further)}\n{describe_machine()}", flush=True)
     end = [] if options.max_time == "none" else ["--max-time", options.max_time]
-    corpus, checkouts = str(Path(options.corpus).resolve()), {"here": HERE}
+    checkouts = {"here": HERE}
     if options.beside:
         checkouts["beside"] = options.beside.resolve()
     losses: dict[str, list[float]] = {which: [] for which in checkouts}
     with tempfile.TemporaryDirectory() as folder:
         for seed in range(1, options.seeds + 1):
             for which, checkout in checkouts.items():
-                out = Path(folder) / f"{which}-{seed}"
-                nats, trained, whole = run(corpus, [*end, "--seed", str(seed), *further], out, checkout)
+                out = Path(folder) / which / str(seed)
+                out.parent.mkdir(exist_ok=True)
+                nats, trained, whole = run(options.corpus, [*end, "--seed", str(seed), *further], out, checkout)
                 losses[which].append(nats)
                 what = f"{nats:.4f} nats/char, {trained:.1f} s of training, {whole:.1f} s in all"
                 print(f"{which}, seed {seed}: {what}", flush=True)

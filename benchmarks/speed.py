@@ -25,7 +25,7 @@ device = pick_device("auto")
 seconds = min(MOST_SECONDS, SHARE * {limit})
 began = time.perf_counter()
 speed = measured_speed(ModelConfig(), TrainConfig(), device, pick_precision("auto", device), seconds)
-print(speed, time.perf_counter() - began)
+print(speed.characters, time.perf_counter() - began)
 """
 
 
@@ -45,7 +45,7 @@ def main() -> None:
             seconds.append(float(out[1]))
             before = coarse(speeds[-1], before)
             wish = Wish(model=ModelConfig(), training=TrainConfig(), end=End(max_seconds=limit))
-            recipe = choose(wish, options.characters, before)
+            recipe = choose(wish, options.characters, speed=before)
             shapes.append(f"{recipe.model.num_layers} x {recipe.model.hidden_size} at {before:,.0f} characters/s")
             time.sleep(0.1)
         most = max(shapes, key=shapes.count)

@@ -33,7 +33,7 @@ def timed(checkout: Path, arguments: list[str]) -> float:
         return time.perf_counter() - began
 
 
-def beyond(checkout: Path, corpus: str, seconds: int) -> float:
+def whole(checkout: Path, corpus: str, seconds: int) -> float:
     """What the whole of `charlm train --max-time` takes."""
     with tempfile.TemporaryDirectory() as folder:
         return run(corpus, ["--max-time", f"{seconds}s"], Path(folder) / "run", checkout)[2]
@@ -53,7 +53,7 @@ def main() -> None:
     if options.corpus and Path(options.corpus).exists():
         corpus = str(Path(options.corpus).resolve())
         for limit in LIMITS:
-            ways = {which: partial(beyond, path, corpus, limit) for which, path in checkouts.items()}
+            ways = {which: partial(whole, path, corpus, limit) for which, path in checkouts.items()}
             show(f"train --max-time {limit}s", alternate(ways, max(1, options.runs // (1 + limit // 20))))
 
 

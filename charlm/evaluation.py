@@ -30,7 +30,7 @@ DYNAMIC_RATE = 3e-4
 DYNAMIC_DECAY = 1e-3  # share of the way back to the trained weights, at every window
 
 
-Tell = Callable[[int], None]
+TellCount = Callable[[int], None]
 
 
 def ignore(count: int) -> None:
@@ -61,15 +61,16 @@ class Score:
 
 
 @torch.inference_mode()
-def surprisals(model: LanguageModel, ids: Ids, tell: Tell = ignore) -> Iterator[Tensor]:
+def surprisals(model: LanguageModel, ids: Ids, tell: TellCount = ignore, at_a_time: int = CHAPTER) -> Iterator[Tensor]:
     """What each character of `ids` `(N,)` but the first costs, in nats: float32 tensors on the CPU, N-1 numbers in all.
 
     As one stream, whose state is carried through the whole text; it is read in lanes (model/relay.py), which is the same within
-    rounding, and several times as fast. `tell` is told how many characters have been read; some are then read once more.
+    rounding, and sooner done. `tell` is told how many characters have been read; some are then read once more. Losses come for
+    so many characters `at_a_time`.
     """
     state, start, end = model.initial_state(1), 0, len(ids) - 1
     while start < end:
-        length = min(end - start, CHAPTER)
+        length = min(end - start, at_a_time)
         lanes = LANES if length >= LANES * LEAST_LANE else 1
         stop = start + length // lanes * lanes
         nats, state = _read_chapter(model, ids[start : stop + 1], lanes, state, partial(_tell_from, tell, start))
@@ -77,11 +78,13 @@ def surprisals(model: LanguageModel, ids: Ids, tell: Tell = ignore) -> Iterator[
         start = stop
 
 
-def _tell_from(tell: Tell, start: int, count: int) -> None:
+def _tell_from(tell: TellCount, start: int, count: int) -> None:
     tell(start + count)
 
 
-def _read_chapter(model: LanguageModel, ids: Ids, num_lanes: int, state: ModelState, tell: Tell) -> tuple[Tensor, ModelState]:
+def _read_chapter(
+    model: LanguageModel, ids: Ids, num_lanes: int, state: ModelState, tell: TellCount
+) -> tuple[Tensor, ModelState]:
     """The losses of all of `ids` but the first, a multiple of `num_lanes` in number, and the state after them."""
     symbols, targets = (
         torch.from_numpy(each.astype(np.int64)).to(model.device).view(num_lanes, -1).t() for each in (ids[:-1], ids[1:])
@@ -100,7 +103,7 @@ def _read_chapter(model: LanguageModel, ids: Ids, num_lanes: int, state: ModelSt
 
 
 def dynamic_surprisals(
-    model: LanguageModel, ids: Ids, tell: Tell = ignore, *, rate: float = DYNAMIC_RATE, decay: float = DYNAMIC_DECAY
+    model: LanguageModel, ids: Ids, tell: TellCount = ignore, *, rate: float = DYNAMIC_RATE, decay: float = DYNAMIC_DECAY
 ) -> Iterator[Tensor]:
     """As `surprisals`, by a copy of `model` that goes on learning: dynamic evaluation (Krause et al. 2018).
 

@@ -40,10 +40,9 @@ class Shape:
     batch_size: int
     seq_len: int
 
-    @property
-    def cost(self) -> float:
-        """Of reading a character, in weights: what a step takes beside them is shared by all that it reads."""
-        return self.size.weights * (1 + STEP / (self.batch_size * self.seq_len))
+    def cost(self, num_symbols: int) -> float:
+        """Of reading a character, in weights, the head's among them; what a step takes beside is shared by all it reads."""
+        return (self.size.weights + self.size.hidden_size * num_symbols) * (1 + STEP / (self.batch_size * self.seq_len))
 
 
 SMALL, MEDIUM, LARGE = (
@@ -52,7 +51,8 @@ SMALL, MEDIUM, LARGE = (
     Size(num_layers=2, hidden_size=512, embedding_size=128),
 )
 PRESETS = dict(zip(PRESET_NAMES[1:], (SMALL, MEDIUM, LARGE), strict=True))  # the first name is "auto"
-REFERENCE = Shape(size=SMALL, batch_size=32, seq_len=64)  # in whose characters a second a machine's speed is counted
+REFERENCE = Shape(size=SMALL, batch_size=32, seq_len=64)  # in whose characters a second a machine's speed is counted...
+SYMBOLS = 64  # ...of a text of so many kinds
 
 
 def narrow(hidden_size: int, batch_size: int, seq_len: int) -> Shape:
@@ -60,6 +60,7 @@ def narrow(hidden_size: int, batch_size: int, seq_len: int) -> Shape:
     return Shape(size=Size(num_layers=1, hidden_size=hidden_size, embedding_size=64), batch_size=batch_size, seq_len=seq_len)
 
 
+CHOSEN = {*Size.__slots__, "dropout", "batch_size", "seq_len", "learning_rate"}
 # By how many characters a run would read with the reference shape, at the most.
 SHAPES = (
     (60e3, narrow(96, batch_size=16, seq_len=32)),
@@ -71,19 +72,21 @@ SHAPES = (
     (math.inf, Shape(size=LARGE, batch_size=64, seq_len=64)),  # characters as the network has weights: both a guess
     (math.inf, REFERENCE),
 )
-RATES = ((1e6, 0.07), (3.2e6, 0.05), (7.8e6, 0.04), (math.inf, 0.03))  # by how many characters are read, at the most
+# By how many characters are read, and how many weights there are, at the most.
+RATES = ((1e6, 100e3, 0.07), (3.2e6, math.inf, 0.05), (7.8e6, math.inf, 0.04), (math.inf, math.inf, 0.03))
 # For up to so many passes over the text...
 DROPOUTS = ((3, 0.0), (5, 0.05), (10, 0.1), (25, 0.2), (50, 0.3), (250, 0.4), (math.inf, 0.5))
 SMALL_TEXT = 450e3  # ...but one of fewer characters is known by heart sooner: each of its passes counts for more
-# A machine that is faster than any processor is a GPU, to which streams side by side cost little: from so many characters of
-# text on, it gets so many times the streams. From figures of one H200; the recipe itself was never measured on a GPU.
+# A machine that is faster than any processor that was met is a GPU, to which streams side by side cost little: from so many
+# characters of text on, it gets so many times the streams. From figures of one H200, and never tried with this recipe.
 GPU_SPEED = 300e3
 MORE_STREAMS = ((8e6, 4), (2e6, 2), (0, 1))
 MOST_STREAMS = 128  # beyond which cuDNN has another, slower kernel
 GAIN = 0.73  # the power of the streams with which characters a second grow there: 2.75 times for 4
 
-COARSE = math.sqrt(2)  # the ratio of two speeds that are told apart...
-ROUND = 65e3  # ...of which this is one: that of the two cores that most of the figures were found on
+COARSE = math.sqrt(2)  # the ratio of speeds that are told apart; one of them is that of the machine most figures are from
+ROUND = 65e3
+SLOWER, FASTER = 0.45, 1.3  # how far from what was measured before a speed must be, to be another
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,8 +109,10 @@ class Wish:
 
     @property
     def depends_on_speed(self) -> bool:
-        """Whether a faster machine would be given another run."""
-        return self.end.max_steps is None and self.end.epochs is None
+        """Whether a faster machine would be given another run: where the end is not counted, and anything is left to choose."""
+        is_counted = self.end.max_steps is not None or self.end.epochs is not None
+        sizes = set() if self.preset == "auto" else set(Size.__slots__)
+        return not is_counted and not (self.end.is_given and self.by_hand | sizes >= CHOSEN)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,39 +125,52 @@ class Recipe:
     why: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """What is to be read, and how fast that goes here."""
+
+    num_characters: int
+    num_symbols: int
+    speed: float
+
+
 def coarse(speed: float, before: float | None = None) -> float:
     """A measured speed, rounded so that the next measurement gives the same; `before` is what one before it gave.
 
-    What was said before is kept while it is not clearly wrong: a speed that lies between two coarse ones is not told
-    now one, now the other.
+    What was said before is kept while it is not clearly wrong. What disturbs a measurement makes it slow and never fast, so
+    that less is believed of one that is slower.
     """
-    if before is not None and 1 / COARSE < speed / before < COARSE:
+    if before is not None and SLOWER < speed / before < FASTER:
         return before
-    return ROUND * COARSE ** round(math.log(max(speed, 1.0) / ROUND, COARSE))
+    return float(f"{ROUND * COARSE ** round(math.log(max(speed, 1.0) / ROUND, COARSE)):.3g}")  # such as can be typed
 
 
-def choose(wish: Wish, num_characters: int, speed: float | None = None) -> Recipe:
-    """The recipe for a training part of `num_characters`, on a machine of this `speed`, for which a counted end has no use."""
-    num_characters = max(1, num_characters)  # a text without any is an error later on, and not here
-    known, speed = wish.speed or speed, wish.speed or speed or ROUND
-    shape = _as_set(_shape(wish, num_characters, speed), wish)
-    characters = _characters(wish, shape, num_characters, speed)
+def choose(wish: Wish, num_characters: int, num_symbols: int = SYMBOLS, speed: float | None = None) -> Recipe:
+    """The recipe for a training part of `num_characters` of so many kinds, on a machine of this `speed`.
+
+    For a counted end the speed decides nothing.
+    """
+    known = (wish.speed or speed) if wish.depends_on_speed else None
+    text = _Text(max(1, num_characters), num_symbols, known or ROUND)  # one without any characters is an error later on
+    num_characters = text.num_characters
+    shape = _as_set(_shape(wish, text), wish)
+    characters = _characters(wish, shape, text)
     passes, wear = characters / num_characters, max(1.0, SMALL_TEXT / num_characters)
-    rate = _first(RATES, characters) if wish.training.optimiser == "muon" else ADAMW_RATE
+    rate = next(rate for most, weights, rate in RATES if characters <= most and shape.size.weights <= weights)
     chosen: dict[str, Any] = {
         "num_layers": shape.size.num_layers,
         "hidden_size": shape.size.hidden_size,
         "embedding_size": shape.size.embedding_size,
-        "dropout": _first(DROPOUTS, passes * wear),
+        "dropout": next(dropout for most, dropout in DROPOUTS if passes * wear <= most),
         "batch_size": shape.batch_size,
         "seq_len": shape.seq_len,
-        "learning_rate": rate,
+        "learning_rate": rate if wish.training.optimiser == "muon" else ADAMW_RATE,
     }
     left = {name: value for name, value in chosen.items() if name not in wish.by_hand}
     model = replace(wish.model, **{name: value for name, value in left.items() if hasattr(wish.model, name)})
     training = replace(wish.training, **{name: value for name, value in left.items() if hasattr(wish.training, name)})
     times = f"{passes:,.0f}" if passes >= 100 else f"{passes:.3g}"
-    here = f"a machine that trains a 2 x 256 network on {speed:,.0f} characters/s: " if known else ""
+    here = f"a machine that trains a 2 x 256 network on {known:.0f} characters/s: " if known else ""
     why = (
         f"recipe: {here}about {characters:,.0f} characters to read, {times} times the {num_characters:,} that train; "
         f"{model.num_layers} x {model.hidden_size}, dropout {model.dropout:g}, batch {training.batch_size} x "
@@ -169,32 +187,30 @@ def _as_set(shape: Shape, wish: Wish) -> Shape:
     return replace(shape, size=replace(size, **set_sizes), **set_rest)
 
 
-def _shape(wish: Wish, num_characters: int, speed: float) -> Shape:
+def _shape(wish: Wish, text: _Text) -> Shape:
     """The shape that suits how much a run can read."""
-    streams = next(times for least, times in MORE_STREAMS if num_characters >= least) if speed >= GPU_SPEED else 1
+    is_parallel, streams = text.speed >= GPU_SPEED, 1
+    if is_parallel:
+        streams = next(times for least, times in MORE_STREAMS if text.num_characters >= least)
     for most, shape in SHAPES:
         if wish.depends_on_speed:
-            affordable = (wish.end.max_seconds or DEFAULT_SECONDS) * speed
+            affordable = (wish.end.max_seconds or DEFAULT_SECONDS) * text.speed
         else:
-            affordable = _characters(wish, _as_set(shape, wish), num_characters, speed) * shape.cost / REFERENCE.cost
-        is_for_text = shape.size.weights <= max(num_characters, REFERENCE.size.weights)
+            affordable = _characters(wish, _as_set(shape, wish), text) * shape.cost(SYMBOLS) / REFERENCE.cost(SYMBOLS)
+        is_for_text = shape.size.weights <= max(text.num_characters, REFERENCE.size.weights)
         if affordable <= most and is_for_text:
             break
     return replace(shape, batch_size=min(shape.batch_size * streams, max(MOST_STREAMS, shape.batch_size)))
 
 
-def _characters(wish: Wish, shape: Shape, num_characters: int, speed: float) -> float:
+def _characters(wish: Wish, shape: Shape, text: _Text) -> float:
     """About how many characters a run reads up to its end, where it is trained in this shape."""
     end = wish.end
     if end.max_steps is not None:
         return float(end.max_steps * shape.batch_size * shape.seq_len)
     if end.epochs is not None:
-        return end.epochs * num_characters
-    gain = (shape.batch_size / REFERENCE.batch_size) ** GAIN if speed >= GPU_SPEED else 1.0
-    characters = (end.max_seconds or DEFAULT_SECONDS) * speed * gain * REFERENCE.cost / shape.cost
-    return characters if end.is_given else min(characters, MOST_PASSES * num_characters)
-
-
-def _first(table: tuple[tuple[float, float], ...], amount: float) -> float:
-    """What stands beside the first bound that `amount` keeps to."""
-    return next(value for most, value in table if amount <= most)
+        return end.epochs * text.num_characters
+    gain = (shape.batch_size / REFERENCE.batch_size) ** GAIN if text.speed >= GPU_SPEED else 1.0
+    a_second = text.speed * gain * REFERENCE.cost(SYMBOLS) / shape.cost(text.num_symbols)
+    characters = (end.max_seconds or DEFAULT_SECONDS) * a_second
+    return characters if end.is_given else min(characters, MOST_PASSES * text.num_characters)

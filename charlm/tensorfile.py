@@ -29,7 +29,7 @@ PIECE = 1 << 20
 MAX_HEADER, MAX_CHARACTERS, MAX_TENSORS = 5 << 20, 2 << 20, 4096
 MAX_BRACKETS, MAX_COMMAS = 4 * MAX_TENSORS, 8 * MAX_TENSORS
 MAX_DIMENSIONS = 4
-DTYPES = {"F32": 4, "BF16": 2, "U8": 1}  # the types that a tensor may have, and the bytes of a number
+DTYPES = {"F32": 4, "BF16": 2, "U8": 1}  # the types that a tensor may have, and the bytes of a number; as in format.py
 # What people may have instead of a model of ours, by its first bytes; read only where these are no header's length.
 OTHERS = {
     b"PK\x03\x04": "a zip archive, such as torch.save writes: it holds a pickle, which could run code",

@@ -8,6 +8,7 @@ import torch
 
 from charlm import evaluation
 from charlm.evaluation import DYNAMIC_WINDOW, Score, approximate_score, dynamic_surprisals, surprisals, total
+from charlm.model import relay
 from charlm.model.language_model import next_symbol_nats
 from charlm.model.stepper import Stepper
 from tests.conftest import CELLS, LAYERS, new_model
@@ -36,24 +37,27 @@ def test_the_exact_score_does_not_depend_on_how_the_text_is_cut(cell, layers, mo
     model = new_model(cell, layers)
     expected = by_steps(new_model(cell, layers), TEXT)
     for cut in CUTS:
-        for name, size in cut.items():
-            monkeypatch.setattr(evaluation, name, size)
-        score = total(surprisals(model, TEXT))
+        with monkeypatch.context() as only:
+            for name, size in cut.items():
+                only.setattr(evaluation, name, size)
+            score = total(surprisals(model, TEXT, at_a_time=cut.get("CHAPTER", evaluation.CHAPTER)))
         assert score.num_characters == len(TEXT) - 1
         assert score.nats == pytest.approx(expected, abs=1e-4)
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_lanes_score_each_character_as_one_stream_does(cell, monkeypatch):
+@pytest.mark.parametrize("window", [4, 128])
+def test_lanes_score_each_character_as_one_stream_does(cell, window, monkeypatch):
     """To a millionth of a nat, on a text of several chapters with a remainder, by a model that remembers for long."""
+    monkeypatch.setattr(relay, "WINDOW", window)
+    monkeypatch.setattr(relay, "WARM_UP", 3)
     model = new_model(cell, 2).double()
     with torch.no_grad():
         for layer in model.layers:
             layer.fused.weight_hh_l0.mul_(2)
     text = np.tile(TEXT, 12)
-    monkeypatch.setattr(evaluation, "CHAPTER", 1500)
     monkeypatch.setattr(evaluation, "LEAST_LANE", 20)
-    lanes = torch.cat(list(surprisals(model, text)))
+    lanes = torch.cat(list(surprisals(model, text, at_a_time=1500)))
     monkeypatch.setattr(evaluation, "LANES", 1)
     torch.testing.assert_close(lanes, torch.cat(list(surprisals(model, text))), atol=1e-6, rtol=0)
 
@@ -62,10 +66,11 @@ def test_lanes_score_each_character_as_one_stream_does(cell, monkeypatch):
 def test_how_much_was_read_is_told_up_to_the_end(read, monkeypatch):
     """Never less than before, and all of it at last, whatever the lanes and chapters."""
     for cut in CUTS:
-        for name, size in cut.items():
-            monkeypatch.setattr(evaluation, name, size)
         told: list[int] = []
-        total(read(new_model("lstm", 2), TEXT, told.append))
+        with monkeypatch.context() as only:
+            for name, size in cut.items():
+                only.setattr(evaluation, name, size)
+            total(read(new_model("lstm", 2), TEXT, told.append))
         assert told == sorted(told)
         assert told[-1] == len(TEXT) - 1
 

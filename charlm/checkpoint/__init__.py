@@ -1,7 +1,8 @@
-"""The tensor files: `model.safetensors`, which people share, and the training state. The only package that knows them.
+"""What is in the tensor files: `model.safetensors`, which people share, and the training state.
 
 fields.py     JSON <-> the dataclasses, strictly
-format.py     tensors and a JSON head <-> bytes with a hash over all of them
-model.py      a model and all that it says of itself <-> model.safetensors
+format.py     tensors and a JSON head <-> bytes with a hash over all of them; charlm/tensorfile.py opens and checks them
+card.py       all that a model file says of itself, without the model
+model.py      a model and its card <-> model.safetensors
 training.py   everything that an exact continuation needs <-> last.safetensors
 """

@@ -1,4 +1,4 @@
-"""What a model file says of itself, without the model: all in its head, which is read in no time.
+"""What a model file says of itself, without the model: all in its head. The file is read for its hash, and no tensor is made.
 
 Nothing in the file names a time, a path or a host.
 """

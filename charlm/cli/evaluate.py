@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from charlm.text.vocab import Ids, Vocab
 
+WATCHED = 1024  # characters that are scored at a time where someone watches them come
 MOST_NATS = 8.0  # the surprise that is shown in the strongest colour
 
 
@@ -47,11 +48,16 @@ def evaluate(
     if len(ids) < 2:
         raise TextError(f"the text has {counted(len(ids), 'character')}", "at least 2 are needed: the first is only read")
     from charlm.display.waiting import waiting
-    from charlm.evaluation import dynamic_surprisals, surprisals, total
+    from charlm.evaluation import CHAPTER, dynamic_surprisals, surprisals, total
 
-    read = dynamic_surprisals if dynamic else surprisals
-    with contextlib.nullcontext(lambda *_: None) if per_character and sys.stdout.isatty() else waiting() as tell:
-        losses = read(model, ids, lambda count: tell("scoring", count / len(ids)))
+    is_watched = per_character and sys.stdout.isatty()
+    with contextlib.nullcontext(lambda *_: None) if is_watched else waiting() as tell:
+
+        def look_up(count: int) -> None:
+            tell("scoring", count / len(ids))
+
+        at_a_time = WATCHED if is_watched else CHAPTER
+        losses = dynamic_surprisals(model, ids, look_up) if dynamic else surprisals(model, ids, look_up, at_a_time)
         score = total(_shown(losses, ids, card.vocab) if per_character else losses)
     numbers = {
         "nats_per_char": score.nats_per_character,

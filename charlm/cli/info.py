@@ -18,7 +18,7 @@ def info(
     threads: options.Threads = 0,
     version: options.Version = False,
 ) -> None:
-    """Show a model's shape, vocabulary, training and scores, all from the model file alone.
+    """Show what a model file says of itself: shape, vocabulary, training and scores. Its weights are not looked at.
 
     Example: charlm info -c checkpoints/austen
     """

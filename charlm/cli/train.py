@@ -90,7 +90,9 @@ def train(
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run that --out holds.")] = False,
     resume: Annotated[str | None, typer.Option(metavar="RUN", help="Go on with a run; only its end may be moved.")] = None,
-    eval_every: Annotated[int | None, typer.Option(help="Steps between evaluations.", show_default="a 20th of the run")] = None,
+    eval_every: Annotated[
+        int | None, typer.Option(help="Steps between evaluations.", show_default="at most 20 in a run")
+    ] = None,
     sample_every: Annotated[int | None, typer.Option(help="Steps between samples.", show_default="a 5th of the run")] = None,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Say nothing but errors.")] = False,
     json: options.Json = False,

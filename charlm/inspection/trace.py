@@ -22,7 +22,7 @@ from charlm.text.vocab import Ids
 CHAPTER = 1 << 18  # characters
 LANES = 64
 BLOCK = 16  # steps of all lanes
-WINDOW = 256  # steps of all lanes through the fused kernel
+WINDOW = 256  # steps of the last lane through the fused kernel
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from charlm.model.language_model import LanguageModel, ModelState, flat
 
 WINDOW = 128  # characters of a lane, after which it may be found where it was before
 WARM_UP = 512  # characters from which a head is guessed
-ROUNDS = 6  # of reading again side by side, before what is left is read one lane after the other
+ROUNDS = 4  # of reading again side by side, before what is left is read one lane after the other
 
 Visit = Callable[[int, Tensor, Tensor], Any]
 
@@ -54,15 +54,17 @@ def relay(
         read(everyone)
         kept = torch.zeros_like(reading.heads)
         for _ in range(ROUNDS):
-            began, ended = reading.heads.clone(), reading.ends.clone()
+            began, ended, heads = reading.heads.clone(), reading.ends.clone(), reading.heads.clone()
             for lane in range(1, lanes):  # each begins where the one before it, itself moved, ends
-                reading.heads[lane] = ended[lane - 1] + kept[lane - 1] * (reading.heads[lane - 1] - began[lane - 1])
-            moved = _far(reading.heads, began).nonzero().flatten()
+                heads[lane] = ended[lane - 1] + kept[lane - 1] * (heads[lane - 1] - began[lane - 1])
+            moved = _far(heads, began).nonzero().flatten()
             if not len(moved):
                 break
+            reading.heads[moved] = heads[moved]
             read(moved)
-            shift = reading.heads - began
-            kept = torch.where(shift == 0, kept, (reading.ends - ended) / shift).clamp(0, 1)
+            shift = heads[moved] - began[moved]
+            share = (reading.ends[moved] - ended[moved]) / shift
+            kept[moved] = torch.where(shift == 0, kept[moved], share).clamp(0, 1)
     for lane in range(1, lanes):  # all are right by now, but for those that never came to rest
         if _far(reading.ends[lane - 1 : lane], reading.heads[lane : lane + 1]):
             reading.heads[lane] = reading.ends[lane - 1]
@@ -72,6 +74,8 @@ def relay(
 
 def _guessed(model: LanguageModel, ids: Tensor, state: ModelState) -> Tensor:
     """About the heads `(B, D)` of lanes; the first is right."""
+    if ids.shape[1] == 1:
+        return _joined(state)
     _, ends = model.outputs(ids[-WARM_UP:, :-1].long(), model.initial_state(ids.shape[1] - 1))
     return torch.cat([_joined(state), _joined(ends)])
 

@@ -1,4 +1,4 @@
-"""Where runs and models are, and what the files of a run are called. Opens none, and is there before torch is loaded."""
+"""Where runs and models are, and what the files of a run are called. Opens none of them, and does not load torch."""
 
 from pathlib import Path
 

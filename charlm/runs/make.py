@@ -3,7 +3,6 @@
 import contextlib
 import errno
 import glob
-import math
 import os
 import re
 import secrets
@@ -12,7 +11,6 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +21,12 @@ from charlm.config import CorpusConfig
 from charlm.errors import RunError
 from charlm.files import flush_folder, folder_lock
 from charlm.model.devices import pick_device, pick_precision, set_threads
-from charlm.recipe import Wish, choose, coarse
+from charlm.recipe import Wish, choose
 from charlm.runs.facts import machine_facts
 from charlm.runs.find import CORPUS, LAST, METRICS, MODEL, PREVIOUS, RUNS
 from charlm.runs.folder import require_room
 from charlm.runs.record import MAX_FILES, RUN, number_of, write_json
-from charlm.runs.speed import LEAST_SECONDS, MOST_SECONDS, SHARE, earlier_speed, measured_speed
+from charlm.runs.speed import GIVEN, MEASURED, ROUGH, Speed, speed_here
 from charlm.text.corpus import Tell, encode_corpus
 from charlm.text.source import find_files
 from charlm.text.streams import Streams
@@ -66,9 +64,13 @@ def make_run(
         "text": asdict(text),
         "machine": machine_facts(device, precision),
     }
-    measured = partial(_measured_speed, wish, facts["machine"], target, device, tell)
+
+    def speed() -> Speed | None:
+        tell("measuring how fast this machine is", 0.0)
+        return speed_here(wish, facts["machine"], target.parent, device)
+
     with _making(target) as making:
-        decided, notices = _encode(files, making / CORPUS, text, wish, device, measured, tell)
+        decided, notices = _encode(files, making / CORPUS, text, wish, device, speed, tell)
         write_json(making / RUN, facts | decided)
         flush_folder(making)
         if overwrite:
@@ -84,7 +86,7 @@ def _encode(
     text: CorpusConfig,
     wish: Wish,
     device: torch.device,
-    measured: Callable[[], float | None],
+    speed_here: Callable[[], Speed | None],
     tell: Tell,
 ) -> tuple[dict[str, Any], list[str]]:
     """Write the encoded corpus; what `run.json` says of it, and of what was decided by its size.
@@ -92,36 +94,30 @@ def _encode(
     A function of its own, so that the file is mapped no more when its folder is renamed, which Windows would refuse.
     """
     corpus, notices = encode_corpus(files, text, path, tell)
-    speed = wish.speed or (measured() if wish.depends_on_speed else None)
-    recipe = choose(wish, len(corpus.train_ids), speed)
+    speed, speed_is = wish.speed, GIVEN if wish.speed else None
+    if speed is None and wish.depends_on_speed and (found := speed_here()) is not None:
+        speed, speed_is = found.characters, ROUGH if found.is_rough else MEASURED
+    recipe = choose(wish, len(corpus.train_ids), len(corpus.vocab), speed)
     training = recipe.training
     streams = Streams.fitted(corpus.train_ids, training.batch_size, training.seq_len, training.seed)
     require_room(recipe.model, len(corpus.vocab), training, streams.batch_size, device)
-    by_hand = sorted(wish.by_hand | ({"speed"} if wish.speed else set()))
     decided = {
         "model": asdict(recipe.model),
         "training": asdict(training),
         "end": asdict(recipe.end.resolve(streams.windows_per_epoch)),
-        "recipe": {"preset": wish.preset, "by_hand": by_hand, "why": recipe.why, "speed": speed},
+        "recipe": {
+            "preset": wish.preset,
+            "by_hand": sorted(wish.by_hand),
+            "why": recipe.why,
+            "speed": speed,
+            "speed_is": speed_is,
+        },
         "vocab": vocab_to_json(corpus.vocab),
         "splits": asdict(corpus.splits),
         "corpus_sha256": corpus.sha256,
         "ids_sha256": corpus.ids_sha256,
     }
     return decided, [*notices, recipe.why]
-
-
-def _measured_speed(wish: Wish, facts: dict[str, Any], target: Path, device: torch.device, tell: Tell) -> float | None:
-    """The speed of this machine, in coarse steps, or None where a run is too short to measure it first.
-
-    What a run beside `target` was told is kept while it is not clearly wrong, so that one machine has one speed.
-    """
-    seconds = min(MOST_SECONDS, SHARE * (wish.end.max_seconds or math.inf))
-    if seconds < LEAST_SECONDS:
-        return None
-    tell("measuring how fast this machine is", 0.0)
-    found = measured_speed(wish.model, wish.training, device, facts["precision"], seconds)
-    return coarse(found, earlier_speed(target.parent, facts, wish))
 
 
 @contextlib.contextmanager

@@ -1,9 +1,10 @@
-"""How fast this machine trains: real steps of one reference shape, for about a second. Knows nothing of what follows."""
+"""How fast this machine trains: by real steps of one reference shape, and by what earlier runs were told. Chooses nothing."""
 
 import contextlib
+import math
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,32 +13,63 @@ import torch
 from charlm.config import End, ModelConfig, TrainConfig
 from charlm.machine import keep_freed_memory
 from charlm.model.language_model import LanguageModel
-from charlm.recipe import REFERENCE, Wish
+from charlm.recipe import REFERENCE, STEP, SYMBOLS, Wish, coarse
 from charlm.runs.facts import DECIDE_BITS
 from charlm.runs.record import RUN, number_of, read_record
 from charlm.text.streams import Window
 from charlm.training.loop import Trainer, training_step
 
-MOST_SECONDS = 0.7
+CHARACTERS = REFERENCE.batch_size * REFERENCE.seq_len  # in a step
+MEASURED, ROUGH, GIVEN = "measured", "rough", "given"  # what a recorded speed is: the first is kept for later runs
+MOST_STEPS = 100
+MOST_SECONDS = 1.5
+SHARE = 0.06  # of a time limit: what is foretold may take half as long again, and still be less than a tenth
 LEAST_SECONDS = 0.1  # in fewer nothing is learned
-SHARE = 0.1  # of a time limit, at the most
-NUM_SYMBOLS = 64
-LENGTHS = (8, 16, 32, REFERENCE.seq_len)  # of windows: the time of a short one foretells that of the next
+# Of windows. A processor begins with short ones, whose time foretells that of the next. What a card takes for launches, which
+# a run's recorded steps do not have, is the same for a long window and a short one.
+LENGTHS = {"cpu": (8, 16, 32, REFERENCE.seq_len), "cuda": (64, 256)}
+REPEATS = 3  # on a card, each once more beforehand
+CARD_SPEED = 1e6  # what a card is taken for where it could not be measured, and...
+MOST_SPEED = 4e6  # ...at the most: about what one H200 reached, and three times that. Neither was tried on a card
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """Characters a second of the reference shape; `is_rough` where its own step was not measured."""
+
+    characters: float
+    is_rough: bool
+
+
+def speed_here(wish: Wish, facts: dict[str, Any], place: Path, device: torch.device) -> Speed | None:
+    """The speed of this machine in coarse steps; None where nothing can be known.
+
+    What a run in `place` was told is kept while it is not clearly wrong, and is all there is to go by where a run is too short
+    for more than a rough measurement.
+    """
+    earlier, seconds = earlier_speed(place, facts, wish), min(MOST_SECONDS, SHARE * (wish.end.max_seconds or math.inf))
+    found = None
+    if seconds >= LEAST_SECONDS:
+        with contextlib.suppress(RuntimeError):  # such as no memory left on a card: training itself will say what to do
+            found = measured_speed(wish.model, wish.training, device, facts["precision"], seconds)
+    if (found is None or found.is_rough) and earlier is not None:
+        return Speed(earlier, is_rough=False)
+    return None if found is None else Speed(coarse(found.characters, earlier), found.is_rough)
 
 
 def earlier_speed(place: Path, facts: dict[str, Any], wish: Wish) -> float | None:
     """What the newest run in `place` was told of a machine of the same `facts`, for such a network and optimiser."""
-    for folder in sorted((path.parent for path in place.glob(f"[!.]*/{RUN}")), key=number_of, reverse=True):
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
-            record = read_record(folder / RUN)
-            asked = (record["model"]["cell"], record["training"]["optimiser"])
-            speed, by_hand = record["recipe"]["speed"], record["recipe"]["by_hand"]
-            is_alike = asked == (wish.model.cell, wish.training.optimiser) and all(
-                record["machine"][name] == facts[name] for name in DECIDE_BITS
-            )
-            if is_alike and isinstance(speed, float) and speed > 0 and "speed" not in by_hand:
-                return speed
-    return None
+    newest: tuple[int, str, float] | None = None
+    with contextlib.suppress(OSError):
+        for path in place.glob(f"[!.]*/{RUN}"):
+            with contextlib.suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
+                record = read_record(path)
+                asked = (record["model"]["cell"], record["training"]["optimiser"])
+                is_alike = all(record["machine"][name] == facts[name] for name in DECIDE_BITS)
+                speed, anchors = record["recipe"]["speed"], record["recipe"]["speed_is"] == MEASURED
+                if is_alike and anchors and asked == (wish.model.cell, wish.training.optimiser) and 0 < speed < math.inf:
+                    newest = max(newest or (0, "", 0.0), (number_of(path.parent), str(record["started"]), float(speed)))
+    return newest[2] if newest else None
 
 
 def measured_speed(
@@ -47,28 +79,41 @@ def measured_speed(
     precision: str,
     seconds: float,
     now: Callable[[], float] = time.perf_counter,
-) -> float:
-    """Characters a second at which the reference shape is trained here, by the cell and optimiser of `model` and `training`.
+) -> Speed:
+    """How fast the reference shape is trained here, by the cell and optimiser of `model` and `training`.
 
-    It begins with short windows and goes on to the reference's own, as far as `seconds` suffice: no step is begun that would
-    probably end later. A time that was not reached is reckoned from the last two.
+    As far as `seconds` suffice: after the first step, none is begun that would probably end later. The time of a step that was
+    not reached is reckoned from the last two.
     """
     began = now()
     keep_freed_memory()
     step = _steps(model, training, device, precision, now)
-    step(1)  # in which libraries get ready
-    times: dict[int, float] = {}
-    for length in (*LENGTHS, *[LENGTHS[-1]] * 100):
-        expected = _reckoned(times, length) if times else 0.0
-        if now() - began + expected > seconds:
+    times = {1: step(1)}  # in which libraries get ready
+    if device.type == "cuda":
+        return _card_speed(step, lambda: now() - began < seconds)
+    lengths = LENGTHS["cpu"]
+    for length in (*lengths, *[lengths[-1]] * MOST_STEPS):
+        if now() - began + _reckoned(times, length) > seconds:
             break
-        times[length] = min(step(length), times.get(length, float("inf")))
-    if not times:
-        times[1] = step(1)
-    took = _reckoned(times, REFERENCE.seq_len)
-    if device.type == "cuda":  # where a run's steps are launched in one piece, and what launches take here will not count
-        took -= _reckoned(times, 0)
-    return REFERENCE.batch_size * REFERENCE.seq_len / max(took, 1e-9)
+        times.pop(1, None)
+        times[length] = min(step(length), times.get(length, math.inf))
+    took = max(_reckoned(times, REFERENCE.seq_len), 1e-9)
+    return Speed(CHARACTERS / took, is_rough=REFERENCE.seq_len not in times)
+
+
+def _card_speed(step: Callable[[int], float], has_time: Callable[[], bool]) -> Speed:
+    """That of a card, from what a long window takes beyond a short one; what it is taken for, where there is no time."""
+    times: list[float] = []
+    for length in LENGTHS["cuda"]:
+        several = []
+        for _ in range(1 + REPEATS):
+            if not has_time():
+                return Speed(CARD_SPEED, is_rough=True)
+            several.append(step(length))
+        times.append(min(several[1:]))
+    short, long = LENGTHS["cuda"]
+    took = (times[1] - times[0]) / (long - short) * REFERENCE.seq_len
+    return Speed(min(MOST_SPEED, CHARACTERS / max(took, 1e-9)), is_rough=False)
 
 
 def _steps(
@@ -84,9 +129,10 @@ def _steps(
         hidden_size=size.hidden_size,
         embedding_size=size.embedding_size,
     )
-    network = LanguageModel.initialised(config, NUM_SYMBOLS, torch.Generator().manual_seed(1)).to(device)
+    network = LanguageModel.initialised(config, SYMBOLS, torch.Generator().manual_seed(1)).to(device)
     trainer = Trainer.fresh(network, replace(TrainConfig(), optimiser=training.optimiser), End(max_steps=1), precision, streams)
-    ids = torch.randint(NUM_SYMBOLS, (LENGTHS[-1] + 1, streams), generator=torch.Generator().manual_seed(1)).to(device)
+    longest = max(LENGTHS["cuda" if device.type == "cuda" else "cpu"])
+    ids = torch.randint(SYMBOLS, (longest + 1, streams), generator=torch.Generator().manual_seed(1)).to(device)
 
     def step(length: int) -> float:
         start = now()
@@ -100,11 +146,15 @@ def _steps(
 
 
 def _reckoned(times: dict[int, float], length: int) -> float:
-    """The time of a window of `length`, on the line through the two longest that were measured."""
+    """The time of a window of `length`, on the line through the two longest that were measured.
+
+    From one alone, or where something else was in the way, as the recipe reckons: a constant, and so much a character.
+    """
     if length in times:
         return times[length]
     longest = sorted(times)[-2:]
     (short, long), (first, last) = (longest[0], longest[-1]), (times[longest[0]], times[longest[-1]])
-    if last <= first:  # there is but one, or something else was in the way
-        return last * length / long
+    if last <= first:
+        streams = REFERENCE.batch_size
+        return last * (STEP + streams * length) / (STEP + streams * long)
     return last + (last - first) / (long - short) * (length - long)
