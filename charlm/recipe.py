@@ -126,7 +126,7 @@ class Recipe:
 
 
 @dataclass(frozen=True, slots=True)
-class _Text:
+class _Reading:
     """What is to be read, and how fast that goes here."""
 
     num_characters: int
@@ -151,10 +151,10 @@ def choose(wish: Wish, num_characters: int, num_symbols: int = SYMBOLS, speed: f
     For a counted end the speed decides nothing.
     """
     known = (wish.speed or speed) if wish.depends_on_speed else None
-    text = _Text(max(1, num_characters), num_symbols, known or ROUND)  # one without any characters is an error later on
-    num_characters = text.num_characters
-    shape = _as_set(_shape(wish, text), wish)
-    characters = _characters(wish, shape, text)
+    reading = _Reading(max(1, num_characters), num_symbols, known or ROUND)  # one without any characters is an error later on
+    num_characters = reading.num_characters
+    shape = _as_set(_shape(wish, reading), wish)
+    characters = _characters(wish, shape, reading)
     passes, wear = characters / num_characters, max(1.0, SMALL_TEXT / num_characters)
     rate = next(rate for most, weights, rate in RATES if characters <= most and shape.size.weights <= weights)
     chosen: dict[str, Any] = {
@@ -170,7 +170,7 @@ def choose(wish: Wish, num_characters: int, num_symbols: int = SYMBOLS, speed: f
     model = replace(wish.model, **{name: value for name, value in left.items() if hasattr(wish.model, name)})
     training = replace(wish.training, **{name: value for name, value in left.items() if hasattr(wish.training, name)})
     times = f"{passes:,.0f}" if passes >= 100 else f"{passes:.3g}"
-    here = f"a machine that trains a 2 x 256 network on {known:.0f} characters/s: " if known else ""
+    here = f"at {known:.0f} characters/s (of a 2 x 256 network), " if known else ""
     why = (
         f"recipe: {here}about {characters:,.0f} characters to read, {times} times the {num_characters:,} that train; "
         f"{model.num_layers} x {model.hidden_size}, dropout {model.dropout:g}, batch {training.batch_size} x "
@@ -187,30 +187,30 @@ def _as_set(shape: Shape, wish: Wish) -> Shape:
     return replace(shape, size=replace(size, **set_sizes), **set_rest)
 
 
-def _shape(wish: Wish, text: _Text) -> Shape:
+def _shape(wish: Wish, reading: _Reading) -> Shape:
     """The shape that suits how much a run can read."""
-    is_parallel, streams = text.speed >= GPU_SPEED, 1
+    is_parallel, streams = reading.speed >= GPU_SPEED, 1
     if is_parallel:
-        streams = next(times for least, times in MORE_STREAMS if text.num_characters >= least)
+        streams = next(times for least, times in MORE_STREAMS if reading.num_characters >= least)
     for most, shape in SHAPES:
         if wish.depends_on_speed:
-            affordable = (wish.end.max_seconds or DEFAULT_SECONDS) * text.speed
+            affordable = (wish.end.max_seconds or DEFAULT_SECONDS) * reading.speed
         else:
-            affordable = _characters(wish, _as_set(shape, wish), text) * shape.cost(SYMBOLS) / REFERENCE.cost(SYMBOLS)
-        is_for_text = shape.size.weights <= max(text.num_characters, REFERENCE.size.weights)
+            affordable = _characters(wish, _as_set(shape, wish), reading) * shape.cost(SYMBOLS) / REFERENCE.cost(SYMBOLS)
+        is_for_text = shape.size.weights <= max(reading.num_characters, REFERENCE.size.weights)
         if affordable <= most and is_for_text:
             break
     return replace(shape, batch_size=min(shape.batch_size * streams, max(MOST_STREAMS, shape.batch_size)))
 
 
-def _characters(wish: Wish, shape: Shape, text: _Text) -> float:
+def _characters(wish: Wish, shape: Shape, reading: _Reading) -> float:
     """About how many characters a run reads up to its end, where it is trained in this shape."""
     end = wish.end
     if end.max_steps is not None:
         return float(end.max_steps * shape.batch_size * shape.seq_len)
     if end.epochs is not None:
-        return end.epochs * text.num_characters
-    gain = (shape.batch_size / REFERENCE.batch_size) ** GAIN if text.speed >= GPU_SPEED else 1.0
-    a_second = text.speed * gain * REFERENCE.cost(SYMBOLS) / shape.cost(text.num_symbols)
+        return end.epochs * reading.num_characters
+    gain = (shape.batch_size / REFERENCE.batch_size) ** GAIN if reading.speed >= GPU_SPEED else 1.0
+    a_second = reading.speed * gain * REFERENCE.cost(SYMBOLS) / shape.cost(reading.num_symbols)
     characters = (end.max_seconds or DEFAULT_SECONDS) * a_second
-    return characters if end.is_given else min(characters, MOST_PASSES * text.num_characters)
+    return characters if end.is_given else min(characters, MOST_PASSES * reading.num_characters)
