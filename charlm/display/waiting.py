@@ -107,8 +107,11 @@ class Bar:
         """Show it."""
         if self.bar is None:
             self.bar = tqdm(total=1.0, file=Stderr(), bar_format=self.FORMAT, leave=False, dynamic_ncols=True, mininterval=0.1)
-        self.bar.set_description_str(f"{stage:38}", refresh=stage != self.stage)  # a new stage is seen at once
-        self.bar.update(fraction - self.bar.n)
+        if stage == self.stage:
+            self.bar.update(fraction - self.bar.n)
+        else:
+            self.bar.n = fraction
+            self.bar.set_description_str(f"{stage:38}")  # which is seen at once
         self.stage = stage
 
     def close(self) -> None:

@@ -95,6 +95,18 @@ def test_a_terminal_has_a_bar_that_is_gone_in_the_end(monkeypatch):
     assert screen.getvalue().rsplit("\r", 2)[-2].strip() == ""
 
 
+def test_a_new_stage_begins_with_its_own_share(monkeypatch):
+    """Not with that of the stage before it, for as long as nothing more is told."""
+    screen = Screen()
+    monkeypatch.setattr(sys, "stderr", screen)
+    with waiting() as tell:
+        tell("reading", 1.0)
+        tell("measuring", 0.0)
+    shown = [line for line in screen.getvalue().split("\r") if "measuring" in line]
+    assert shown
+    assert all("  0%" in line for line in shown)
+
+
 @pytest.mark.parametrize(
     ("event", "says"),
     [(STEP, "step     30  at work"), (Scoring(**WHEN, scored=0.4), "step     30  scoring the best model exactly: 40%")],
