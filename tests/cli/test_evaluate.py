@@ -1,7 +1,9 @@
 import json
 import math
+import sys
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -182,3 +184,23 @@ def test_bytes_are_scored_as_bytes(charlm, tmp_path: Path):
 def test_unseen_characters_are_counted_in_the_error(charlm, model):
     """The first is named, and all are counted."""
     is_error(charlm("eval", "-", "-c", model, stdin="thé cat Q sat Q".encode()), 1, "U+00E9", "position 2", "3 such characters")
+
+
+def test_whoever_watches_sees_characters_come(charlm, model, monkeypatch):
+    """On a terminal losses come for a screenful at a time; a pipe waits for whole chapters, which are read sooner."""
+    from charlm import evaluation
+    from charlm.cli import evaluate
+
+    class Terminal:
+        def isatty(self) -> bool:
+            return True
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(sys.stdout, name)
+
+    asked, real = [], evaluation.surprisals
+    monkeypatch.setattr(evaluation, "surprisals", lambda *given: asked.append(given[-1]) or real(*given))
+    charlm("eval", "-", "-c", model, "--per-character", stdin=LINE.encode())
+    monkeypatch.setattr(evaluate, "sys", SimpleNamespace(stdout=Terminal(), stderr=sys.stderr))
+    charlm("eval", "-", "-c", model, "--per-character", stdin=LINE.encode())
+    assert asked == [evaluation.CHAPTER, evaluate.WATCHED]

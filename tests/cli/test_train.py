@@ -1,6 +1,7 @@
 import json
 import math
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -525,6 +526,17 @@ def test_a_counted_or_a_very_short_run_measures_nothing(end, charlm, monkeypatch
     result = charlm("train", "t.txt", *TINY, *end)
     assert result.status == 0
     assert "recipe: about" in result.err
+
+
+def test_a_text_of_many_kinds_is_read_more_slowly(charlm, tmp_path):
+    """The recipe is told how many symbols there are: of as much time, less is read."""
+    (tmp_path / "few.txt").write_text("".join(chr(97 + i % 26) for i in range(20_000)))
+    (tmp_path / "many.txt").write_text("".join(chr(0x4E00 + i % 5000) for i in range(20_000)))
+    planned = []
+    for name in ("few.txt", "many.txt"):
+        result = charlm("train", name, "--max-time", "1s", "--hidden-size", "8", "--speed", "65000")
+        planned.append(int(re.search(r"about ([\d,]+) characters to read", result.err)[1].replace(",", "")))
+    assert planned[1] < planned[0] / 2
 
 
 def test_the_same_command_makes_the_same_model(charlm):

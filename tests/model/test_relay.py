@@ -78,3 +78,11 @@ def test_what_is_seen_of_lanes_is_what_one_stream_gives(cell, window, warm_up, m
     torch.testing.assert_close(heads[-1][0][1:], expected[length - 1 : -1 : length, 0], atol=1e-11, rtol=0)
     if window == 4 and warm_up == 3:
         assert len(ids) < sum(read) < 2 * len(ids)  # something was read again, and not all of it
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_what_is_never_forgotten_is_foreseen(cell):
+    """Of a counter each round would settle one lane and no more; as its drift is foreseen, fewer are left to be read alone."""
+    ids, read = torch.from_numpy(random_ids(640).astype(np.int64)).view(16, -1).t(), []
+    relay(counter(cell), ids, counter(cell).initial_state(1), lambda _start, which, _outputs: read.append(len(which)))
+    assert read.count(1) <= 15 - 2 * module.ROUNDS
