@@ -52,11 +52,16 @@ def prime(model: LanguageModel, prompt: Ids, num_samples: int, clamps: LayerClam
 
 
 def draw(logits: Tensor, config: SampleConfig, generator: torch.Generator) -> Tensor:
-    """One symbol for each row of logits `(B, V)`: int64 ids `(B,)` on the CPU; the most probable at temperature 0."""
+    """One symbol for each row of logits `(B, V)`: int64 ids `(B,)` on the CPU; the most probable at temperature 0.
+
+    A race of exponential clocks, p the rates, is won by each symbol with its probability: what `torch.multinomial` does too,
+    after checks that take as long.
+    """
     logits = logits.float().cpu()
     if config.temperature == 0:
         return logits.argmax(dim=-1)
-    return torch.multinomial(probabilities(logits, config), 1, generator=generator).squeeze(1)
+    p = probabilities(logits, config)
+    return p.div_(torch.empty_like(p).exponential_(generator=generator)).argmax(dim=-1)
 
 
 def probabilities(logits: Tensor, config: SampleConfig) -> Tensor:

@@ -22,7 +22,7 @@ LEVELS = (
 ORDERS = {
     "": [{"errors"}, {"config", "files", "machine"}, {"recipe", "tensorfile"}],
     "text": [{"vocab"}, {"source"}, {"corpus"}, {"streams"}],
-    "model": [{"devices"}, {"cells"}, {"language_model"}, {"stepper", "relay"}],
+    "model": [{"devices", "kernels"}, {"cells"}, {"language_model"}, {"stepper", "relay"}],
     "training": [{"optimiser", "events", "memory"}, {"loop"}, {"recorded"}],
     "checkpoint": [{"fields", "format"}, {"card"}, {"model", "training", "activations"}],
     "inspection": [

@@ -66,6 +66,16 @@ def test_a_million_draws_agree_with_the_distribution(temperature, top_k, top_p):
         assert stats.chisquare(counts[enough], share * counts[enough].sum()).pvalue > 1e-4
 
 
+@pytest.mark.parametrize(("temperature", "top_k", "top_p"), SETTINGS)
+def test_a_draw_is_the_librarys(temperature, top_k, top_p):
+    """One seed gives what `torch.multinomial` gives for the same probabilities, for one stream or many."""
+    config = SampleConfig(temperature=temperature, top_k=top_k, top_p=top_p)
+    for streams in (1, 50):
+        logits = torch.randn(streams, 30, generator=seeded()) * 3
+        expected = torch.multinomial(probabilities(logits, config), 1, generator=seeded(5)).squeeze(1)
+        assert torch.equal(draw(logits, config, seeded(5)), expected)
+
+
 @pytest.mark.parametrize("temperature", [1e-2, 1e-30, 1e-300, 5e-324])
 def test_argmax_is_the_limit_of_small_temperatures(temperature):
     """Temperature 0 takes the most probable, and so, in the end, do small ones."""

@@ -53,6 +53,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         if hasattr(stream, "reconfigure"):  # the same bytes on every system, whatever its own encoding and line ends are
             stream.reconfigure(encoding="utf-8", errors="backslashreplace", newline="\n")
     arguments = [argument for argument in arguments if argument != "--debug"]
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy's threads and torch's wait by spinning: one set is enough
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # CUDA's sums then come out alike, however a product is called
     stopped: list[int] = []
     try:

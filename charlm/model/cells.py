@@ -1,8 +1,8 @@
 """RNN, GRU, LSTM: one recurrent layer each, with one signature. Knows nothing of layers above or below.
 
-A cell is its equations, in `gates` and `advance`; whole windows run through torch's fused kernel over the same weights, and
-the tests hold the two equal. State goes in and comes out: `(h, c)` for the LSTM, `(h,)` for the others, always with h first,
-so that code which carries, detaches or gathers states never asks which cell it has.
+A cell is its equations, in `gates` and `advance`; whole windows run through torch's fused kernel over the same weights, or
+through ours (kernels.py), and the tests hold all equal. State goes in and comes out: `(h, c)` for the LSTM, `(h,)` for the
+others, always with h first, so that code which carries, detaches or gathers states never asks which cell it has.
 
 Shapes: B streams, T steps, E inputs, H hidden units, G gates, each H wide.
 """
@@ -14,6 +14,9 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import Function
+
+from charlm.model.kernels import GRUWindow, RNNWindow, is_for_own_windows
 
 State = tuple[Tensor, ...]
 Gates = tuple[Tensor, ...]
@@ -44,6 +47,7 @@ class Cell(nn.Module):
     """One layer: weights W `(G*H, E)`, U `(G*H, H)` and two biases, as torch's fused `kernel` keeps them."""
 
     kernel: ClassVar[type[nn.RNN] | type[nn.GRU] | type[nn.LSTM]]
+    own_kernel: ClassVar[type[Function] | None] = None  # for learning on a CPU, in full precision
     parts: ClassVar[tuple[str, ...]] = ("h",)  # of the state
     gate_names: ClassVar[tuple[str, ...]] = ()
 
@@ -82,7 +86,15 @@ class Cell(nn.Module):
         raise NotImplementedError
 
     def forward(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
-        """A whole window through the fused kernel: `(T, B, E)` and state -> h at every step `(T, B, H)` and new state."""
+        """A whole window through a kernel: `(T, B, E)` and state -> h at every step `(T, B, H)` and new state."""
+        if self.own_kernel is not None and is_for_own_windows(inputs):
+            (w, b), (u, b_past) = self.input_weights, self.past_weights
+            outputs, *own_state = self.own_kernel.apply(inputs, *state, w, u, b, b_past)  # type: ignore[no-untyped-call]
+            return outputs, tuple(own_state)
+        return self.through_fused(inputs, state)
+
+    def through_fused(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
+        """The same through torch's kernel, wherever the window is."""
         stacked = tuple(part.unsqueeze(0).contiguous() for part in state)  # torch counts layers first: (1, B, H)
         outputs, last = self.fused(inputs, stacked if len(stacked) > 1 else stacked[0])
         parts = last if isinstance(last, tuple) else (last,)
@@ -93,6 +105,7 @@ class RNN(Cell):
     """The plain recurrent network (Elman 1990): h = tanh(W x + U h + b)."""
 
     kernel = nn.RNN
+    own_kernel = RNNWindow
 
     def gates(self, from_input: Tensor, from_past: Tensor) -> Gates:
         """The one equation: h = tanh(W x + U h)."""
@@ -108,6 +121,7 @@ class GRU(Cell):
     """The gated recurrent unit (Cho et al. 2014), the reset gate applied after the recurrent product, as cuDNN does."""
 
     kernel = nn.GRU
+    own_kernel = GRUWindow
     gate_names = ("r", "z", "n")
 
     def gates(self, from_input: Tensor, from_past: Tensor) -> Gates:

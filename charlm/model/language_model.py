@@ -121,7 +121,7 @@ def dropout(x: Tensor, rate: float, generator: torch.Generator | None) -> Tensor
     if generator is None or rate == 0:
         return x
     keep = x.new_empty(1, *x.shape[1:]).bernoulli_(1 - rate, generator=generator)
-    return x * keep / (1 - rate)
+    return x * keep.div_(1 - rate)
 
 
 def detach(state: ModelState) -> ModelState:

@@ -7,7 +7,6 @@ processor. Shapes: B streams, V vocabulary, H hidden, G gates of a cell.
 
 import contextlib
 from collections.abc import Callable, Sequence
-from functools import cache
 
 import torch
 from torch import Tensor
@@ -17,6 +16,7 @@ from charlm.config import HeldUnit, check_unit
 from charlm.errors import UsageError
 from charlm.model.cells import Clamp, Gates, State
 from charlm.model.devices import RECORD_AFTER, Recording
+from charlm.model.kernels import Product
 from charlm.model.language_model import LanguageModel, ModelState, flat, unflat
 
 LayerClamps = Sequence[Sequence[Clamp]]  # each layer's, lowest first
@@ -41,10 +41,10 @@ class Stepper:
 
     def __init__(self, model: LanguageModel) -> None:
         self.cells = model.layers
-        self.input_table = F.linear(model.embedding.weight, *self.cells[0].input_weights)  # (V, G*H)
-        self.from_below = [packed_linear(*cell.input_weights) for cell in self.cells[1:]]
-        self.from_past = [packed_linear(*cell.past_weights) for cell in self.cells]
-        self.head = packed_linear(model.head.weight, model.head.bias)
+        self.input_table = F.linear(model.embedding.weight, *self.cells[0].input_weights).detach()  # (V, G*H)
+        self.from_below = [Product(*cell.input_weights) for cell in self.cells[1:]]
+        self.from_past = [Product(*cell.past_weights) for cell in self.cells]
+        self.head = Product(model.head.weight, model.head.bias)
 
     def step(self, ids: Tensor, state: ModelState, clamps: LayerClamps | None = None) -> tuple[Tensor, ModelState]:
         """One character: ids `(B,)` and a state -> logits `(B, V)` and the state after it, as `forward` on a window of one.
@@ -91,26 +91,3 @@ class RecordedStepper(Stepper):
         self.steps += 1
         logits, *parts = (self.recording or on_parts)(ids, *flat(state))
         return logits, unflat(parts, len(self.cells))
-
-
-def packed_linear(weight: Tensor, bias: Tensor) -> Callable[[Tensor], Tensor]:
-    """`F.linear` with `weight` and `bias`; in float32 on a CPU through oneDNN, the weight laid out once, where torch can.
-
-    On an AMD processor with AVX-512, three times as fast for 64 rows or more. For no gradients.
-    """
-    if weight.device.type == "cpu" and weight.dtype == torch.float32 and _can_pack():
-        laid_out, bias = torch.ops.mkldnn._reorder_linear_weight(weight.detach()), bias.detach()
-        return lambda x: torch.ops.mkldnn._linear_pointwise(x, laid_out, bias, "none", [], "")
-    return lambda x: F.linear(x, weight, bias)
-
-
-@cache
-def _can_pack() -> bool:
-    """Whether this torch has oneDNN's packed product, which it does not promise, and gets it right."""
-    x, weight, bias = torch.eye(2, 3), torch.eye(4, 3) + 1, torch.ones(4)
-    try:
-        laid_out = torch.ops.mkldnn._reorder_linear_weight(weight)
-        y = torch.ops.mkldnn._linear_pointwise(x, laid_out, bias, "none", [], "")
-    except (AttributeError, RuntimeError, NotImplementedError):
-        return False
-    return bool(torch.allclose(y, F.linear(x, weight, bias)))

@@ -11,11 +11,12 @@ from torch.nn import functional as F
 
 from charlm.config import HeldUnit, SampleConfig
 from charlm.errors import UsageError
-from charlm.model import stepper as stepper_module
+from charlm.model import kernels
 from charlm.model.cells import CELLS, Clamp
 from charlm.model.devices import RECORD_AFTER
+from charlm.model.kernels import Product
 from charlm.model.language_model import LanguageModel, ModelState, flat
-from charlm.model.stepper import RecordedStepper, Stepper, layer_clamps, packed_linear
+from charlm.model.stepper import RecordedStepper, Stepper, layer_clamps
 from charlm.sampling import generate, prime
 from tests.conftest import CELLS as NAMES
 from tests.conftest import LAYERS, Replayed, new_model
@@ -33,7 +34,7 @@ each_part = pytest.mark.parametrize(("cell", "part"), [(name, part) for name in 
 def packing(request, monkeypatch):
     """Runs a test as it is, and once more as where torch cannot pack weights."""
     if not request.param:
-        monkeypatch.setattr(stepper_module, "_can_pack", lambda: False)
+        monkeypatch.setattr(kernels, "_can_pack", lambda: False)
 
 
 def some_state(model: LanguageModel, seed: int = 3) -> ModelState:
@@ -68,10 +69,10 @@ def test_steps_over_a_window_are_the_forward_over_it(cell, layers, dtype, packin
 
 @pytest.mark.parametrize("dtype", TOLERANCE)
 def test_a_packed_product_is_the_plain_one(dtype, packing):
-    """For one row or many, `packed_linear` is `F.linear`."""
+    """For one row or many, a product laid out once is `F.linear`."""
     generator = torch.Generator().manual_seed(0)
     weight, bias = (torch.randn(*shape, generator=generator, dtype=dtype, requires_grad=True) for shape in ((11, 5), (11,)))
-    product = packed_linear(weight, bias)
+    product = Product(weight, bias)
     for rows in (1, 2, 63, 64, 65, 130):
         x = torch.randn(rows, 5, generator=generator, dtype=dtype)
         with torch.inference_mode():
@@ -89,7 +90,7 @@ def test_a_torch_that_cannot_pack_is_found_out(absent, monkeypatch):
     if absent == "failing":
         other["_linear_pointwise"] = _fails
     monkeypatch.setattr(torch.ops, "mkldnn", SimpleNamespace(**({} if absent == "missing" else other)))
-    assert not stepper_module._can_pack.__wrapped__()
+    assert not kernels._can_pack.__wrapped__()
 
 
 @each_depth
