@@ -14,8 +14,10 @@ EPSILON = 1e-8
 WEIGHT_DECAY = 0.01
 MOMENTUM = 0.95  # of Muon
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)  # a, b, c of Jordan et al. 2024
-ITERATIONS = 3  # five, as is usual, gave no better models and took half as long again
+ITERATIONS = 2  # from a good start; five from a poor one, as is usual, gave no better models and took three times as long
+EVERY = 2  # steps, of which a cell's matrix moves in one, so many times as far: no worse, for half of the work
 REST = 0.4  # of Muon's rate, for what Muon does not move
+TINY = 1e-14  # beside the squares of gradients
 WARM_UP = 0.02  # share of the run over which the rate rises
 FINAL_RATE = 0.02  # share of the peak rate at which it ends
 
@@ -98,34 +100,54 @@ class Muon(AdamW):
     @torch.no_grad()
     def step(self) -> None:
         """One step; the gradients that Muon used are gone after it, so that AdamW finds only its own."""
-        for group in self.param_groups:
-            for p in group["params"] if "gates" in group else ():
-                if p.grad is not None:
-                    self._move(p, p.grad, group)
-                    p.grad = None
+        turn, every = self._turn()
+        matrices = [(p, group) for group in self.param_groups if "gates" in group for p in group["params"]]
+        for number, (p, group) in enumerate(matrices):
+            if p.grad is not None:
+                self._learn(p, p.grad, group, every if (turn + number) % every == 0 else 0)
+                p.grad = None
         super().step()
 
-    def _move(self, p: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
+    def _turn(self) -> tuple[int, int]:
+        """How many steps were taken, by AdamW's count, and every how many a matrix moves.
+
+        On a GPU at every one: asking for the count would wait for it, a recorded step cannot take turns, and what it would save
+        is little there.
+        """
+        count = next(state["step"] for state in self.state.values() if "step" in state)
+        return (int(count), EVERY) if count.device.type == "cpu" else (0, 1)
+
+    def _learn(self, p: Tensor, gradient: Tensor, group: dict[str, Any], times: int) -> None:
+        """Take a gradient into the momentum, and move so many times as far as a step goes."""
         momentum = self.state[p]["momentum"]
         overflow = getattr(self, "found_inf", None)  # under loss scaling, such a step is skipped, and no one waits to know
         if overflow is not None:
             gradient = torch.where(overflow > 0, momentum, gradient)
         momentum.lerp_(gradient, 1 - MOMENTUM)
+        if times == 0:
+            return
         blocks = gradient.lerp(momentum, MOMENTUM).view(group["gates"], -1, p.shape[1])  # (G, H, E)
-        direction = orthogonalised(blocks.to(group["dtype"])).to(p.dtype)
+        direction = orthogonalised(blocks.to(group["dtype"])).to(p.dtype).flatten(0, 1)
         scale = math.sqrt(max(1.0, blocks.shape[1] / blocks.shape[2]))
-        rate = group["lr"] if overflow is None else group["lr"] * (overflow == 0)
-        p.mul_(1 - rate * group["weight_decay"]).sub_(direction.flatten(0, 1) * (rate * scale))
+        rate = times * (group["lr"] if overflow is None else group["lr"] * (overflow == 0))
+        p.mul_(1 - rate * group["weight_decay"]).sub_(direction.mul_(rate * scale))
 
 
 def orthogonalised(blocks: Tensor) -> Tensor:
-    """Matrices `(G, H, E)` with their singular values s taken to about 1: s -> a s + b s^3 + c s^5, a few times over."""
+    """Matrices `(G, H, E)` with their singular values s taken to about 1: s -> a s + b s^3 + c s^5, a few times over.
+
+    It begins with rows (or columns, where they are shorter) divided so that no s is above 1, as Prach and Lampert (2022) do and
+    Boissin et al. (2025) for Muon: nearer to 1, and so sooner there, than by the matrix's norm.
+    """
     a, b, c = NEWTON_SCHULZ
     tall = blocks.shape[1] > blocks.shape[2]
     x = blocks.mT if tall else blocks
-    x = x / (torch.linalg.matrix_norm(x, keepdim=True) + 1e-7)
-    for _ in range(ITERATIONS):
-        square = x @ x.mT
+    square = x @ x.mT
+    scale = (square.abs().sum(dim=-1, keepdim=True) + TINY).rsqrt()
+    x, square = x * scale, square * scale * scale.mT
+    for iteration in range(ITERATIONS):
+        if iteration:
+            square = x @ x.mT
         x = torch.baddbmm(x, torch.baddbmm(square, square, square, beta=b, alpha=c), x, beta=a)
     return x.mT if tall else x
 

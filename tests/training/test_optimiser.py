@@ -10,6 +10,7 @@ import torch
 from charlm.config import TrainConfig
 from charlm.training.optimiser import (
     BETAS,
+    EVERY,
     ITERATIONS,
     MOMENTUM,
     NEWTON_SCHULZ,
@@ -24,16 +25,47 @@ from tests.conftest import CELLS, new_model
 V = 11
 
 
-@pytest.mark.parametrize("shape", [(3, 8, 5), (4, 5, 8), (1, 6, 6)], ids=str)
+def started(blocks: torch.Tensor) -> torch.Tensor:
+    """`blocks` with each row of the shorter side divided by the root of what it shares with all rows, row by row."""
+    if blocks.shape[1] > blocks.shape[2]:
+        return started(blocks.mT).mT
+    scales = [[1 / math.sqrt(sum(abs(float(row @ other)) for other in block)) for row in block] for block in blocks]
+    return blocks * torch.tensor(scales, dtype=blocks.dtype).unsqueeze(2)
+
+
+SHAPES = pytest.mark.parametrize("shape", [(3, 8, 5), (4, 5, 8), (1, 6, 6)], ids=str)
+
+
+@SHAPES
 def test_orthogonalising_moves_singular_values_and_nothing_else(shape):
-    """U S V' becomes U p(p(p(S))) V', with the polynomial p of Newton and Schulz, whichever side is longer."""
+    """From its start U S V' it goes to U p(p(S)) V', with the polynomial p of Newton and Schulz, whichever side is longer."""
     blocks = torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    u, s, v = torch.linalg.svd(blocks, full_matrices=False)
-    s = s / s.norm(dim=-1, keepdim=True)
+    u, s, v = torch.linalg.svd(started(blocks), full_matrices=False)
     a, b, c = NEWTON_SCHULZ
     for _ in range(ITERATIONS):
         s = a * s + b * s**3 + c * s**5
     torch.testing.assert_close(orthogonalised(blocks), u @ torch.diag_embed(s) @ v, atol=1e-6, rtol=1e-6)
+
+
+@pytest.mark.parametrize("spread", [0, 2, 6])
+@SHAPES
+def test_no_singular_value_starts_above_one(shape, spread):
+    """Else the polynomial would take it away from 1, and the step would be far too long; however unlike rows are in size."""
+    generator = torch.Generator().manual_seed(3)
+    sizes = 10 ** (spread * torch.rand(shape[0], shape[1], 1, generator=generator, dtype=torch.float64))
+    blocks = torch.randn(shape, dtype=torch.float64, generator=generator) * sizes
+    assert torch.linalg.svdvals(started(blocks)).max() <= 1 + 1e-12
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_nothing_to_learn_moves_nothing(dtype):
+    """Where all is zero, or a row is, what comes out is finite, and zero there."""
+    blocks = torch.randn(2, 5, 7, generator=torch.Generator().manual_seed(4)).to(dtype)
+    blocks[0], blocks[1, 2] = 0, 0
+    moved = orthogonalised(blocks)
+    assert moved.isfinite().all()
+    assert not moved[0].any()
+    assert not moved[1, 2].any()
 
 
 def test_orthogonalising_evens_singular_values_out():
@@ -46,26 +78,29 @@ def test_orthogonalising_evens_singular_values_out():
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_two_steps_of_muon_equal_two_written_out(cell):
-    """Momentum as Nesterov has it, one matrix a gate, the scale of tall ones, decay: each from its formula, gate by gate."""
+def test_steps_of_muon_equal_those_written_out(cell):
+    """Momentum as Nesterov has it, matrices by turns, one a gate, the scale of tall ones, decay: by formula, gate by gate."""
     model, twin = new_model(cell, 2, V), new_model(cell, 2, V)
     optimiser = make_optimiser(model, TrainConfig(optimiser="muon", learning_rate=0.5), "fp32")
     momenta: dict[str, torch.Tensor] = {}
     generator = torch.Generator().manual_seed(2)
-    for _ in range(2):
+    names = [name for name, _ in model.named_parameters() if ".weight_" in name]
+    for step in range(3):
         for (name, p), q in zip(model.named_parameters(), twin.parameters(), strict=True):
             p.grad = torch.randn(p.shape, generator=generator)
             if ".weight_" not in name:
                 continue
             momenta[name] = MOMENTUM * momenta.get(name, torch.zeros_like(p)) + (1 - MOMENTUM) * p.grad
+            if (step + names.index(name)) % EVERY:
+                continue
             update = (1 - MOMENTUM) * p.grad + MOMENTUM * momenta[name]
             hidden = model.config.hidden_size
             for gate in range(len(p) // hidden):
                 rows = slice(gate * hidden, (gate + 1) * hidden)
                 scale = math.sqrt(max(1.0, hidden / p.shape[1]))
                 with torch.no_grad():
-                    q[rows] *= 1 - 0.5 * WEIGHT_DECAY
-                    q[rows] -= 0.5 * scale * orthogonalised(update[rows].unsqueeze(0))[0]
+                    q[rows] *= 1 - EVERY * 0.5 * WEIGHT_DECAY
+                    q[rows] -= EVERY * 0.5 * scale * orthogonalised(update[rows].unsqueeze(0))[0]
         optimiser.step()
     for (name, p), q in zip(model.named_parameters(), twin.named_parameters(), strict=True):
         if ".weight_" in name:
