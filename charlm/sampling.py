@@ -57,7 +57,7 @@ def draw(logits: Tensor, config: SampleConfig, generator: torch.Generator) -> Te
     A race of exponential clocks, p the rates, is won by each symbol with its probability: what `torch.multinomial` does too,
     after checks that take as long.
     """
-    logits = logits.float().cpu()
+    logits = logits.cpu()
     if config.temperature == 0:
         return logits.argmax(dim=-1)
     p = probabilities(logits, config)
@@ -80,7 +80,8 @@ def probabilities(logits: Tensor, config: SampleConfig) -> Tensor:
         ranked, order = p.sort(dim=-1, descending=True, stable=True)
         beyond = ranked.cumsum(dim=-1) - ranked >= config.top_p  # what came before already reaches p
         p = p.scatter(-1, order, ranked.masked_fill(beyond, 0.0))
-    return p / p.sum(dim=-1, keepdim=True)
+        p /= p.sum(dim=-1, keepdim=True)
+    return p
 
 
 def cut_at(ids: Iterator[int], stop: Sequence[int]) -> Iterator[int]:
