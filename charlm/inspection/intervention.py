@@ -12,10 +12,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from charlm.inspection.findings import Delta, UnitId
 from charlm.inspection.statistics import Floats
-from charlm.inspection.trace import stream
+from charlm.inspection.trace import BLOCK, Chapter, blocks, groups, stream
 from charlm.model.cells import Clamp
 from charlm.model.language_model import LanguageModel, ModelState, next_symbol_nats
 from charlm.model.stepper import Stepper
@@ -24,6 +25,7 @@ MOST_CONTROLS = 50
 LEAST_CONTROLS = 20
 BETTER_THAN = 0.95  # of the controls
 RESAMPLES, RESAMPLED_BLOCKS = 2000, 20
+PREDICTED = 1 << 10  # characters at a time
 LOWEST_PERCENT = 0.5  # the lower end of a 99 % interval
 
 
@@ -45,22 +47,24 @@ def part_of(model: LanguageModel, unit: UnitId) -> str:
 def intervene(
     model: LanguageModel,
     unit: UnitId,
-    ids: Tensor,
-    state: ModelState,
+    stretch: Chapter,
     is_present: npt.NDArray[np.bool_],
     rng: np.random.Generator,
 ) -> Generator[int, None, Effect]:
-    """Clamp `unit` and comparable ones over `ids` `(n + 1,)`, read from `state` (one stream) on.
+    """Clamp `unit` and comparable ones over the n + 1 characters of `stretch`, the last of which is only predicted.
 
     `is_present` `(n,)` says where the feature is, after each of the first n characters. Yields characters.
     """
-    course, own = yield from _course(model, unit, ids, state)  # (n, H), (n,)
+    ids = stretch.ids.t().flatten()[: len(is_present) + 1].long()
+    entering, course, own = yield from _course(model, unit, stretch, ids)
     controls = comparable(model, unit, course)
     units = torch.tensor([unit.unit, *controls], device=ids.device)
     held = course[:, units]  # (n, K)
     offset = int(rng.integers(len(held) // 4, 3 * len(held) // 4 + 1))
     values = torch.cat([held.mean(dim=0).expand_as(held), held.roll(offset, dims=0)], dim=1)  # (n, 2K)
-    nats = yield from clamped_nats(model, ids, state, unit.layer, part_of(model, unit), units.repeat(2), values)
+    state = stream(stretch.heads, slice(0, 1))[unit.layer :]
+    part = part_of(model, unit)
+    nats, _ = yield from clamped_nats(model, ids, entering, state, unit.layer, part, units.repeat(2), values)
     rises = (nats - own[:, None]).cpu().double().numpy().reshape(len(own), 2, len(units))  # (n, 2 clamps, K)
     return _judge(rises, is_present, rng)
 
@@ -102,29 +106,53 @@ def comparable(model: LanguageModel, unit: UnitId, course: Tensor) -> list[int]:
     return [other for other in nearest if other != unit.unit][:MOST_CONTROLS]
 
 
-def _course(model: LanguageModel, unit: UnitId, ids: Tensor, state: ModelState) -> Generator[int, None, tuple[Tensor, Tensor]]:
-    """The clamped part of the whole layer's state, `(n, H)`, and the loss `(n,)`, when nothing is clamped."""
-    stepper, place = Stepper(model), model.layers[unit.layer].parts.index(part_of(model, unit))
-    seen, nats = [], []
-    for step in range(len(ids) - 1):
-        logits, state = stepper.step(ids[step : step + 1], state)
-        seen.append(state[unit.layer][place][0])
-        nats.append(next_symbol_nats(logits.unsqueeze(0), ids[step + 1].view(1, 1))[0, 0])
-        yield 1
-    return torch.stack(seen), torch.stack(nats)
+def _course(
+    model: LanguageModel, unit: UnitId, stretch: Chapter, ids: Tensor
+) -> Generator[int, None, tuple[Tensor, Tensor, Tensor]]:
+    """When nothing is clamped, over all of `ids` `(n + 1,)` but the last: what enters the unit's layer, `(n, E)` or `(n, H)`,
+    the part of that layer's whole state that is clamped otherwise, `(n, H)`, and the loss on the next character, `(n,)`.
+    """
+    names = [(unit.layer, part_of(model, unit)), (len(model.layers) - 1, "h"), (unit.layer - 1, "h")]
+    wanted = [number for name in names for number, group in enumerate(groups(model)) if (group.layer, group.signal) == name]
+    found = [model.head.weight.new_empty(len(ids), model.config.hidden_size) for _ in wanted]
+    for block in blocks(model, stretch):
+        places = torch.from_numpy(block.positions - stretch.start).to(ids.device)
+        for number, values in zip(wanted, found, strict=True):
+            values[places] = block.values[number].t()
+        yield len(places)
+    course, top, *below = (values[:-1] for values in found)
+    parts = zip(torch.split(top, PREDICTED), torch.split(ids[1:], PREDICTED), strict=True)
+    nats = [next_symbol_nats(model.head(outputs).unsqueeze(0), targets.unsqueeze(0))[0] for outputs, targets in parts]
+    return below[0] if below else model.embedding(ids[:-1]), course, torch.cat(nats)
 
 
 def clamped_nats(
-    model: LanguageModel, ids: Tensor, state: ModelState, layer: int, part: str, units: Tensor, values: Tensor
-) -> Generator[int, None, Tensor]:
-    """The loss `(n, K)` on `ids` `(n + 1,)` of K lanes, lane k with unit `units[k]` held at `values[t, k]`."""
+    model: LanguageModel,
+    ids: Tensor,
+    entering: Tensor,
+    state: ModelState,
+    layer: int,
+    part: str,
+    units: Tensor,
+    values: Tensor,
+) -> Generator[int, None, tuple[Tensor, ModelState]]:
+    """The loss `(n, K)` on `ids` `(n + 1,)` of K lanes, lane k with unit `units[k]` held at `values[t, k]`; the state after it.
+
+    A clamp leaves the layers below alone: `entering` `(n, E)` is what they give to all lanes alike, and `state`, of one stream
+    or of the K lanes, is that of `layer` and those above.
+    """
     lanes = torch.arange(len(units), device=ids.device)
-    state = stream(state, torch.zeros_like(lanes))
+    if len(state[0][0]) == 1:
+        state = stream(state, torch.zeros_like(lanes))
     stepper, nats = Stepper(model), []
-    clamps: list[Sequence[Clamp]] = [()] * len(model.layers)
-    for step in range(len(ids) - 1):
-        clamps[layer] = [Clamp(part, lanes, units, values[step])]
-        logits, state = stepper.step(ids[step].expand(len(lanes)), state, clamps)
-        nats.append(next_symbol_nats(logits.unsqueeze(0), ids[step + 1].expand(1, len(lanes)))[0])
-        yield len(lanes)
-    return torch.stack(nats)
+    clamps: list[Sequence[Clamp]] = [()] * len(state)
+    for start in range(0, len(values), BLOCK):
+        outputs = []
+        for step, from_input in enumerate(F.linear(entering[start : start + BLOCK], *model.layers[layer].input_weights), start):
+            clamps[0] = [Clamp(part, lanes, units, values[step])]
+            state, _ = stepper.advance_from(layer, from_input.unsqueeze(0), state, clamps)
+            outputs.append(state[-1][0])
+            yield len(lanes)
+        targets = ids[start + 1 : start + 1 + len(outputs), None].expand(-1, len(lanes))
+        nats.append(next_symbol_nats(stepper.head(torch.stack(outputs)), targets))  # (BLOCK, K)
+    return torch.cat(nats), state

@@ -86,16 +86,22 @@ class Chapter:
         """The same as several chapters of fewer lanes, for as many threads. How many does not depend on the machine, so that
         neither do the numbers.
         """
-        length, lanes = self.ids.shape
-        return [
-            Chapter(
-                start=self.start + group.start * length,
-                stop=min(self.stop, self.start + group.stop * length),
-                ids=self.ids[:, group],
-                heads=stream(self.heads, group),
-            )
-            for group in lane_groups(lanes)
-        ]
+        _, lanes = self.ids.shape
+        return [self._lanes(group, self.stop) for group in lane_groups(lanes)]
+
+    def some(self, lane: int, number: int) -> "Chapter":
+        """The `number` characters from the beginning of a lane on."""
+        length, _ = self.ids.shape
+        return self._lanes(slice(lane, lane - -number // length), self.start + lane * length + number)
+
+    def _lanes(self, which: slice, stop: int) -> "Chapter":
+        length, _ = self.ids.shape
+        return Chapter(
+            start=self.start + which.start * length,
+            stop=min(stop, self.start + which.stop * length),
+            ids=self.ids[:, which],
+            heads=stream(self.heads, which),
+        )
 
 
 def lane_groups(lanes: int) -> list[slice]:

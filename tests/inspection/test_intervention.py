@@ -12,11 +12,12 @@ from charlm.config import ModelConfig
 from charlm.inspection import intervention
 from charlm.inspection.findings import UnitId
 from charlm.inspection.intervention import LEAST_CONTROLS, MOST_CONTROLS, Effect, clamped_nats, comparable, intervene
+from charlm.inspection.trace import chapters
 from charlm.model.cells import CELLS
 from charlm.model.language_model import LanguageModel, ModelState
 from tests.conftest import CELLS as NAMES
 from tests.conftest import new_model
-from tests.inspection.reference import LATCH, MODES, MUTE, SIGNALS, finished, latch_model, mode_text, random_ids, walk
+from tests.inspection.reference import LATCH, MODES, MUTE, SIGNALS, finished, latch_model, mode_text, random_ids, read, walk
 
 H = 7  # hidden units of `new_model`
 BEFORE, N = 9, 41  # characters before the stretch, and in it
@@ -43,6 +44,12 @@ def state_before(model: LanguageModel) -> ModelState:
     return model(torch.from_numpy(IDS[:BEFORE].astype(np.int64)).unsqueeze(1), model.initial_state(1))[1]
 
 
+def from_below(model: LanguageModel, layer: int) -> tuple[Tensor, ModelState]:
+    """What enters a layer over the stretch, `(N, E)` or `(N, H)`, by hand, and the state from this layer on where it begins."""
+    below = walk(model, IDS).signals[layer - 1, "h"][BEFORE:-1] if layer else model.embedding.weight[STRETCH[:-1]].numpy()
+    return torch.from_numpy(below), state_before(model)[layer:]
+
+
 def one_by_one(model: LanguageModel, layer: int, part: str, units: list[int], values: np.ndarray) -> np.ndarray:
     """The loss `(N, K)` over the stretch, each unit held from its beginning on in a walk of its own."""
     courses = walk(model, IDS).signals[layer, part]
@@ -60,7 +67,8 @@ def test_a_clamp_to_the_units_own_course_changes_nothing(cell, part, layer):
     model = exact_model(cell)
     free = walk(model, IDS)
     course = torch.from_numpy(free.signals[layer, part][BEFORE:-1])
-    found = finished(clamped_nats(model, STRETCH, state_before(model), layer, part, torch.arange(H), course))
+    entering, state = from_below(model, layer)
+    found, _ = finished(clamped_nats(model, STRETCH, entering, state, layer, part, torch.arange(H), course))
     np.testing.assert_allclose(found, np.tile(free.nats(IDS)[BEFORE:, None], H), rtol=0, atol=1e-6)  # losses are float32
 
 
@@ -70,9 +78,10 @@ def test_clamps_in_lanes_are_one_clamp_at_a_time(cell, part, layer):
     """Any units, one of them twice, at changing values from a state in mid-text: each lane's loss is that by hand."""
     model, units = exact_model(cell), [2, 6, 2, 0]
     values = np.random.default_rng(3).uniform(-1.5, 1.5, (N, len(units)))
-    work = clamped_nats(model, STRETCH, state_before(model), layer, part, torch.tensor(units), torch.from_numpy(values))
+    entering, state = from_below(model, layer)
+    work = clamped_nats(model, STRETCH, entering, state, layer, part, torch.tensor(units), torch.from_numpy(values))
     expected = one_by_one(model, layer, part, units, values)
-    np.testing.assert_allclose(finished(work), expected, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(finished(work)[0], expected, rtol=0, atol=1e-5)
     assert np.abs(expected[:, 0] - expected[:, 2]).max() > 0.01
 
 
@@ -81,9 +90,9 @@ def clamped(monkeypatch) -> list[tuple[str, Tensor, Tensor]]:
     """What `intervene` clamps: the part, the units and the values."""
     seen = []
 
-    def spy(model, ids, state, layer, part, units, values) -> Iterator[int]:
+    def spy(model, ids, entering, state, layer, part, units, values) -> Iterator[int]:
         seen.append((part, units, values))
-        return clamped_nats(model, ids, state, layer, part, units, values)
+        return clamped_nats(model, ids, entering, state, layer, part, units, values)
 
     monkeypatch.setattr(intervention, "clamped_nats", spy)
     return seen
@@ -94,8 +103,8 @@ def clamped(monkeypatch) -> list[tuple[str, Tensor, Tensor]]:
 def test_a_unit_is_held_at_its_mean_and_at_its_own_course_from_elsewhere(cell, signal, layer, clamped):
     """Gates through what remembers. What is reported is the rise in loss under the clamp that does less, as found by hand."""
     model, unit = exact_model(cell), UnitId(layer=layer, unit=3, signal=signal)
-    work = intervene(model, unit, STRETCH, state_before(model), IS_PRESENT, np.random.default_rng(4))
-    effect = finished(work)
+    (stretch,) = [chapter for chapter, _ in chapters(model, IDS, (BEFORE, len(IDS)), state_before(model))]
+    effect = finished(intervene(model, unit, stretch, IS_PRESENT, np.random.default_rng(4)))
     ((part, units, values),) = clamped
     assert part == (signal if signal in CELLS[cell].parts else CELLS[cell].parts[-1])
     assert units[0] == 3
@@ -117,13 +126,12 @@ def test_a_unit_is_held_at_its_mean_and_at_its_own_course_from_elsewhere(cell, s
 def test_what_the_model_reads_is_used_and_what_it_does_not_read_is_not(hidden_size):
     """Clamping the latch of a model by hand costs much; clamping a unit that reaches nothing costs exactly nothing."""
     model, text = latch_model(hidden_size), mode_text(1500)
-    ids = torch.from_numpy(MODES.encode(text).astype(np.int64))
+    (stretch,) = read(model, MODES.encode(text))
     inside = np.array([text.rfind("[", 0, t + 1) > text.rfind("]", 0, t + 1) for t in range(len(text) - 1)])
     effects = {}
     for unit in (LATCH, MUTE):
         name = UnitId(layer=0, unit=unit, signal="c")
-        work = intervene(model, name, ids, model.initial_state(1), inside, np.random.default_rng(5))
-        effects[unit] = finished(work)
+        effects[unit] = finished(intervene(model, name, stretch, inside, np.random.default_rng(5)))
     assert effects[LATCH].is_used
     assert effects[LATCH].delta.present + effects[LATCH].delta.absent > 0.05
     assert not effects[MUTE].is_used

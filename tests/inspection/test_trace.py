@@ -91,6 +91,21 @@ def test_a_text_read_in_two_parts_is_the_text_read_whole(cell, monkeypatch):
                 np.testing.assert_allclose(parts[0][0], whole[layer, "h"][chapter.stop - 1], atol=1e-12)
 
 
+@pytest.mark.parametrize(("lane", "number"), [(0, 1), (1, 13), (2, 14), (3, 11)])
+def test_some_of_a_chapter_is_read_as_all_of_it(lane, number, monkeypatch):
+    """From a lane's beginning on, so many characters: within the lane, to its end, beyond it, to the end of the chapter."""
+    cut(monkeypatch)
+    model, ids = new_model("lstm", 2).double(), random_ids(50)
+    (chapter,) = read(model, ids)
+    some = chapter.some(lane, number)
+    start = lane * len(chapter.ids)
+    assert (some.start, some.stop) == (start, start + number)
+    np.testing.assert_array_equal(some.ids.t().flatten()[:number], ids[start : start + number])
+    expected = walk(model, ids).signals
+    for key, values in traced(model, [some]).items():
+        np.testing.assert_allclose(values.numpy(), expected[key][start : start + number], atol=1e-12)
+
+
 @each_cell
 def test_signals_keep_to_their_ranges(cell):
     """Gates lie between 0 and 1, all else (c as tanh(c)) between -1 and 1, also where weights are large; `low` says which."""
