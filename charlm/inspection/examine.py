@@ -27,7 +27,7 @@ from charlm.text.vocab import Ids, Vocab
 LEAST_CHARACTERS = 2000
 MOST_P, LEAST_GAIN = 0.05, 0.05
 MOST_CLAMPED, LEAST_CLAMPED = 20_000, 1_000  # characters that a clamped unit is followed over
-CLAMP_WORK = 1.8e12  # multiplications that all clamps together may take; with more to do, each is followed less far
+CLAMP_WORK = 1.8e12  # multiplications that all clamps of the lowest layer may take; with more to do, each is followed less far
 TOP = 0.25  # of a graded feature's characters count as having it
 SHUT, OPEN = BINS // 10, BINS - BINS // 10  # where a gate counts as saturated, in bins
 
@@ -142,7 +142,7 @@ def _clamp(
     steps = int(min(MOST_CLAMPED, max(LEAST_CLAMPED, CLAMP_WORK / work)))
     works, total = {}, 0
     for n, row in pairs.items():
-        stretch = _stretch(labels.only([n]), text, steps)
+        stretch = stretch_of(labels.only([n]), text, steps)
         if stretch is not None:
             _, is_present = stretch
             works[n] = intervene(model, unit_of(groups(model), row), *stretch, np.random.default_rng([seed, n + 1]))
@@ -151,7 +151,7 @@ def _clamp(
     return dict(zip(works, effects, strict=True))
 
 
-def _stretch(labels: Labels, text: list[Chapter], steps: int) -> tuple[Chapter, npt.NDArray[np.bool_]] | None:
+def stretch_of(labels: Labels, text: list[Chapter], steps: int) -> tuple[Chapter, npt.NDArray[np.bool_]] | None:
     """Where the text best shows one feature both present and absent: `steps` characters and the next, where it is present."""
     best, least = None, 0
     for chapter in text:

@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 
 from charlm.errors import TextError
 from charlm.inspection import examine as module
-from charlm.inspection.examine import LEAST_CHARACTERS, examine, gate_habits
+from charlm.inspection.examine import LEAST_CHARACTERS, examine, gate_habits, stretch_of
 from charlm.inspection.features import FEATURES, Feature, from_regex
 from charlm.inspection.findings import VERDICTS, Delta, Finding, Progress, Report, Saturation
 from charlm.inspection.intervention import Effect
@@ -171,7 +171,7 @@ def stub(monkeypatch, *, effect: float, p: float = 0.001, is_used: bool = True, 
     def clamped(model, unit, stretch, is_present, rng):
         draws.append(rng.random())
         yield 1
-        return Effect(delta=Delta(present=0.25, absent=0.5), is_used=is_used)
+        return Effect(delta=Delta(present=0.25, absent=0.5), is_used=is_used, num_characters=len(is_present))
 
     monkeypatch.setattr(module, "confirm", confirmed)
     monkeypatch.setattr(module, "intervene", clamped)
@@ -259,7 +259,7 @@ def test_clamped_is_where_a_feature_is_both_present_and_absent(first, last):
     model, ids, steps = new_model("lstm", 2).double(), random_ids(2000), 150
     is_present = (np.arange(2000) >= first) & (np.arange(2000) < last)
     text = read(model, ids)
-    stretch, found = module._stretch(Labels(ids, letters(13), [given("here", is_present)]), text, steps)
+    stretch, found = stretch_of(Labels(ids, letters(13), [given("here", is_present)]), text, steps)
     start = stretch.start
     assert stretch.stop == start + steps + 1
     np.testing.assert_array_equal(stretch.ids.t().flatten()[: steps + 1], ids[start : start + steps + 1])
@@ -277,7 +277,7 @@ def test_where_nothing_differs_nothing_is_clamped():
     """A stretch that is all present or all absent is no stretch; a pair without one is confirmed at most."""
     model, ids = new_model("gru", 1), random_ids(2000)
     for label in (np.zeros(2000), np.ones(2000)):
-        assert module._stretch(Labels(ids, letters(13), [given("same", label)]), read(model, ids), 100) is None
+        assert stretch_of(Labels(ids, letters(13), [given("same", label)]), read(model, ids), 100) is None
 
 
 @pytest.mark.parametrize("levels", [[3, 1, 1, 2], [0] * 9 + [5], [2] * 10, [0, 1] * 8, list(range(100)), [7, 7, 7, 1]])
