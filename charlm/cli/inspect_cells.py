@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 DEFAULT = InspectConfig()
 MOST_UNITS = 64  # in a page
 PAGE_CHARACTERS = 20_000
+SHOWN_FROM = 50_000  # characters, of which the liveliest stretch is shown
 EPILOG = "Verdicts, the strongest first. " + " ".join(f"{verdict.upper()}: {meaning}." for verdict, meaning in VERDICTS.items())
 
 
@@ -199,14 +200,14 @@ def _show_units(subject: Subject, units: list[tuple[int, int]], signal: str | No
 
 
 def _show(subject: Subject, chosen: list[tuple[int, int, str]], findings: "Sequence[Finding]") -> None:
-    """Each unit's signal over the stretch in which it varies most."""
+    """Each unit's signal over the stretch, of the text's first 50,000 characters, in which it varies most."""
     from charlm.display.terminal import THEMES, theme_of
     from charlm.display.units import show_unit
 
     if not chosen:
         return
     theme = theme_of(os.environ.get("COLORFGBG", "")) if subject.config.theme == "auto" else subject.config.theme
-    viewer, traced = _viewed(subject, [(layer, unit) for layer, unit, _ in chosen])
+    viewer, traced = _viewed(subject, [(layer, unit) for layer, unit, _ in chosen], max(SHOWN_FROM, subject.config.length))
     for (layer, unit, signal), (signals, values) in zip(chosen, traced, strict=True):
         start = viewer.liveliest(values[signals.index(signal)], subject.config.length)
         view = viewer.unit_view((layer, unit), signals, values, findings, (start, start + subject.config.length))
@@ -216,15 +217,15 @@ def _show(subject: Subject, chosen: list[tuple[int, int, str]], findings: "Seque
 
 
 def _viewed(
-    subject: Subject, units: list[tuple[int, int]]
+    subject: Subject, units: list[tuple[int, int]], most: int | None = None
 ) -> "tuple[Viewer, list[tuple[tuple[str, ...], npt.NDArray[np.float32]]]]":
-    """A view of the text, and what each of `units` does in it."""
+    """A view of the text, or of its first `most` characters, and what each of `units` does in it."""
     from charlm.display.waiting import waiting
     from charlm.inspection.views import Viewer
 
     with waiting() as tell:
         tell("reading the text once more", 0.0)
-        viewer = Viewer(subject.model, subject.vocab, subject.ids)
+        viewer = Viewer(subject.model, subject.vocab, subject.ids[:most])
         return viewer, viewer.values(units)
 
 

@@ -12,9 +12,9 @@ import torch
 from charlm.config import ModelConfig
 from charlm.inspection.labels import Bounds, Labels
 from charlm.inspection.parallel import side_by_side
-from charlm.inspection.ranking import confirm, rank
+from charlm.inspection.ranking import MOST_KEPT, confirm, rank
 from charlm.inspection.statistics import Counts, Floats, effects, mid_ranks
-from charlm.inspection.trace import chapters
+from charlm.inspection.trace import untrained_chapter
 from charlm.model.language_model import LanguageModel
 from charlm.text.vocab import Ids
 
@@ -50,10 +50,11 @@ def _untrained(
     """The size of each feature's best unit's effect in the first half, and the effect in the second with that sign: `(F,)`."""
     first, second = (shortened(bounds, UNTRAINED_CHARACTERS) for bounds in halves)
     model = LanguageModel.initialised(config, len(labels.vocab), torch.Generator().manual_seed(seed)).to(device)
-    ranking = yield from rank(model, [chapter for chapter, _ in chapters(model, labels.ids, first)], labels)
+    here, there = ([untrained_chapter(model, labels.ids, bounds)] for bounds in (first, second))
+    ranking = yield from rank(model, here, labels, most_kept=MOST_KEPT // UNTRAINED)  # they may all be at work at once
     best = ranking.best()
     effects_here = ranking.effects[best, np.arange(len(best))]
-    signs, there = np.sign(effects_here), [chapter for chapter, _ in chapters(model, labels.ids, second)]
+    signs = np.sign(effects_here)
     confirmed = yield from confirm(model, there, labels, best.tolist(), signs, np.random.default_rng(0), draws=0)
     return np.abs(effects_here), confirmed.effects * signs
 

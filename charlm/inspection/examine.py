@@ -10,7 +10,6 @@ from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from charlm.errors import TextError, counted
 from charlm.inspection import baselines
@@ -21,14 +20,14 @@ from charlm.inspection.labels import Bounds, Labels
 from charlm.inspection.parallel import side_by_side
 from charlm.inspection.ranking import Confirmation, confirm, count_units, rank
 from charlm.inspection.statistics import BINS, Counts, Floats
-from charlm.inspection.trace import Chapter, chapters, groups, stream, unit_of
+from charlm.inspection.trace import Chapter, chapters, groups, unit_of
 from charlm.model.language_model import LanguageModel, ModelState
 from charlm.text.vocab import Ids, Vocab
 
 LEAST_CHARACTERS = 2000
 MOST_P, LEAST_GAIN = 0.05, 0.05
 MOST_CLAMPED, LEAST_CLAMPED = 20_000, 1_000  # characters that a clamped unit is followed over
-CLAMP_WORK = 1.8e12  # multiplications that all clamps together may take; with more to do, each is followed less far
+CLAMP_WORK = 1.8e12  # multiplications that all clamps of the lowest layer may take; with more to do, each is followed less far
 TOP = 0.25  # of a graded feature's characters count as having it
 SHUT, OPEN = BINS // 10, BINS - BINS // 10  # where a gate counts as saturated, in bins
 
@@ -143,19 +142,17 @@ def _clamp(
     steps = int(min(MOST_CLAMPED, max(LEAST_CLAMPED, CLAMP_WORK / work)))
     works, total = {}, 0
     for n, row in pairs.items():
-        stretch = _stretch(labels.only([n]), text, steps)
+        stretch = stretch_of(labels.only([n]), text, steps)
         if stretch is not None:
-            start, state, is_present = stretch
-            ids = torch.from_numpy(labels.ids[start : start + len(is_present) + 1].astype(np.int64)).to(model.device)
-            rng = np.random.default_rng([seed, n + 1])
-            works[n] = intervene(model, unit_of(groups(model), row), ids, state, is_present, rng)
-            total += lanes * len(is_present)
+            _, is_present = stretch
+            works[n] = intervene(model, unit_of(groups(model), row), *stretch, np.random.default_rng([seed, n + 1]))
+            total += lanes * len(is_present) + 1
     effects = yield from _stage("clamping units", total, side_by_side(list(works.values()), workers))
     return dict(zip(works, effects, strict=True))
 
 
-def _stretch(labels: Labels, text: list[Chapter], steps: int) -> tuple[int, ModelState, npt.NDArray[np.bool_]] | None:
-    """Where the text best shows one feature both present and absent: its start, the state there, where it is present."""
+def stretch_of(labels: Labels, text: list[Chapter], steps: int) -> tuple[Chapter, npt.NDArray[np.bool_]] | None:
+    """Where the text best shows one feature both present and absent: `steps` characters and the next, where it is present."""
     best, least = None, 0
     for chapter in text:
         (levels,) = labels.between(chapter.start, chapter.stop)
@@ -168,8 +165,7 @@ def _stretch(labels: Labels, text: list[Chapter], steps: int) -> tuple[int, Mode
                 present = int(before[start + size] - before[start])
                 if min(present, size - present) > least:
                     least = min(present, size - present)
-                    state = stream(chapter.heads, slice(lane, lane + 1))
-                    best = chapter.start + start, state, is_present[start : start + size]
+                    best = chapter.some(lane, size + 1), is_present[start : start + size]
     return best
 
 

@@ -54,7 +54,7 @@ class Finding:
 
     `statistic` is "auroc" (yes/no features; `score` is +-max(AUROC, 1 - AUROC), minus when the unit is low where the feature
     holds) or "spearman" (graded ones). `score` is from the first half of the text, `confirmed_score` from the second.
-    `delta_nats` is None where the unit was not clamped.
+    `delta_nats` is over as much text as settled the verdict, and None where the unit was not clamped.
     """
 
     unit: UnitId

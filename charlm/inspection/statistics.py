@@ -22,7 +22,7 @@ Counts = npt.NDArray[np.int64]
 def bins_of(values: Tensor, low: float) -> Tensor:
     """The bin, 0 to BINS - 1, of values from `low` to 1: int16."""
     scale = BINS / (1 - low)
-    return ((values - low) * scale).to(torch.int16).clamp_(0, BINS - 1)
+    return (values - low).mul_(scale).to(torch.int16).clamp_(0, BINS - 1)
 
 
 def mid_ranks(counts: Counts) -> Floats:

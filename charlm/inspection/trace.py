@@ -15,12 +15,14 @@ from torch import Tensor
 from charlm.inspection.findings import UnitId, low
 from charlm.model.cells import Cell, State
 from charlm.model.language_model import LanguageModel, ModelState
-from charlm.model.relay import relay
+from charlm.model.relay import guessed, relay
 from charlm.model.stepper import Stepper
 from charlm.text.vocab import Ids
 
 CHAPTER = 1 << 18  # characters
 LANES = 64
+JOINED = 4  # lanes that are read as one when it is found out where each begins: where few meet, little is read twice
+FORGOTTEN = 128  # characters: a model that was never trained keeps about 0.75 of a cell's state from one to the next
 BLOCK = 16  # steps of all lanes
 WINDOW = 256  # steps of the last lane through the fused kernel
 
@@ -86,16 +88,22 @@ class Chapter:
         """The same as several chapters of fewer lanes, for as many threads. How many does not depend on the machine, so that
         neither do the numbers.
         """
-        length, lanes = self.ids.shape
-        return [
-            Chapter(
-                start=self.start + group.start * length,
-                stop=min(self.stop, self.start + group.stop * length),
-                ids=self.ids[:, group],
-                heads=stream(self.heads, group),
-            )
-            for group in lane_groups(lanes)
-        ]
+        _, lanes = self.ids.shape
+        return [self._lanes(group, self.stop) for group in lane_groups(lanes)]
+
+    def some(self, lane: int, number: int) -> "Chapter":
+        """The `number` characters from the beginning of a lane on."""
+        length, _ = self.ids.shape
+        return self._lanes(slice(lane, lane - -number // length), self.start + lane * length + number)
+
+    def _lanes(self, which: slice, stop: int) -> "Chapter":
+        length, _ = self.ids.shape
+        return Chapter(
+            start=self.start + which.start * length,
+            stop=min(stop, self.start + which.stop * length),
+            ids=self.ids[:, which],
+            heads=stream(self.heads, which),
+        )
 
 
 def lane_groups(lanes: int) -> list[slice]:
@@ -125,15 +133,32 @@ def chapters(
     while start < end:
         stop = min(end, start + CHAPTER)
         length = -(-(stop - start) // LANES)
+        joined = _cut(ids, start, stop, JOINED * length).to(model.device)
+        heads, _ = relay(model, joined, state, groups=2, workers=workers, parts=JOINED)
         lanes = -(-(stop - start) // length)
-        flat = np.zeros(length * lanes, dtype=ids.dtype)
-        flat[: stop - start] = ids[start:stop]
-        block = torch.from_numpy(flat.reshape(lanes, length).T.copy()).to(model.device)  # (T, B)
-        heads, _ = relay(model, block, state, groups=2, workers=workers)
+        heads = stream(heads, slice(0, lanes))
+        block = joined.t().reshape(-1, length)[:lanes].t().contiguous()  # (T, B)
         last = (stop - start) - length * (lanes - 1)  # characters that the last lane really has
         state = _read(model, block[:last, -1:], stream(heads, slice(lanes - 1, lanes)))
         yield Chapter(start=start, stop=stop, ids=block, heads=heads), state
         start = stop
+
+
+@torch.inference_mode()
+def untrained_chapter(model: LanguageModel, ids: Ids, bounds: tuple[int, int]) -> Chapter:
+    """`ids` from one bound to the other as one chapter, for a model that was never trained: it forgets so soon that the last
+    128 characters before a lane tell the state there.
+    """
+    start, stop = bounds
+    block = _cut(ids, start, stop, max(FORGOTTEN, -(-(stop - start) // LANES))).to(model.device)
+    return Chapter(start=start, stop=stop, ids=block, heads=guessed(model, block, model.initial_state(1), FORGOTTEN))
+
+
+def _cut(ids: Ids, start: int, stop: int, length: int) -> Tensor:
+    """The ids between two bounds in lanes `(length, B)`, the last filled up."""
+    flat = np.zeros((-(-(stop - start) // length), length), dtype=ids.dtype)
+    flat.reshape(-1)[: stop - start] = ids[start:stop]
+    return torch.from_numpy(flat.T.copy())
 
 
 def _named(cell: Cell, parts: State) -> Iterator[tuple[str, Tensor]]:

@@ -9,6 +9,7 @@ again, and foreseen from then on (a secant step for each number of the state).
 Shapes: T characters a lane, B lanes, H hidden, D numbers in a state.
 """
 
+import itertools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -31,16 +32,23 @@ def ignore(start: int, lanes: Tensor, outputs: Tensor) -> None:
 
 @torch.inference_mode()
 def relay(
-    model: LanguageModel, ids: Tensor, state: ModelState, visit: Visit = ignore, groups: int = 1, workers: int = 1
+    model: LanguageModel,
+    ids: Tensor,
+    state: ModelState,
+    visit: Visit = ignore,
+    groups: int = 1,
+    workers: int = 1,
+    parts: int = 1,
 ) -> tuple[ModelState, ModelState]:
     """Read the lanes `ids` `(T, B)`, which follow one another after `state`: gives the states before their first characters,
-    of B streams, and the one after the last character of all, of one stream.
+    of B streams, and the one after the last character of all, of one stream. With `parts`, the states before each of so many
+    equal parts of every lane, of B * parts streams, which follow one another too.
 
     `visit(start, lanes, outputs)` is handed what the top layer gives for the characters from `start` on of the lanes named:
     `(n, b, H)`. What it gets of a character later is truer than what it got before. Many lanes are read in so many
     `groups`, by as many threads as there are `workers`; the numbers depend on how many groups, and not on how many threads.
     """
-    reading = _Reading(model, ids, _guessed(model, ids, state), visit)
+    reading = _Reading(model, ids, _joined(guessed(model, ids, state, WARM_UP)), visit, parts)
     lanes = ids.shape[1]
     everyone = torch.arange(lanes, device=ids.device)
     with ThreadPoolExecutor(workers) as pool:
@@ -69,23 +77,29 @@ def relay(
         if _far(reading.ends[lane - 1 : lane], reading.heads[lane : lane + 1]):
             reading.heads[lane] = reading.ends[lane - 1]
             reading.read(everyone[lane : lane + 1])
-    return _parted(model, reading.heads), _parted(model, reading.ends[-1:])
+    return _parted(model, reading.heads_of_parts()), _parted(model, reading.ends[-1:])
 
 
-def _guessed(model: LanguageModel, ids: Tensor, state: ModelState) -> Tensor:
-    """About the heads `(B, D)` of lanes; the first is right."""
+def guessed(model: LanguageModel, ids: Tensor, state: ModelState, warm_up: int) -> ModelState:
+    """About the states, of B streams, before the first characters of the lanes `ids` `(T, B)`: that of the first is right, the
+    others are what remains of the last `warm_up` characters before.
+    """
     if ids.shape[1] == 1:
-        return _joined(state)
-    _, ends = model.outputs(ids[-WARM_UP:, :-1].long(), model.initial_state(ids.shape[1] - 1))
-    return torch.cat([_joined(state), _joined(ends)])
+        return state
+    _, ends = model.outputs(ids[-warm_up:, :-1].long(), model.initial_state(ids.shape[1] - 1))
+    return _parted(model, torch.cat([_joined(state), _joined(ends)]))
 
 
 class _Reading:
-    """Lanes and where they went: `passed` `(W + 1, B, D)` is their state before each window and after the last."""
+    """Lanes and where they went: `passed` `(W + 1, B, D)` is their state before each window and after the last.
 
-    def __init__(self, model: LanguageModel, ids: Tensor, heads: Tensor, visit: Visit) -> None:
-        self.model, self.ids, self.visit = model, ids, visit
-        self.starts = range(0, len(ids), WINDOW)
+    No window crosses from one of the lanes' `parts` into the next.
+    """
+
+    def __init__(self, model: LanguageModel, ids: Tensor, heads: Tensor, visit: Visit, parts: int) -> None:
+        self.model, self.ids, self.visit, self.parts = model, ids, visit, parts
+        length = len(ids) // parts
+        self.starts = [part * length + start for part in range(parts) for start in range(0, length, WINDOW)]
         self.passed = heads.new_full((len(self.starts) + 1, *heads.shape), torch.nan)
         self.passed[0] = heads
 
@@ -99,12 +113,17 @@ class _Reading:
         """The states `(B, D)` after their last characters."""
         return self.passed[-1]
 
+    def heads_of_parts(self) -> Tensor:
+        """The states that all parts of the lanes begin with: `(B * parts, D)`."""
+        first = self.passed[:: max(1, len(self.starts) // self.parts)][: self.parts]  # (parts, B, D)
+        return first.transpose(0, 1).flatten(0, 1)
+
     @torch.inference_mode()  # here too: it is known to one thread only
     def read(self, which: Tensor) -> None:
         """Read some lanes from their heads on, each to its end or to where it comes back to its former way."""
         current = self.heads[which]
-        for before, start in enumerate(self.starts):
-            window = self.ids[start : start + WINDOW, which].long()
+        for before, (start, stop) in enumerate(itertools.pairwise([*self.starts, len(self.ids)])):
+            window = self.ids[start:stop, which].long()
             outputs, state = self.model.outputs(window, _parted(self.model, current))
             self.visit(start, which, outputs)
             current = _joined(state)

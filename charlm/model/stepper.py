@@ -58,12 +58,21 @@ class Stepper:
         self, ids: Tensor, state: ModelState, clamps: LayerClamps | None = None
     ) -> tuple[ModelState, tuple[Gates, ...]]:
         """One character: ids `(B,)` and a state -> the state after it and each layer's gates; the logits are left out."""
+        return self.advance_from(0, self.input_table[ids], state, clamps)
+
+    def advance_from(
+        self, layer: int, from_input: Tensor, state: ModelState, clamps: LayerClamps | None = None
+    ) -> tuple[ModelState, tuple[Gates, ...]]:
+        """The same for the layers from `layer` on, whose states and clamps are given: `from_input` `(B, G*H)` is what its gates
+        get from below, or `(1, G*H)` where all streams get the same.
+        """
         new_state: list[State] = []
         all_gates: list[Gates] = []
-        for layer, (cell, before) in enumerate(zip(self.cells, state, strict=True)):
-            from_input = self.from_below[layer - 1](new_state[-1][0]) if layer else self.input_table[ids]  # (B, G*H)
-            all_gates.append(cell.gates(from_input, self.from_past[layer](before[0])))
-            new_state.append(cell.advance(all_gates[-1], before, clamps[layer] if clamps else ()))
+        for number, (cell, before) in enumerate(zip(self.cells[layer:], state, strict=True), start=layer):
+            if number > layer:
+                from_input = self.from_below[number - 1](new_state[-1][0])  # (B, G*H)
+            all_gates.append(cell.gates(from_input, self.from_past[number](before[0])))
+            new_state.append(cell.advance(all_gates[-1], before, clamps[number - layer] if clamps else ()))
         return tuple(new_state), tuple(all_gates)
 
 

@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 
 from charlm.errors import TextError
 from charlm.inspection import examine as module
-from charlm.inspection.examine import LEAST_CHARACTERS, examine, gate_habits
+from charlm.inspection.examine import LEAST_CHARACTERS, examine, gate_habits, stretch_of
 from charlm.inspection.features import FEATURES, Feature, from_regex
 from charlm.inspection.findings import VERDICTS, Delta, Finding, Progress, Report, Saturation
 from charlm.inspection.intervention import Effect
@@ -168,10 +168,10 @@ def stub(monkeypatch, *, effect: float, p: float = 0.001, is_used: bool = True, 
         yield 1
         return np.full(len(labels.features), others.get("untrained", 0.0))
 
-    def clamped(model, unit, ids, state, is_present, rng):
+    def clamped(model, unit, stretch, is_present, rng):
         draws.append(rng.random())
         yield 1
-        return Effect(delta=Delta(present=0.25, absent=0.5), is_used=is_used)
+        return Effect(delta=Delta(present=0.25, absent=0.5), is_used=is_used, num_characters=len(is_present))
 
     monkeypatch.setattr(module, "confirm", confirmed)
     monkeypatch.setattr(module, "intervene", clamped)
@@ -259,13 +259,16 @@ def test_clamped_is_where_a_feature_is_both_present_and_absent(first, last):
     model, ids, steps = new_model("lstm", 2).double(), random_ids(2000), 150
     is_present = (np.arange(2000) >= first) & (np.arange(2000) < last)
     text = read(model, ids)
-    start, state, found = module._stretch(Labels(ids, letters(13), [given("here", is_present)]), text, steps)
+    stretch, found = stretch_of(Labels(ids, letters(13), [given("here", is_present)]), text, steps)
+    start = stretch.start
+    assert stretch.stop == start + steps + 1
+    np.testing.assert_array_equal(stretch.ids.t().flatten()[: steps + 1], ids[start : start + steps + 1])
     np.testing.assert_array_equal(found, is_present[start : start + steps])
     heads = range(0, 2000 - steps, len(text[0].ids))
     lesser = [min(part.sum(), (~part).sum()) for part in (is_present[head : head + steps] for head in heads)]
     assert min(found.sum(), (~found).sum()) == max(lesser) > 0
     before = walk(model, ids).signals
-    for layer, (h, c) in enumerate(state):
+    for layer, (h, c) in enumerate(stretch.heads):
         expected = [before[layer, part][start - 1] if start else np.zeros(7) for part in "hc"]
         np.testing.assert_allclose([h[0], c[0]], expected, atol=1e-10)
 
@@ -274,7 +277,7 @@ def test_where_nothing_differs_nothing_is_clamped():
     """A stretch that is all present or all absent is no stretch; a pair without one is confirmed at most."""
     model, ids = new_model("gru", 1), random_ids(2000)
     for label in (np.zeros(2000), np.ones(2000)):
-        assert module._stretch(Labels(ids, letters(13), [given("same", label)]), read(model, ids), 100) is None
+        assert stretch_of(Labels(ids, letters(13), [given("same", label)]), read(model, ids), 100) is None
 
 
 @pytest.mark.parametrize("levels", [[3, 1, 1, 2], [0] * 9 + [5], [2] * 10, [0, 1] * 8, list(range(100)), [7, 7, 7, 1]])

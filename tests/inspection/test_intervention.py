@@ -12,11 +12,12 @@ from charlm.config import ModelConfig
 from charlm.inspection import intervention
 from charlm.inspection.findings import UnitId
 from charlm.inspection.intervention import LEAST_CONTROLS, MOST_CONTROLS, Effect, clamped_nats, comparable, intervene
+from charlm.inspection.trace import chapters
 from charlm.model.cells import CELLS
 from charlm.model.language_model import LanguageModel, ModelState
 from tests.conftest import CELLS as NAMES
 from tests.conftest import new_model
-from tests.inspection.reference import LATCH, MODES, MUTE, SIGNALS, finished, latch_model, mode_text, random_ids, walk
+from tests.inspection.reference import LATCH, MODES, MUTE, SIGNALS, finished, latch_model, mode_text, random_ids, read, walk
 
 H = 7  # hidden units of `new_model`
 BEFORE, N = 9, 41  # characters before the stretch, and in it
@@ -43,6 +44,12 @@ def state_before(model: LanguageModel) -> ModelState:
     return model(torch.from_numpy(IDS[:BEFORE].astype(np.int64)).unsqueeze(1), model.initial_state(1))[1]
 
 
+def from_below(model: LanguageModel, layer: int) -> tuple[Tensor, ModelState]:
+    """What enters a layer over the stretch, `(N, E)` or `(N, H)`, by hand, and the state from this layer on where it begins."""
+    below = walk(model, IDS).signals[layer - 1, "h"][BEFORE:-1] if layer else model.embedding.weight[STRETCH[:-1]].numpy()
+    return torch.from_numpy(below), state_before(model)[layer:]
+
+
 def one_by_one(model: LanguageModel, layer: int, part: str, units: list[int], values: np.ndarray) -> np.ndarray:
     """The loss `(N, K)` over the stretch, each unit held from its beginning on in a walk of its own."""
     courses = walk(model, IDS).signals[layer, part]
@@ -60,7 +67,8 @@ def test_a_clamp_to_the_units_own_course_changes_nothing(cell, part, layer):
     model = exact_model(cell)
     free = walk(model, IDS)
     course = torch.from_numpy(free.signals[layer, part][BEFORE:-1])
-    found = finished(clamped_nats(model, STRETCH, state_before(model), layer, part, torch.arange(H), course))
+    entering, state = from_below(model, layer)
+    found, _ = finished(clamped_nats(model, STRETCH, entering, state, layer, part, torch.arange(H), course))
     np.testing.assert_allclose(found, np.tile(free.nats(IDS)[BEFORE:, None], H), rtol=0, atol=1e-6)  # losses are float32
 
 
@@ -70,9 +78,10 @@ def test_clamps_in_lanes_are_one_clamp_at_a_time(cell, part, layer):
     """Any units, one of them twice, at changing values from a state in mid-text: each lane's loss is that by hand."""
     model, units = exact_model(cell), [2, 6, 2, 0]
     values = np.random.default_rng(3).uniform(-1.5, 1.5, (N, len(units)))
-    work = clamped_nats(model, STRETCH, state_before(model), layer, part, torch.tensor(units), torch.from_numpy(values))
+    entering, state = from_below(model, layer)
+    work = clamped_nats(model, STRETCH, entering, state, layer, part, torch.tensor(units), torch.from_numpy(values))
     expected = one_by_one(model, layer, part, units, values)
-    np.testing.assert_allclose(finished(work), expected, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(finished(work)[0], expected, rtol=0, atol=1e-5)
     assert np.abs(expected[:, 0] - expected[:, 2]).max() > 0.01
 
 
@@ -81,9 +90,9 @@ def clamped(monkeypatch) -> list[tuple[str, Tensor, Tensor]]:
     """What `intervene` clamps: the part, the units and the values."""
     seen = []
 
-    def spy(model, ids, state, layer, part, units, values) -> Iterator[int]:
+    def spy(model, ids, entering, state, layer, part, units, values) -> Iterator[int]:
         seen.append((part, units, values))
-        return clamped_nats(model, ids, state, layer, part, units, values)
+        return clamped_nats(model, ids, entering, state, layer, part, units, values)
 
     monkeypatch.setattr(intervention, "clamped_nats", spy)
     return seen
@@ -94,8 +103,8 @@ def clamped(monkeypatch) -> list[tuple[str, Tensor, Tensor]]:
 def test_a_unit_is_held_at_its_mean_and_at_its_own_course_from_elsewhere(cell, signal, layer, clamped):
     """Gates through what remembers. What is reported is the rise in loss under the clamp that does less, as found by hand."""
     model, unit = exact_model(cell), UnitId(layer=layer, unit=3, signal=signal)
-    work = intervene(model, unit, STRETCH, state_before(model), IS_PRESENT, np.random.default_rng(4))
-    effect = finished(work)
+    (stretch,) = [chapter for chapter, _ in chapters(model, IDS, (BEFORE, len(IDS)), state_before(model))]
+    effect = finished(intervene(model, unit, stretch, IS_PRESENT, np.random.default_rng(4)))
     ((part, units, values),) = clamped
     assert part == (signal if signal in CELLS[cell].parts else CELLS[cell].parts[-1])
     assert units[0] == 3
@@ -117,13 +126,12 @@ def test_a_unit_is_held_at_its_mean_and_at_its_own_course_from_elsewhere(cell, s
 def test_what_the_model_reads_is_used_and_what_it_does_not_read_is_not(hidden_size):
     """Clamping the latch of a model by hand costs much; clamping a unit that reaches nothing costs exactly nothing."""
     model, text = latch_model(hidden_size), mode_text(1500)
-    ids = torch.from_numpy(MODES.encode(text).astype(np.int64))
+    (stretch,) = read(model, MODES.encode(text))
     inside = np.array([text.rfind("[", 0, t + 1) > text.rfind("]", 0, t + 1) for t in range(len(text) - 1)])
     effects = {}
     for unit in (LATCH, MUTE):
         name = UnitId(layer=0, unit=unit, signal="c")
-        work = intervene(model, name, ids, model.initial_state(1), inside, np.random.default_rng(5))
-        effects[unit] = finished(work)
+        effects[unit] = finished(intervene(model, name, stretch, inside, np.random.default_rng(5)))
     assert effects[LATCH].is_used
     assert effects[LATCH].delta.present + effects[LATCH].delta.absent > 0.05
     assert not effects[MUTE].is_used
@@ -197,3 +205,105 @@ def test_the_interval_is_scipys_of_whole_blocks():
     blocks = rises.reshape(20, 100).mean(axis=1)
     interval = stats.bootstrap((blocks,), np.mean, confidence_level=0.99, method="percentile", n_resamples=20_000, rng=11)
     assert found == pytest.approx(interval.confidence_interval.low, abs=0.05)
+
+
+def early_and_late(unit: int, looks: int) -> tuple[Effect, list[np.ndarray], np.ndarray]:
+    """The effect of clamping a unit of the latch's model; the rises that the verdict was taken from; where the feature is."""
+    model, text = latch_model(40), mode_text(3000)
+    (stretch,) = read(model, MODES.encode(text))
+    inside = np.array([text.rfind("[", 0, t + 1) > text.rfind("]", 0, t + 1) for t in range(len(text) - 1)])
+    judged_on, judge = [], intervention._judge
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(intervention, "_judge", lambda rises, *rest: judged_on.append(rises) or judge(rises, *rest))
+        name = UnitId(layer=0, unit=unit, signal="c")
+        effect = finished(intervene(model, name, stretch, inside, np.random.default_rng(5), looks=looks))
+    return effect, judged_on, inside
+
+
+@pytest.mark.parametrize("unit", [LATCH, MUTE])
+def test_a_settled_clamp_gives_what_one_that_reads_on_had_so_far(unit):
+    """The verdict of the whole stretch, at the first look after 1,000 characters; the rises are those of the whole so far."""
+    early, (some,), is_present = early_and_late(unit, looks=8)
+    late, (every,), _ = early_and_late(unit, looks=1)
+    assert late.num_characters == len(every) == 2999
+    assert early.num_characters == len(some) == 3 * 2999 // 8
+    assert early.is_used == late.is_used == (unit == LATCH)
+    np.testing.assert_allclose(some, every[: len(some)], rtol=0, atol=1e-6)
+    expected = judged(some[:, :, 0], np.zeros((2, 30)), is_present[: len(some)]).delta
+    assert (early.delta.present, early.delta.absent) == pytest.approx((expected.present, expected.absent))
+
+
+def noisy(means: list[float], seed: int, number: int = 1000) -> np.ndarray:
+    """Rises in loss `(number, 2 clamps, K)` about K means, independent."""
+    noise = np.random.default_rng([seed, 12]).standard_normal((number, 2, len(means)))
+    return noise + np.array(means)
+
+
+def settled(rises: np.ndarray, is_present: np.ndarray, seed: int = 1) -> bool:
+    return intervention._is_settled(rises, is_present, np.random.default_rng(seed))
+
+
+HALF = np.arange(1000) % 7 < 3
+
+
+@pytest.mark.parametrize(("number", "is_settled"), [(0, True), (2, True), (3, False), (4, False), (8, True)])
+def test_a_verdict_is_settled_where_no_resample_has_another(number, is_settled):
+    """Of 40 others 2 may be above the unit: 2 that are like it turn nothing, 3 or 4 may, and 8 far above are too many."""
+    means = [1.0, *[0.0] * (40 - number), *[1.0 if number < 8 else 3.0] * number]
+    assert settled(noisy(means, seed=number), HALF) == is_settled
+
+
+def test_a_unit_like_all_others_is_hardly_ever_settled_to_be_used():
+    """Of 100 units that are no different from 40 others, none is said to be used before its stretch has ended."""
+    for seed in range(100):
+        rises = noisy([0.2] * 41, seed)
+        assert not (settled(rises, HALF, seed) and judged_used(rises, HALF))
+
+
+def test_nothing_is_settled_by_short_blocks():
+    """20 blocks of 50 characters, 1,000 in all, are enough, one character less is not."""
+    rises = noisy([9.0, *[0.0] * 40], seed=1)
+    assert settled(rises, HALF)
+    assert not settled(rises[1:], HALF[1:])
+
+
+def judged_used(rises: np.ndarray, is_present: np.ndarray) -> bool:
+    return intervention._judge(rises, is_present, np.random.default_rng(7)).is_used
+
+
+@pytest.mark.parametrize("is_present", [np.arange(1000) < 150, np.arange(1000) >= 150, np.arange(1000) % 250 == 0], ids=str)
+def test_nothing_is_settled_before_both_sides_of_the_feature_were_seen(is_present):
+    """In a quarter of the blocks each: rises that settle the verdict elsewhere do not where one side is in a few."""
+    rises = noisy([9.0, *[0.0] * 40], seed=1)
+    assert settled(rises, HALF)
+    assert not settled(rises, is_present)
+
+
+def test_few_others_are_read_to_the_end():
+    """With fewer than 20 to compare with, an interval decides, over the whole stretch."""
+    model, text = latch_model(8), mode_text(1500)
+    (stretch,) = read(model, MODES.encode(text))
+    inside = np.arange(1499) % 90 < 45
+    name = UnitId(layer=0, unit=LATCH, signal="c")
+    assert finished(intervene(model, name, stretch, inside, np.random.default_rng(5))).num_characters == 1499
+
+
+def test_a_stretch_shorter_than_its_looks_is_read():
+    """Three characters in eight parts are three characters."""
+    model = latch_model(40)
+    (stretch,) = read(model, MODES.encode("[aab"))
+    work = intervene(model, UnitId(layer=0, unit=LATCH, signal="c"), stretch, np.arange(3) > 0, np.random.default_rng(5))
+    assert finished(work).num_characters == 3
+
+
+def test_resamples_are_means_over_the_blocks_drawn(monkeypatch):
+    """Each is the mean of the two sides' means over blocks drawn with replacement, joined end to end."""
+    monkeypatch.setattr(intervention, "RESAMPLES", 30)
+    rises, is_present = noisy([0.0, 1.0, 2.0], seed=3, number=130), np.arange(130) % 4 == 0
+    found = intervention._resampled(rises, is_present, np.random.default_rng(13))
+    blocks = np.array_split(np.arange(130), 20)
+    for row, drawn in zip(found, np.random.default_rng(13).integers(0, 20, (30, 20)), strict=True):
+        places = np.concatenate([blocks[block] for block in drawn])
+        sides = is_present[places]
+        expected = (rises[places][sides].mean(axis=0) + rises[places][~sides].mean(axis=0)) / 2
+        np.testing.assert_allclose(row, expected, rtol=0, atol=1e-12)

@@ -5,6 +5,7 @@ import pytest
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 
+from charlm.inspection import ranking as ranking_module
 from charlm.inspection import trace
 from charlm.inspection.labels import Labels
 from charlm.inspection.ranking import Confirmation, binned, confirm, count_units, rank, unit_bins
@@ -88,6 +89,23 @@ def test_confirming_on_the_same_text_gives_the_ranks_own_effects(cell):
     np.testing.assert_allclose(found.effects, ranking.effects[units, range(5)], rtol=0, atol=ROUNDING)
     assert found.p_values.tolist() == [1] * 5
     assert not found.is_too_slow.any()
+
+
+def test_bins_that_are_kept_are_bins_traced_again(monkeypatch):
+    """Where there is no memory for them, a text is traced twice, and every number is the same."""
+    monkeypatch.setattr(trace, "CHAPTER", 400)
+    model, ids = new_model("lstm", 2), random_ids(1000)
+    features = [given("a", persistent(1000, 0.8, 1)), given("b", persistent(1000, 0.7, 2, levels=9), is_graded=True)]
+    labels = Labels(ids, VOCAB, features)
+    kept = finished(rank(model, read(model, ids), labels)), confirmed(model, ids, features, [3, 50], [1, 1], draws=9)
+    monkeypatch.setattr(ranking_module, "MOST_KEPT", 0)
+    again = (
+        finished(rank(model, read(model, ids), labels, most_kept=0)),
+        confirmed(model, ids, features, [3, 50], [1, 1], draws=9),
+    )
+    np.testing.assert_array_equal(kept[0].effects, again[0].effects)
+    np.testing.assert_array_equal(kept[0].counts, again[0].counts)
+    np.testing.assert_array_equal([kept[1].effects, kept[1].p_values], [again[1].effects, again[1].p_values])
 
 
 def test_some_units_bins_are_those_among_all():

@@ -8,7 +8,7 @@ import torch
 
 from charlm.config import ModelConfig
 from charlm.inspection import trace
-from charlm.inspection.trace import chapters, group_of, groups, unit_of
+from charlm.inspection.trace import chapters, group_of, groups, unit_of, untrained_chapter
 from charlm.model.language_model import LanguageModel
 from charlm.text.vocab import Ids
 from tests.conftest import CELLS, LAYERS, new_model
@@ -89,6 +89,32 @@ def test_a_text_read_in_two_parts_is_the_text_read_whole(cell, monkeypatch):
         for chapter, state in (*first, *second):
             for layer, parts in enumerate(state):
                 np.testing.assert_allclose(parts[0][0], whole[layer, "h"][chapter.stop - 1], atol=1e-12)
+
+
+@pytest.mark.parametrize(("lane", "number"), [(0, 1), (1, 13), (2, 14), (3, 11)])
+def test_some_of_a_chapter_is_read_as_all_of_it(lane, number, monkeypatch):
+    """From a lane's beginning on, so many characters: within the lane, to its end, beyond it, to the end of the chapter."""
+    cut(monkeypatch)
+    model, ids = new_model("lstm", 2).double(), random_ids(50)
+    (chapter,) = read(model, ids)
+    some = chapter.some(lane, number)
+    start = lane * len(chapter.ids)
+    assert (some.start, some.stop) == (start, start + number)
+    np.testing.assert_array_equal(some.ids.t().flatten()[:number], ids[start : start + number])
+    expected = walk(model, ids).signals
+    for key, values in traced(model, [some]).items():
+        np.testing.assert_allclose(values.numpy(), expected[key][start : start + number], atol=1e-12)
+
+
+@pytest.mark.parametrize("number", [1, 127, 500, 9000])
+@pytest.mark.parametrize("layers", [1, 2])
+@each_cell
+def test_a_model_that_was_never_trained_is_read_as_any_other(cell, layers, number):
+    """What 128 characters tell of the state before a lane is all that there is to it."""
+    config = ModelConfig(cell=cell, embedding_size=5, hidden_size=7, num_layers=layers)
+    model, ids = LanguageModel.initialised(config, 13, torch.Generator().manual_seed(0)), random_ids(9100)
+    found = traced(model, [untrained_chapter(model, ids, (100, 100 + number))])
+    torch.testing.assert_close(found, traced(model, read(model, ids[100 : 100 + number])), atol=1e-5, rtol=0)
 
 
 @each_cell

@@ -43,6 +43,21 @@ def test_the_heads_of_lanes_are_what_the_model_carries_there(cell, rounds, monke
         assert heads[0][1].max() > 20
 
 
+@pytest.mark.parametrize(("parts", "window"), [(1, 4), (3, 4), (3, 128), (17, 5)])
+@pytest.mark.parametrize("cell", CELLS)
+def test_parts_of_lanes_have_their_heads(cell, parts, window, monkeypatch):
+    """However the windows fall, the states before every part are those that one stream has there, in the order of the text."""
+    monkeypatch.setattr(module, "WINDOW", window)
+    model, ids, lanes = new_model(cell, 2).double(), random_ids(204), 4
+    heads, end = relay(model, torch.from_numpy(ids.reshape(lanes, -1).T.copy()), model.initial_state(1), parts=parts)
+    expected, each = walk(model, ids).signals, 204 // (lanes * parts)
+    for layer, state in enumerate(heads):
+        for name, part in zip("hc", state, strict=False):
+            np.testing.assert_allclose(part[1:].numpy(), expected[layer, name][each - 1 : -1 : each], rtol=0, atol=1e-10)
+            assert not part[0].any()
+    np.testing.assert_allclose(end[-1][0][0].numpy(), expected[1, "h"][-1], rtol=0, atol=1e-10)
+
+
 def test_the_relay_and_the_slow_way_agree_in_float32(monkeypatch):
     """Where the relay settles, its heads are those of lanes read one after the other."""
     model, block = new_model("lstm", 2), torch.from_numpy(random_ids(640).reshape(64, 10).T.copy())

@@ -175,6 +175,24 @@ def test_clamps_in_lanes_are_one_lane_after_the_other(cell, part, layers):
                         np.testing.assert_allclose(value[lane].numpy(), expected.signals[number, name][t], atol=1e-12)
 
 
+@pytest.mark.parametrize("first", [1, 2])
+@each_cell
+def test_steps_from_a_layer_on_are_steps_of_the_whole(cell, first):
+    """Given what enters a layer, of all streams or once for all, it and those above do as they do in a step of all layers."""
+    model, ids = new_model(cell, 3).double(), torch.tensor([4]).expand(B)
+    stepper, state = Stepper(model), some_state(model)
+    below = [tuple(part[:1].expand(B, -1) for part in parts) for parts in state[:first]]  # the same in all streams
+    with torch.inference_mode():
+        whole, whole_gates = stepper.advance(ids, (*below, *state[first:]))
+        from_input = F.linear(whole[first - 1][0], *model.layers[first].input_weights)
+        for given in (from_input, from_input[:1]):
+            upper, gates = stepper.advance_from(first, given, state[first:])
+            for found, expected in zip(flat(upper), flat(whole[first:]), strict=True):
+                close(found, expected, torch.float64)
+            for found, expected in zip(flat(gates), flat(whole_gates[first:]), strict=True):
+                close(found, expected, torch.float64)
+
+
 def test_what_is_held_reaches_all_that_comes_after_it():
     """A held c acts before h = o tanh(c); a held h reaches the head, the layer above and the next step, and no cell's c now."""
     model, ids = new_model("lstm", 2).double(), torch.tensor([3])

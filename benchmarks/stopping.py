@@ -1,0 +1,95 @@
+"""How often does a clamp that stops when its verdict is settled come to another one than a clamp that reads on?
+
+    python -m benchmarks.stopping [--models 6] [--pairs 40] [--characters 3000] [--best 30]
+
+Models of 1 or 2 x 48, two of three trained for some steps on a novel, the others never; pairs of a feature and one of the units
+that follow it best. Each pair is clamped twice, with looks and without, over the same characters with the same controls.
+"""
+
+import argparse
+from collections.abc import Generator, Iterator
+from typing import TypeVar
+
+import numpy as np
+import torch
+
+from benchmarks.machine import describe_machine
+from benchmarks.planted import NOVEL, encoded, trained
+from charlm.config import ModelConfig
+from charlm.inspection.examine import stretch_of
+from charlm.inspection.features import FEATURES
+from charlm.inspection.intervention import Effect, intervene
+from charlm.inspection.labels import Labels
+from charlm.inspection.ranking import rank
+from charlm.inspection.trace import chapters, groups, unit_of
+from charlm.model.language_model import LanguageModel
+
+T = TypeVar("T")
+
+HIDDEN, READ, STEPS = 48, 60_000, 400  # units; characters to train on, and as many to look at; steps
+
+
+def finished(work: Generator[int, None, T]) -> T:
+    """What long work comes to, without its progress."""
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+
+
+def both_ways(seed: int, pairs: int, characters: int, best: int) -> Iterator[tuple[Effect, Effect]]:
+    """Effects of units of one model: from a clamp that may stop, and from one that reads on."""
+    rng = np.random.default_rng([seed, 14])
+    novel = NOVEL.read_text(encoding="utf-8")
+    start = int(rng.integers(len(novel) - 2 * READ))
+    ids, vocab = encoded(novel[start : start + 2 * READ])
+    shape = ModelConfig(embedding_size=16, hidden_size=HIDDEN, num_layers=1 + seed % 2, dropout=0.0)
+    model = LanguageModel.initialised(shape, len(vocab), torch.Generator().manual_seed(seed))
+    if seed % 3:
+        model = trained(model, ids[:READ], STEPS, seed)
+    ids = ids[READ:]
+    asked = Labels(ids, vocab, list(FEATURES.values()))
+    present = [n for n, why in enumerate(asked.missing((0, READ // 2), (READ // 2, READ))) if not why]
+    labels = asked.only(present)
+    text = [chapter for chapter, _ in chapters(model, ids, (0, READ))]
+    strengths = np.abs(finished(rank(model, text, labels)).effects)
+    while pairs:
+        feature = int(rng.integers(len(present)))
+        stretch = stretch_of(labels.only([feature]), text, characters)
+        row = int(np.argsort(-strengths[:, feature])[rng.integers(best)])
+        if stretch is not None:
+            unit, seeds = unit_of(groups(model), row), [seed, pairs]
+            stopped = finished(intervene(model, unit, *stretch, np.random.default_rng(seeds)))
+            yield stopped, finished(intervene(model, unit, *stretch, np.random.default_rng(seeds), looks=1))
+            pairs -= 1
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--models", type=int, default=6)
+    parser.add_argument("--pairs", type=int, default=40)
+    parser.add_argument("--characters", type=int, default=3000)
+    parser.add_argument("--best", type=int, default=30)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    print(describe_machine())
+    found: list[tuple[Effect, Effect]] = []
+    for seed in range(options.models):
+        found += both_ways(seed, options.pairs, options.characters, options.best)
+        used = sum(full.is_used for _, full in found)
+        early = sum(stopped.num_characters < full.num_characters for stopped, full in found)
+        read = np.mean([stopped.num_characters / full.num_characters for stopped, full in found])
+        wrongly_used = sum(stopped.is_used > full.is_used for stopped, full in found)
+        wrongly_not = sum(stopped.is_used < full.is_used for stopped, full in found)
+        print(
+            f"{seed + 1} models, {len(found)} pairs, {used} used: {early} stopped early, {read:.2f} of the characters read; "
+            f"{wrongly_used} said to be used that are not, {wrongly_not} the other way round",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
