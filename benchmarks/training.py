@@ -3,8 +3,8 @@
     python -m benchmarks.training [--cells lstm,gru,rnn] [--hidden-size 512] [--num-layers 2] [--batch-size 64] [--seq-len 128]
 
 Each figure comes from a process of its own, in turn, so that neither way profits from what the other has set up; a median
-step of some seconds of steps after a warm-up. Then the arithmetic rate, against the machine's own half-precision matrix
-product of the same shape: (B, H) times (H, gates of H), as often as the recurrence takes it.
+step of some seconds of steps after a warm-up. Then the arithmetic rate, against the machine's own matrix product
+of the same shape and in charlm's precision: (B, H) times (H, gates of H), as often as the recurrence takes it.
 
 The last line of a cell is Muon's share of its step: what the step takes beyond AdamW's.
 
@@ -88,7 +88,9 @@ def plain_step(options: argparse.Namespace) -> float:
 def product_rate(options: argparse.Namespace) -> float:
     """Floating-point operations a second of the matrix product that a step of the recurrence is."""
     width = options.hidden_size * {"lstm": 4, "gru": 3, "rnn": 1}[options.cell]
-    of = {"device": options.device, "dtype": torch.float16 if options.device == "cuda" else torch.bfloat16}
+    precision = pick_precision("auto", torch.device(options.device))
+    dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
+    of = {"device": options.device, "dtype": dtype}
     h, u = torch.randn(options.batch_size, options.hidden_size, **of), torch.randn(width, options.hidden_size, **of)
     product = torch.empty(options.batch_size, width, **of)
 

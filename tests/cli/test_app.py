@@ -1,3 +1,4 @@
+import os
 import signal
 import subprocess
 import sys
@@ -44,6 +45,23 @@ def test_help_versions_and_usage_errors_import_no_torch(tmp_path: Path):
     assert done.returncode == 0, done.stderr
     statuses = [line for line in done.stdout.splitlines() if line.startswith("status")]
     assert statuses == [f"status 0 {line}" for line in good] + [f"status 2 {line}" for line in wrong]
+
+
+@pytest.mark.parametrize("given", [None, "3"])
+def test_numpy_has_one_thread_unless_the_user_says_otherwise(given):
+    """Its library is told before it is loaded, for then it is too late."""
+    environment = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}
+    environment |= {} if given is None else {"OPENBLAS_NUM_THREADS": given}
+    asked = """
+import os, sys
+from charlm.cli.app import main
+try:
+    main(["--version"])
+except SystemExit:
+    print(os.environ["OPENBLAS_NUM_THREADS"], "numpy" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", asked], env=environment, check=True, capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == f"{given or 1} False"
 
 
 @pytest.mark.parametrize("command", [(), *((name,) for name in COMMANDS)])
