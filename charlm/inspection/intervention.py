@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from charlm.inspection.findings import Delta, UnitId
-from charlm.inspection.statistics import Floats
+from charlm.inspection.statistics import Floats, autocorrelation, correlation_time
 from charlm.inspection.trace import BLOCK, Chapter, blocks, groups, stream
 from charlm.model.cells import Clamp
 from charlm.model.language_model import LanguageModel, ModelState, next_symbol_nats
@@ -28,7 +28,7 @@ BETTER_THAN = 0.95  # of the controls
 RESAMPLES, RESAMPLED_BLOCKS = 2000, 20
 LOOKS = 8  # at a verdict: after each eighth of a stretch
 PREDICTED = 1 << 10  # characters at a time
-LEAST_BLOCK = 50  # characters, so that most of what hangs together is in one block
+LEAST_BLOCK = 50  # characters
 SEEN = 0.25  # of the blocks
 LOWEST_PERCENT = 0.5  # the lower end of a 99 % interval
 
@@ -93,10 +93,13 @@ def _is_settled(rises: Floats, is_present: npt.NDArray[np.bool_], rng: np.random
     What was read is resampled 2,000 times in 20 blocks: in none of them is the verdict another one. As they spread about as
     the rest of the stretch would move the means, a settled verdict would turn in fewer than 1 of 1,000 cases at each look, if
     blocks were independent; `python -m benchmarks.stopping` counts how many do. Nothing is settled by blocks of fewer than 50
-    characters, nor before the feature has been present in a quarter of them, and absent in a quarter.
+    characters or shorter than the feature's autocorrelation time, nor before the feature has been present in a quarter of
+    them, and absent in a quarter.
     """
+    number, label = len(rises), is_present[None].astype(np.float64)
+    least = max(LEAST_BLOCK, correlation_time(autocorrelation(label, max(1, number // 2))[0]))
     seen = np.array([[part.any(), not part.all()] for part in np.array_split(is_present, RESAMPLED_BLOCKS)])
-    if len(rises) < LEAST_BLOCK * RESAMPLED_BLOCKS or (seen.mean(axis=0) < SEEN).any():
+    if number < least * RESAMPLED_BLOCKS or (seen.mean(axis=0) < SEEN).any():
         return False
     is_used = _beats(_resampled(rises, is_present, rng))
     return bool(is_used.all() or not is_used.any())

@@ -267,6 +267,13 @@ def test_nothing_is_settled_by_short_blocks():
     assert not settled(rises[1:], HALF[1:])
 
 
+@pytest.mark.parametrize(("run", "is_settled"), [(30, True), (50, True), (300, False)])
+def test_nothing_is_settled_by_blocks_shorter_than_the_features_own_time(run, is_settled):
+    """Of 2,000 characters blocks have 100: a feature that lasts for long stretches is followed further."""
+    rises = noisy([9.0, *[0.0] * 40], seed=1, number=2000)
+    assert settled(rises, np.arange(2000) // run % 2 == 0) == is_settled
+
+
 def judged_used(rises: np.ndarray, is_present: np.ndarray) -> bool:
     return intervention._judge(rises, is_present, np.random.default_rng(7)).is_used
 
