@@ -74,8 +74,17 @@ SHAPES = (
 )
 # By how many characters are read, and how many weights there are, at the most.
 RATES = ((1e6, 100e3, 0.07), (3.2e6, math.inf, 0.05), (7.8e6, math.inf, 0.04), (math.inf, math.inf, 0.03))
-# For up to so many passes over the text...
-DROPOUTS = ((3, 0.0), (5, 0.05), (10, 0.1), (25, 0.2), (50, 0.3), (250, 0.4), (math.inf, 0.5))
+# By how often the text is read, and how many weights could learn it by heart, at the most...
+DROPOUTS = (
+    (3, math.inf, 0.0),
+    (6, 300e3, 0.0),
+    (5, math.inf, 0.05),
+    (10, math.inf, 0.1),
+    (25, math.inf, 0.2),
+    (50, math.inf, 0.3),
+    (250, math.inf, 0.4),
+    (math.inf, math.inf, 0.5),
+)
 SMALL_TEXT = 450e3  # ...but one of fewer characters is known by heart sooner: each of its passes counts for more
 # A machine that is faster than any processor that was met is a GPU, to which streams side by side cost little: from so many
 # characters of text on, it gets so many times the streams. From figures of one H200, and never tried with this recipe.
@@ -156,12 +165,13 @@ def choose(wish: Wish, num_characters: int, num_symbols: int = SYMBOLS, speed: f
     shape = _as_set(_shape(wish, reading), wish)
     characters = _characters(wish, shape, reading)
     passes, wear = characters / num_characters, max(1.0, SMALL_TEXT / num_characters)
+    dropout = next(rate for most, weights, rate in DROPOUTS if passes * wear <= most and shape.size.weights <= weights)
     rate = next(rate for most, weights, rate in RATES if characters <= most and shape.size.weights <= weights)
     chosen: dict[str, Any] = {
         "num_layers": shape.size.num_layers,
         "hidden_size": shape.size.hidden_size,
         "embedding_size": shape.size.embedding_size,
-        "dropout": next(dropout for most, dropout in DROPOUTS if passes * wear <= most),
+        "dropout": dropout,
         "batch_size": shape.batch_size,
         "seq_len": shape.seq_len,
         "learning_rate": rate if wish.training.optimiser == "muon" else ADAMW_RATE,

@@ -1,6 +1,6 @@
 """The recipe: what it chooses, and what it leaves alone."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -20,6 +20,7 @@ from charlm.recipe import (
     SMALL,
     SYMBOLS,
     Shape,
+    Size,
     Wish,
     choose,
     coarse,
@@ -177,6 +178,14 @@ def test_the_machine_that_the_figures_are_from_gets_what_they_were_found_with():
         assert (recipe.training.batch_size, recipe.training.seq_len) == (32, 64)
         assert (recipe.model.dropout, recipe.training.learning_rate) == (dropout, rate)
     assert usual.end.epochs == pytest.approx(19.5)
+
+
+def test_a_small_network_needs_no_dropout_where_a_large_one_does():
+    """For so few passes it learns no text by heart; for many both have dropout."""
+    sizes = ModelConfig(num_layers=1, hidden_size=224, embedding_size=64), ModelConfig(num_layers=2, hidden_size=256)
+    for epochs, expected in ((2.0, [0.0, 0.0]), (4.5, [0.0, 0.05]), (20.0, [0.2, 0.2])):
+        asked = replace(wish(End(epochs=epochs)), by_hand=frozenset(Size.__slots__))
+        assert [choose(replace(asked, model=model), MEGABYTE).model.dropout for model in sizes] == expected
 
 
 def test_what_a_large_vocabulary_costs_is_counted():
