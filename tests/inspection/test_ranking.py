@@ -108,6 +108,25 @@ def test_bins_that_are_kept_are_bins_traced_again(monkeypatch):
     np.testing.assert_array_equal([kept[1].effects, kept[1].p_values], [again[1].effects, again[1].p_values])
 
 
+def test_bins_are_kept_only_where_they_fit(monkeypatch):
+    """A text whose bins would take too much memory is traced twice, by `rank` and by `confirm`, and else once."""
+    model, ids, count = new_model("lstm", 1), random_ids(600), []
+    features = [given("c", ids == 4)]
+    labels, text = Labels(ids, VOCAB, features), read(model, ids)
+    monkeypatch.setattr(ranking_module, "blocks", lambda *of: (count.append(1), trace.blocks(*of))[1])
+
+    def traces(most: int) -> tuple[int, int]:
+        count.clear()
+        finished(rank(model, text, labels, most_kept=most))
+        ranked = len(count)
+        monkeypatch.setattr(ranking_module, "MOST_KEPT", most)
+        confirmed(model, ids, features, [3], [1])
+        return ranked, len(count) - ranked
+
+    once, twice = traces(1 << 20), traces(1000)
+    assert twice == (2 * once[0], 2 * once[1])
+
+
 def test_some_units_bins_are_those_among_all():
     """`unit_bins` picks rows of all groups' rows; counting them counts them all."""
     model, ids = new_model("lstm", 2), random_ids(500)
