@@ -11,8 +11,9 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 LEVELS = (
     {"config", "errors", "files", "machine", "recipe", "tensorfile"},
     {"text", "model"},
-    {"evaluation"},
-    {"training", "sampling", "inspection"},
+    {"evaluation", "sampling"},
+    {"training"},
+    {"tasks", "inspection"},
     {"checkpoint", "display"},
     {"runs"},
     {"cli"},
@@ -22,8 +23,9 @@ LEVELS = (
 ORDERS = {
     "": [{"errors"}, {"config", "files", "machine"}, {"recipe", "tensorfile"}],
     "text": [{"vocab"}, {"source"}, {"corpus"}, {"streams"}],
-    "model": [{"devices", "kernels"}, {"cells"}, {"language_model"}, {"stepper", "relay"}],
-    "training": [{"optimiser", "events", "memory"}, {"loop"}, {"recorded"}],
+    "model": [{"devices", "kernels", "capture"}, {"cells"}, {"stack"}, {"language_model"}, {"stepper", "relay"}],
+    "training": [{"task", "optimiser", "events"}, {"memory", "loop"}, {"captured"}],
+    "tasks": [{"language"}, {"registry"}],
     "checkpoint": [{"fields", "format"}, {"card"}, {"model", "training", "activations"}],
     "inspection": [
         {"findings", "spans", "statistics", "parallel"},
@@ -51,6 +53,7 @@ PURE = {
     "model",
     "evaluation",
     "training",
+    "tasks",
     "sampling",
     "inspection",
     "checkpoint",

@@ -7,7 +7,7 @@ import numpy
 import torch
 
 import charlm
-from charlm.model.devices import processor
+from charlm.machine import processor
 
 DECIDE_BITS = ("charlm", "torch", "numpy", "processor", "device", "cudnn", "accelerator", "precision", "threads")
 

@@ -17,10 +17,12 @@ from charlm.checkpoint.fields import from_json, require_known, vocab_from_json, 
 from charlm.checkpoint.training import About
 from charlm.config import CorpusConfig, End, ModelConfig, TrainConfig, check_threads
 from charlm.errors import CharlmError, CheckpointError, NewerError, RunError, UsageError, brief, counted
-from charlm.model.devices import CPU, pick_device, pick_precision, require_memory, set_threads
+from charlm.machine import set_threads
+from charlm.model.devices import CPU, pick_device, pick_precision, require_memory
 from charlm.runs.facts import DECIDE_BITS, machine_facts
 from charlm.runs.find import CORPUS, LAST, PREVIOUS
 from charlm.runs.record import NAMES, RUN, read_record, write_json
+from charlm.tasks.language import LanguageTask
 from charlm.text.corpus import Corpus, Splits, open_corpus
 from charlm.text.source import sha256_of
 from charlm.text.streams import Streams
@@ -49,6 +51,11 @@ class Run:
         """The training part as B streams."""
         training = self.training
         return Streams.fitted(self.corpus.train_ids, training.batch_size, training.seq_len, training.seed)
+
+    @property
+    def task(self) -> LanguageTask:
+        """What is trained for."""
+        return LanguageTask(streams=self.streams, validation_ids=self.corpus.validation_ids)
 
     @property
     def about(self) -> About:

@@ -17,10 +17,12 @@ from typing import Any
 import torch
 
 from charlm.checkpoint.fields import vocab_to_json
-from charlm.config import CorpusConfig
+from charlm.config import CorpusConfig, chosen
 from charlm.errors import RunError
 from charlm.files import flush_folder, folder_lock
-from charlm.model.devices import pick_device, pick_precision, set_threads
+from charlm.machine import set_threads
+from charlm.model.cells import CELLS
+from charlm.model.devices import pick_device, pick_precision
 from charlm.recipe import Wish, choose
 from charlm.runs.facts import machine_facts
 from charlm.runs.find import CORPUS, LAST, METRICS, MODEL, PREVIOUS, RUNS
@@ -30,6 +32,7 @@ from charlm.runs.speed import GIVEN, MEASURED, ROUGH, Speed, speed_here
 from charlm.text.corpus import Tell, encode_corpus
 from charlm.text.source import find_files
 from charlm.text.streams import Streams
+from charlm.training.optimiser import OPTIMISERS
 
 MAKING, OLD = ".making", ".old"  # how the folders end of a run that is not yet one, and of one that is to go
 MAX_NAME = 200  # bytes
@@ -50,6 +53,8 @@ def make_run(
     `tell` is told how far the reading of the text is. Raises `TextError`, `RunError` or `UsageError`, and leaves nothing behind
     then.
     """
+    chosen("--cell", wish.model.cell, CELLS)
+    chosen("--optimiser", wish.training.optimiser, OPTIMISERS)
     device = pick_device(wish.training.device)
     precision = pick_precision(wish.training.precision, device)
     set_threads(wish.training.threads)
@@ -97,7 +102,7 @@ def _encode(
     speed, speed_is = wish.speed, GIVEN if wish.speed else None
     if speed is None and wish.depends_on_speed and (found := speed_here()) is not None:
         speed, speed_is = found.characters, ROUGH if found.is_rough else MEASURED
-    recipe = choose(wish, len(corpus.train_ids), len(corpus.vocab), speed)
+    recipe = choose(wish, len(corpus.train_ids), len(corpus.vocab), speed, OPTIMISERS[wish.training.optimiser].rate)
     training = recipe.training
     streams = Streams.fitted(corpus.train_ids, training.batch_size, training.seq_len, training.seed)
     require_room(recipe.model, len(corpus.vocab), training, streams.batch_size, device)
