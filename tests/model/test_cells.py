@@ -9,6 +9,7 @@ from charlm.model.cells import CELLS, Cell, State
 from charlm.model.devices import autocast
 from tests.conftest import CELLS as NAMES
 from tests.conftest import NEEDS_BF16
+from tests.model.reference import REFERENCES
 
 T, B, E, H = 6, 3, 5, 7
 
@@ -27,33 +28,19 @@ def start(cell: Cell, seed: int = 3) -> State:
     return tuple(torch.tanh(random(B, H, seed=seed + part)) for part in range(len(cell.parts)))
 
 
-def sigmoid(x: np.ndarray) -> np.ndarray:
-    return 1 / (1 + np.exp(-x))
-
-
 def numpy_cell(name: str, cell: Cell, inputs: np.ndarray, state: list[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]]:
-    """The recurrence as the textbook has it: one stream, one step, one gate at a time."""
+    """The recurrence as the textbook has it."""
     (w, b_input), (u, b_past) = ([each.detach().numpy() for each in pair] for pair in (cell.input_weights, cell.past_weights))
-    gates = {"lstm": "ifgo", "gru": "rzn", "rnn": "h"}[name]
-    part = {gate: slice(number * H, (number + 1) * H) for number, gate in enumerate(gates)}
     outputs = np.zeros((T, B, H))
     state = [piece.copy() for piece in state]
     for b in range(B):
         for t in range(T):
-            h = state[0][b]
-            wx, uh = w @ inputs[t, b] + b_input, u @ h + b_past
-            if name == "rnn":
-                h = np.tanh(wx + uh)
-            elif name == "gru":
-                r = sigmoid(wx[part["r"]] + uh[part["r"]])
-                z = sigmoid(wx[part["z"]] + uh[part["z"]])
-                n = np.tanh(wx[part["n"]] + r * uh[part["n"]])
-                h = (1 - z) * n + z * h
-            else:
-                i, f, o = (sigmoid((wx + uh)[part[gate]]) for gate in "ifo")
-                state[1][b] = f * state[1][b] + i * np.tanh((wx + uh)[part["g"]])
-                h = o * np.tanh(state[1][b])
-            outputs[t, b] = state[0][b] = h
+            now = {part: values[b] for part, values in zip(cell.parts, state, strict=True)}
+            x, past = np.split(w @ inputs[t, b] + b_input, len(w) // H), np.split(u @ now["h"] + b_past, len(w) // H)
+            after = REFERENCES[name](x, past, now)
+            for part, values in zip(cell.parts, state, strict=True):
+                values[b] = after[part]
+            outputs[t, b] = after["h"]
     return outputs, state
 
 
