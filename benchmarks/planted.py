@@ -21,8 +21,8 @@ import torch
 from benchmarks.machine import describe_machine
 from charlm.config import End, ModelConfig, TrainConfig
 from charlm.evaluation import surprisals, total
+from charlm.features.registry import FEATURES, Feature, from_regex
 from charlm.inspection.examine import examine
-from charlm.inspection.features import FEATURES, Feature, from_regex
 from charlm.inspection.findings import Finding, Report
 from charlm.model.language_model import LanguageModel
 from charlm.text.streams import Streams

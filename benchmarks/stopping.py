@@ -16,10 +16,10 @@ import torch
 from benchmarks.machine import describe_machine
 from benchmarks.planted import NOVEL, encoded, trained
 from charlm.config import ModelConfig
+from charlm.features.labels import Labels
+from charlm.features.registry import FEATURES
 from charlm.inspection.examine import stretch_of
-from charlm.inspection.features import FEATURES
 from charlm.inspection.intervention import Effect, intervene
-from charlm.inspection.labels import Labels
 from charlm.inspection.ranking import rank
 from charlm.inspection.trace import chapters, groups, unit_of
 from charlm.model.language_model import LanguageModel

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from charlm.checkpoint.card import ModelCard
-    from charlm.inspection.features import Feature
+    from charlm.features.registry import Feature
     from charlm.inspection.findings import Finding, Report
     from charlm.inspection.views import Viewer
     from charlm.model.language_model import LanguageModel
@@ -122,7 +122,7 @@ def _features(own: list[str]) -> "list[Feature]":
     """All features there are, with the user's own."""
     import warnings
 
-    from charlm.inspection.features import FEATURES, parse_feature
+    from charlm.features.registry import FEATURES, parse_feature
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about what an expression may mean in some later Python

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 
 from charlm.config import ModelConfig
-from charlm.inspection.labels import Bounds, Labels
+from charlm.features.labels import Bounds, Labels
 from charlm.inspection.parallel import side_by_side
 from charlm.inspection.ranking import MOST_KEPT, confirm, rank
 from charlm.inspection.statistics import Counts, Floats, effects, mid_ranks

@@ -12,11 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from charlm.errors import TextError, counted
+from charlm.features.labels import Bounds, Labels
+from charlm.features.registry import Feature
 from charlm.inspection import baselines
-from charlm.inspection.features import Feature
 from charlm.inspection.findings import VERDICTS, Finding, Progress, Report, Saturation
 from charlm.inspection.intervention import MOST_CONTROLS, Effect, intervene
-from charlm.inspection.labels import Bounds, Labels
 from charlm.inspection.parallel import side_by_side
 from charlm.inspection.ranking import Confirmation, confirm, count_units, rank
 from charlm.inspection.statistics import BINS, Counts, Floats

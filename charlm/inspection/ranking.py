@@ -12,11 +12,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from charlm.inspection.labels import Labels
+from charlm.features.labels import MOST_LEVELS, Labels
 from charlm.inspection.parallel import side_by_side
 from charlm.inspection.statistics import (
     BINS,
-    MOST_LEVELS,
     Counts,
     Floats,
     autocorrelation,

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from charlm.config import ModelConfig
-from charlm.inspection.features import Feature
+from charlm.features.registry import Feature
 from charlm.inspection.trace import Chapter, blocks, chapters, groups
 from charlm.model.language_model import LanguageModel
 from charlm.text.vocab import Ids, Vocab

@@ -8,10 +8,10 @@ import torch
 from sklearn.linear_model import Ridge
 
 from charlm.config import ModelConfig
+from charlm.features.labels import Labels
+from charlm.features.registry import Feature
 from charlm.inspection import baselines
 from charlm.inspection.baselines import CONTEXT, from_context, shortened, untrained
-from charlm.inspection.features import Feature
-from charlm.inspection.labels import Labels
 from charlm.inspection.ranking import binned, rank
 from charlm.inspection.trace import groups
 from charlm.model.language_model import LanguageModel

@@ -10,12 +10,12 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 from charlm.errors import TextError
+from charlm.features.labels import Labels
+from charlm.features.registry import FEATURES, Feature, from_regex
 from charlm.inspection import examine as module
 from charlm.inspection.examine import LEAST_CHARACTERS, examine, gate_habits, stretch_of
-from charlm.inspection.features import FEATURES, Feature, from_regex
 from charlm.inspection.findings import VERDICTS, Delta, Finding, Progress, Report, Saturation
 from charlm.inspection.intervention import Effect
-from charlm.inspection.labels import Labels
 from charlm.inspection.ranking import Confirmation, binned
 from charlm.inspection.trace import group_of, groups
 from charlm.text.vocab import Vocab

@@ -5,9 +5,9 @@ import pytest
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 
+from charlm.features.labels import Labels
 from charlm.inspection import ranking as ranking_module
 from charlm.inspection import trace
-from charlm.inspection.labels import Labels
 from charlm.inspection.ranking import Confirmation, binned, confirm, count_units, rank, unit_bins
 from charlm.inspection.statistics import BINS
 from charlm.inspection.trace import groups
