@@ -109,14 +109,8 @@ def trained(model: LanguageModel, ids: Ids, steps: int, seed: int) -> LanguageMo
 
 
 def found(model: LanguageModel, ids: Ids, vocab: Vocab, features: list[Feature], seed: int = 1) -> Report:
-    """What `inspect-cells` finds, without its progress."""
-    work = examine(model, ids, vocab, features, seed)
-    while True:
-        try:
-            next(work)
-        except StopIteration as end:
-            report: Report = end.value
-            return report
+    """What `inspect-cells` finds."""
+    return examine(model, ids, vocab, features, seed)
 
 
 def entropy(ids: Ids, hidden: npt.NDArray[np.integer]) -> float:

@@ -26,18 +26,18 @@ ORDERS = {
     "model": [{"devices", "kernels"}, {"cells"}, {"language_model"}, {"stepper", "relay"}],
     "training": [{"optimiser", "events", "memory"}, {"loop"}, {"recorded"}],
     "features": [{"spans"}, {"code"}, {"prose", "plain"}, {"registry"}, {"labels"}],
-    "checkpoint": [{"fields", "format"}, {"card"}, {"model", "training", "activations"}],
+    "checkpoint": [{"fields", "format"}, {"card"}, {"model", "training"}],
     "inspection": [
-        {"findings", "statistics", "parallel"},
-        {"trace"},
-        {"views", "intervention"},
-        {"ranking"},
+        {"findings", "statistics", "telling"},
+        {"parallel", "trace", "verdict"},
+        {"views", "stretch", "ranking", "activations"},
+        {"intervention", "confirmation"},
         {"baselines"},
         {"examine"},
     ],
     "display": [{"terminal", "waiting"}, {"progress", "units", "html"}],
     "runs": [{"record", "signals", "facts"}, {"find"}, {"folder"}, {"disk", "restore", "speed"}, {"make", "drive", "heldout"}],
-    "cli": [{"options"}, {"train", "sample", "evaluate", "info", "inspect_cells"}, {"app"}],
+    "cli": [{"options"}, {"looking"}, {"train", "sample", "evaluate", "info", "inspect_cells"}, {"app"}],
 }
 STRANGERS = {"model": {"text", "features"}}  # what a folder does not know, though it lies lower or on the same level
 ONLY_IN = {"rich": {"display"}, "tqdm": {"display"}, "typer": {"cli"}, "time": {"runs", "cli"}, "datetime": {"runs", "cli"}}
