@@ -21,8 +21,8 @@ import torch
 from benchmarks.machine import describe_machine
 from charlm.config import End, ModelConfig, TrainConfig
 from charlm.evaluation import surprisals, total
+from charlm.features.registry import FEATURES, Feature, from_regex
 from charlm.inspection.examine import examine
-from charlm.inspection.features import FEATURES, Feature, from_regex
 from charlm.inspection.findings import Finding, Report
 from charlm.model.language_model import LanguageModel
 from charlm.tasks.language import LanguageTask
@@ -111,14 +111,8 @@ def trained(model: LanguageModel, ids: Ids, steps: int, seed: int) -> LanguageMo
 
 
 def found(model: LanguageModel, ids: Ids, vocab: Vocab, features: list[Feature], seed: int = 1) -> Report:
-    """What `inspect-cells` finds, without its progress."""
-    work = examine(model, ids, vocab, features, seed)
-    while True:
-        try:
-            next(work)
-        except StopIteration as end:
-            report: Report = end.value
-            return report
+    """What `inspect-cells` finds."""
+    return examine(model, ids, vocab, features, seed)
 
 
 def entropy(ids: Ids, hidden: npt.NDArray[np.integer]) -> float:

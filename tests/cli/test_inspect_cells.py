@@ -320,24 +320,13 @@ def test_what_breaks_off_leaves_the_old_file_and_no_litter(inspect, monkeypatch,
 @pytest.mark.parametrize("stage", ["reading", "ranking", "testing", "trying"])
 def test_an_interrupt_at_any_stage_ends_at_once(inspect, monkeypatch, stage):
     """Ctrl-C while threads are at work is status 130, one line, and no finding."""
-    from charlm.display import waiting
+    from charlm.display.waiting import Lines
 
-    real = waiting.follow
+    def interrupted(_lines: Lines, told: str, _fraction: float) -> None:
+        if told.startswith(stage):
+            raise KeyboardInterrupt
 
-    def interrupted(work):
-        def until_stage():
-            while True:
-                try:
-                    step = next(work)
-                except StopIteration as end:
-                    return end.value
-                if step.stage.startswith(stage):
-                    work.throw(KeyboardInterrupt())
-                yield step
-
-        return real(until_stage())
-
-    monkeypatch.setattr(waiting, "follow", interrupted)
+    monkeypatch.setattr(Lines, "tell", interrupted)
     result = inspect("--threads", "2")
     assert (result.status, result.out, result.err) == (130, b"", "charlm: interrupted\n")
 
