@@ -16,10 +16,11 @@ from torch.nn import functional as F
 from charlm.inspection.findings import UnitId
 from charlm.inspection.stretch import Stretch
 from charlm.inspection.telling import TellCount, tell_nobody
-from charlm.inspection.trace import BLOCK, Trace, stream
+from charlm.inspection.trace import BLOCK, Trace
 from charlm.inspection.verdict import LEAST_CONTROLS, Effect, is_settled, judge
 from charlm.model.cells import Clamp
-from charlm.model.language_model import LanguageModel, ModelState, next_symbol_nats
+from charlm.model.language_model import LanguageModel, next_symbol_nats
+from charlm.model.stack import ModelState, streams
 from charlm.model.stepper import Stepper
 
 MOST_CONTROLS = 50
@@ -55,7 +56,7 @@ def intervene(
     held = course[:, units]  # (n, K)
     offset = int(rng.integers(len(held) // 4, 3 * len(held) // 4 + 1))
     values = torch.cat([held.mean(dim=0).expand_as(held), held.roll(offset, dims=0)], dim=1)  # (n, 2K)
-    state, part = stream(stretch.text.heads, slice(0, 1))[unit.layer :], part_of(model, unit)
+    state, part = streams(stretch.text.heads, slice(0, 1))[unit.layer :], part_of(model, unit)
     rises = np.zeros((0, 2, len(units)))
     looks = looks if len(controls) >= LEAST_CONTROLS else 1  # fewer give an interval, which is not settled by a part
     for start, stop in itertools.pairwise(sorted({len(own) * look // looks for look in range(looks + 1)})):
@@ -71,7 +72,7 @@ def intervene(
 
 def comparable(model: LanguageModel, unit: UnitId, course: Tensor) -> list[int]:
     """Up to 50 other units of the layer, nearest in (the logarithms of) variance over `course` `(n, H)` and outgoing weight."""
-    above = model.layers[unit.layer + 1].fused.weight_ih_l0 if unit.layer + 1 < len(model.layers) else model.head.weight
+    above = model.layers[unit.layer + 1].input_weights[0] if unit.layer + 1 < len(model.layers) else model.head.weight
     numbers = torch.stack([course.var(dim=0), above.square().sum(dim=0)]).clamp_min(1e-12).log()  # (2, H)
     scale = numbers.std(dim=1, keepdim=True).clamp_min(1e-6) if numbers.shape[1] > 1 else torch.ones_like(numbers)
     distance = ((numbers - numbers[:, unit.unit : unit.unit + 1]) / scale).square().sum(dim=0)
@@ -116,7 +117,7 @@ def clamped_nats(
     """
     lanes = torch.arange(len(units), device=ids.device)
     if len(state[0][0]) == 1:
-        state = stream(state, torch.zeros_like(lanes))
+        state = streams(state, torch.zeros_like(lanes))
     stepper, nats = Stepper(model), []
     clamps: list[Sequence[Clamp]] = [()] * len(state)
     for start in range(0, len(values), BLOCK):

@@ -13,7 +13,8 @@ from charlm.inspection.stretch import Stretch
 from charlm.inspection.trace import Trace
 from charlm.inspection.verdict import Effect, judge
 from charlm.model.cells import CELLS
-from charlm.model.language_model import LanguageModel, ModelState
+from charlm.model.language_model import LanguageModel
+from charlm.model.stack import ModelState
 from tests.conftest import CELLS as NAMES
 from tests.conftest import new_model
 from tests.inspection.reference import LATCH, MODES, MUTE, SIGNALS, latch_model, mode_text, random_ids, read, walk
@@ -147,7 +148,7 @@ def test_units_to_compare_with_are_alike_in_variance_and_in_what_they_add_above(
     loud, strong = torch.from_numpy(kind % 2), torch.from_numpy(kind // 2)
     noise = torch.randn(200, 60, generator=torch.Generator().manual_seed(1))
     course = noise * (0.1 + loud) + torch.arange(60)  # a mean is no variance
-    above = model.layers[1].fused.weight_ih_l0 if layer == 0 else model.head.weight
+    above = model.layers[1].input_weights[0] if layer == 0 else model.head.weight
     with torch.no_grad():
         above.div_(above.norm(dim=0)).mul_(0.1 + strong)
     for unit in (0, 1, 17, 59):

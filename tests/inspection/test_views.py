@@ -7,7 +7,8 @@ import torch
 from charlm.inspection import views
 from charlm.inspection.findings import Finding, UnitId
 from charlm.inspection.views import AFTER, APART, BEFORE, EXPECTED, HISTOGRAM_BINS, SNIPPETS, Viewer, pieces
-from charlm.model.language_model import LanguageModel, ModelState
+from charlm.model.language_model import LanguageModel
+from charlm.model.stack import ModelState
 from charlm.text.vocab import Ids, Vocab
 from tests.conftest import CELLS, new_model
 from tests.inspection.reference import SIGNALS, Walk, random_ids, walk
@@ -42,7 +43,8 @@ def test_values_are_those_of_the_recurrence_by_hand(cell):
     """All signals of any units, one of them twice, in the order that is asked, from a state in mid-text; c as tanh(c)."""
     viewer, by_hand = viewed(exact_model(cell))
     units = [(1, 6), (0, 0), (1, 2), (1, 6)]
-    for (layer, unit), (signals, values) in zip(units, viewer.values(units), strict=True):
+    for (layer, unit), (seen, values) in zip(units, viewer.values(units), strict=True):
+        signals = tuple(signal.name for signal in seen)
         assert signals == SIGNALS[cell]
         expected = [by_hand.signals[layer, signal][:, unit] for signal in signals]
         expected = [np.tanh(row) if signal == "c" else row for signal, row in zip(signals, expected, strict=True)]
@@ -136,7 +138,7 @@ def test_a_units_view_is_of_all_its_signals_in_the_whole(cell):
         assert view.signals == signals
         np.testing.assert_array_equal(view.values, values[:, 20:50])
         for number, (signal, row) in enumerate(zip(signals, values, strict=True)):
-            least = 0.0 if signal in "iforz" else -1.0
+            least = 0.0 if signal.name in "iforz" else -1.0
             counts = np.bincount(((row - least) / (1 - least) * HISTOGRAM_BINS).astype(int), minlength=HISTOGRAM_BINS)
             np.testing.assert_array_equal(view.histogram[number], counts)
             assert view.share_on[number] == sum(row > (least + 1) / 2) / N
