@@ -102,7 +102,7 @@ def trained(model: LanguageModel, ids: Ids, steps: int, seed: int) -> LanguageMo
     """`model` after `steps` steps of 16 streams and 96 characters."""
     config = TrainConfig(batch_size=16, seq_len=96, optimiser="adamw", learning_rate=2e-2, seed=seed, precision="fp32")
     streams = Streams.fitted(ids, config.batch_size, config.seq_len, seed)
-    trainer = Trainer.fresh(model, config, End(max_steps=steps), "fp32", streams.batch_size)
+    trainer = Trainer.fresh(model, config, End("steps", steps), "fp32", streams.batch_size)
     for _ in train(trainer, streams, ids[:2], elapsed=time.monotonic):
         pass
     return model

@@ -10,6 +10,7 @@ from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
 from itertools import pairwise
 from typing import Any, TypeVar, get_args, get_origin
 
+from charlm.config import End
 from charlm.errors import CheckpointError, NewerError, UsageError, brief
 from charlm.text.vocab import Vocab
 
@@ -32,6 +33,8 @@ def from_json(cls: type[T], data: object, where: str) -> T:
         return data  # type: ignore[return-value]  # which `_fits` has found out
     if isinstance(data, cls):
         return data  # made already
+    if cls is End and isinstance(data, dict) and not data.keys() & {"unit", "amount"}:
+        return _earlier_end(data, where)  # type: ignore[return-value]  # which is an `End`
     known = {field.name: field for field in fields(cls)}
     if not isinstance(data, dict):
         raise CheckpointError(f"{where} is {brief(repr(data))}, and must have {sorted(known)}")
@@ -45,6 +48,26 @@ def from_json(cls: type[T], data: object, where: str) -> T:
         return cls(**values)
     except UsageError as error:
         raise CheckpointError(f"{where}: {error.message}") from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EarlierEnd:
+    """An end as files had it up to commit c102cb9: one of the three."""
+
+    max_steps: int | None = None
+    epochs: float | None = None
+    max_seconds: float | None = None
+
+
+def _earlier_end(data: object, where: str) -> End:
+    was = from_json(EarlierEnd, data, where)
+    try:
+        end = End.of(steps=was.max_steps, epochs=was.epochs, seconds=was.max_seconds)
+    except UsageError as error:
+        raise CheckpointError(f"{where}: {error.message}") from error
+    if end is None:
+        raise CheckpointError(f"{where} has no unit")
+    return end
 
 
 def require_known(data: Collection[str], known: Collection[str], where: str) -> None:

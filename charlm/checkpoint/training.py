@@ -130,7 +130,7 @@ def _differences(was: object, now: object, name: str = "what it was trained with
     """What of `now` is not as it was, each as `name old -> new`."""
     if was == now:
         return []
-    if not is_dataclass(was) or type(was) is not type(now):
+    if not is_dataclass(was) or type(was) is not type(now) or isinstance(was, End):  # which says by itself what it is
         return [f"{name} {was} -> {now}"]
     names = sorted(field.name for field in fields(was))
     return [each for name in names for each in _differences(getattr(was, name), getattr(now, name), name)]

@@ -105,7 +105,7 @@ def train(
     Ctrl-C saves the run and prints the command that goes on with it.
     """
     values = {**locals()}  # and not those of the context, which some versions of Typer leave as they were typed
-    end = End(max_steps=max_steps, epochs=epochs, max_seconds=None if max_time is None else parse_duration(max_time))
+    end = End.of(steps=max_steps, epochs=epochs, seconds=None if max_time is None else parse_duration(max_time))
     sources = {name: ctx.get_parameter_source(name) for name, value in values.items() if value not in (None, [])}
     typed = {name for name, source in sources.items() if source is not None and source.name != "DEFAULT"}
     if resume is None:
@@ -143,7 +143,7 @@ def _find(resume: str, typed: set[str]) -> Path:
     return find_run(resume)
 
 
-def _start(corpus: Sequence[str], values: dict[str, Any], end: End, typed: set[str]) -> tuple[Path, list[str]]:
+def _start(corpus: Sequence[str], values: dict[str, Any], end: End | None, typed: set[str]) -> tuple[Path, list[str]]:
     wish = Wish(
         model=options.config_from(ModelConfig, values),
         training=options.config_from(TrainConfig, values),

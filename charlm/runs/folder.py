@@ -16,7 +16,7 @@ import torch
 from charlm.checkpoint.fields import from_json, require_known, vocab_from_json, vocab_to_json
 from charlm.checkpoint.training import About
 from charlm.config import CorpusConfig, End, ModelConfig, TrainConfig, check_threads
-from charlm.errors import CharlmError, CheckpointError, NewerError, RunError, UsageError, brief, counted
+from charlm.errors import CharlmError, CheckpointError, NewerError, RunError, UsageError, brief
 from charlm.model.devices import CPU, pick_device, pick_precision, require_memory, set_threads
 from charlm.runs.facts import DECIDE_BITS, machine_facts
 from charlm.runs.find import CORPUS, LAST, PREVIOUS
@@ -80,7 +80,7 @@ def open_run(folder: Path, *, end: End | None = None, device: str | None = None,
     set_threads(began_with if threads is None else threads)
     run.device = pick_device(run.training.device if device is None else device)
     run.precision = _precision_here(run)
-    if end is not None and end.is_given:
+    if end is not None:
         _move_end(run, end)
     _note_changes(run, machine)
     return run
@@ -128,8 +128,8 @@ def _read(folder: Path) -> tuple[Run, dict[str, Any]]:
 
 def _end_from(data: object, where: str) -> End:
     end = from_json(End, data, where)
-    if (end.max_steps is None) == (end.max_seconds is None) or end.epochs is not None:
-        raise CheckpointError(f"{where} must have one of max_steps and max_seconds, and no epochs")
+    if end.unit == "epochs":
+        raise CheckpointError(f"{where} must be in steps or seconds")
     return end
 
 
@@ -148,9 +148,7 @@ def require_room(
 def _move_end(run: Run, end: End) -> None:
     end = end.resolve(run.streams.windows_per_epoch)
     if end != run.end:
-        run.notices.append(
-            f"the end moves from {_say_end(run.end)} to {_say_end(end)}, and the learning rate's schedule with it"
-        )
+        run.notices.append(f"the end moves from {run.end} to {end}, and the learning rate's schedule with it")
         run.end = end
 
 
@@ -166,13 +164,9 @@ def record_end(run: Run, *, is_behind: bool) -> None:
     if run.recorded_end == run.end:
         return
     if is_behind:
-        raise RunError(f"{run.folder} is already past {_say_end(run.end)}", "give it an end that is still ahead")
+        raise RunError(f"{run.folder} is already past {run.end}", "give it an end that is still ahead")
     run.record, run.recorded_end = run.record | {"end": asdict(run.end)}, run.end
     write_json(path, run.record)
-
-
-def _say_end(end: End) -> str:
-    return counted(end.max_steps, "step") if end.max_steps else f"{end.max_seconds:g} s"
 
 
 def _note_changes(run: Run, machine: dict[str, Any]) -> None:

@@ -47,7 +47,7 @@ def speed_here(wish: Wish, facts: dict[str, Any], place: Path, device: torch.dev
     What a run in `place` was told is kept while it is not clearly wrong, and is all there is to go by where a run is too short
     for more than a rough measurement.
     """
-    earlier, seconds = earlier_speed(place, facts, wish), min(MOST_SECONDS, SHARE * (wish.end.max_seconds or math.inf))
+    earlier, seconds = earlier_speed(place, facts, wish), min(MOST_SECONDS, SHARE * (wish.seconds or math.inf))
     found = None
     if seconds >= LEAST_SECONDS:
         with contextlib.suppress(RuntimeError):  # such as no memory left on a card: training itself will say what to do
@@ -130,7 +130,7 @@ def _steps(
         embedding_size=size.embedding_size,
     )
     network = LanguageModel.initialised(config, SYMBOLS, torch.Generator().manual_seed(1)).to(device)
-    trainer = Trainer.fresh(network, replace(TrainConfig(), optimiser=training.optimiser), End(max_steps=1), precision, streams)
+    trainer = Trainer.fresh(network, replace(TrainConfig(), optimiser=training.optimiser), End("steps", 1), precision, streams)
     longest = max(LENGTHS["cuda" if device.type == "cuda" else "cpu"])
     ids = torch.randint(SYMBOLS, (longest + 1, streams), generator=torch.Generator().manual_seed(1)).to(device)
 

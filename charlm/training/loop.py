@@ -71,12 +71,14 @@ class Trainer:
     @property
     def progress(self) -> float:
         """The share of the run that is done, from 0 to 1."""
-        end = self.end
-        return min(1.0, self.step / end.max_steps if end.max_steps else self.seconds / (end.max_seconds or math.inf))
+        return min(1.0, self._so_far(self.end) / self.end.amount)
 
     def is_past(self, end: End) -> bool:
         """Whether the run has gone beyond `end`, rather than just to it."""
-        return self.step > (end.max_steps or math.inf) or self.seconds > (end.max_seconds or math.inf)
+        return self._so_far(end) > end.amount
+
+    def _so_far(self, end: End) -> float:
+        return self.step if end.unit == "steps" else self.seconds
 
     def tensors(self) -> dict[str, Tensor]:
         """Every tensor that the next step depends on, by name: parameters, the optimiser's moments and counts, carried state.

@@ -27,7 +27,7 @@ def standing_at(left: int, following: int) -> torch.Tensor:
 
 def new_trainer(cell: str = "gru", layers: int = 1, seed: int = 0, batch_size: int = 4) -> Trainer:
     model = new_model(cell, layers, dropout=0.3, seed=seed)
-    return Trainer.fresh(model, TrainConfig(), End(max_steps=40), "fp32", batch_size)
+    return Trainer.fresh(model, TrainConfig(), End("steps", 40), "fp32", batch_size)
 
 
 def scrambled(trainer: Trainer) -> Trainer:

@@ -127,7 +127,7 @@ def record(place: Path, name: str, number: int, speed: object, facts=FACTS, cell
 
 
 def wish(seconds: float | None = None) -> Wish:
-    return Wish(model=ModelConfig(), training=TrainConfig(), end=End(max_seconds=seconds))
+    return Wish(model=ModelConfig(), training=TrainConfig(), end=End.of(seconds=seconds))
 
 
 def test_a_machine_is_remembered_by_its_newest_run(tmp_path: Path):
