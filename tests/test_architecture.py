@@ -36,7 +36,7 @@ ORDERS = {
         {"examine"},
     ],
     "display": [{"terminal", "waiting"}, {"progress", "units", "html"}],
-    "runs": [{"record", "signals", "facts"}, {"find"}, {"folder"}, {"disk", "restore", "speed"}, {"make", "drive", "heldout"}],
+    "runs": [{"record", "signals"}, {"facts", "find"}, {"folder"}, {"disk", "restore", "speed"}, {"make", "drive", "heldout"}],
     "cli": [{"options"}, {"train", "sample", "evaluate", "info", "inspect_cells"}, {"app"}],
 }
 ONLY_IN = {"rich": {"display"}, "tqdm": {"display"}, "typer": {"cli"}, "time": {"runs", "cli"}, "datetime": {"runs", "cli"}}
