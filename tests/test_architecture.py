@@ -157,7 +157,7 @@ def test_libraries_stay_where_they_belong(path: Path):
 @each_module
 def test_only_the_boundary_exits(path: Path):
     """Nothing but the command line's boundary ends the process, but for a second signal."""
-    allowed = {("cli", "app"): {"sys.exit", "os._exit"}, ("runs", "signals"): {"os._exit"}}.get(name_of(path), set())
+    allowed = {("cli", "app"): {"sys.exit"}, ("runs", "signals"): {"os._exit"}}.get(name_of(path), set())
     exits = {"exit", "quit", "sys.exit", "os._exit", "os.abort"}
     assert {dotted(call.func) for call in calls(path)} & exits <= allowed
 
