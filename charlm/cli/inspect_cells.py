@@ -178,12 +178,12 @@ def _search(subject: Subject, features: "Sequence[Feature]") -> "Report":
 
 def _print_report(subject: Subject, report: "Report", *, json: bool, is_table: bool) -> None:
     """The findings as JSON, or as a table with the best units in colour below it, each once."""
-    from charlm.display.units import as_record, describe_gaps, show_findings
+    from charlm.display.units import as_row, describe_gaps, show_findings
 
     for line in describe_gaps(report):
         print(line, file=sys.stderr)
     if json:
-        options.print_json({"findings": [as_record(found) for found in report.findings]})
+        options.print_json({"findings": [as_row(found) for found in report.findings]})
     if json or not is_table:
         return
     show_findings(sys.stdout, report.findings)

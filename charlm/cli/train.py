@@ -117,14 +117,13 @@ def train(
     from charlm.runs.drive import drive
     from charlm.runs.folder import open_run
 
-    show = "json" if json else "quiet" if quiet else "bar" if sys.stderr.isatty() else "log"
     run = open_run(
         folder, end=end if resume else None, **{name: values[name] for name in ("device", "threads") if name in typed}
     )
     run.notices[:0] = notices
-    reporter = progress.REPORTERS[show]()
-    with progress.in_touch(reporter):
-        done = drive(run, reporter, report_seconds=0.5 if show == "bar" else 1.0 if json else 5.0)
+    asked = progress.Asked(json=json, quiet=quiet, is_terminal=sys.stderr.isatty())
+    with progress.in_touch(*progress.suiting(asked)) as reporter:
+        done = drive(run, reporter, report_seconds=reporter.seconds)
     if not quiet:
         print(f"done: {progress.describe_end(done)}\nmodel: {visible_line(done.checkpoint)}", file=sys.stderr)
         print(f"sample from it: charlm sample -c {visible_line(shlex.quote(str(folder)))}", file=sys.stderr)

@@ -25,7 +25,7 @@ def name_of(signal: str) -> str:
     return "tanh(c)" if signal == "c" else signal
 
 
-def as_record(finding: Finding) -> dict[str, Any]:
+def as_row(finding: Finding) -> dict[str, Any]:
     """A finding as JSON."""
     delta = finding.delta_nats
     return {

@@ -46,7 +46,7 @@ class StopRequest(_Heeded):
 
 
 class Interruption(_Heeded):
-    """While entered, each signal ends the work as Ctrl-C does, tidily, by a KeyboardInterrupt; `signal` is the first of them."""
+    """While entered, each signal ends the work as Ctrl-C does, tidily, by a KeyboardInterrupt; the first is in `signal`."""
 
     def _come(self, number: int, frame: FrameType | None) -> None:
         if _is_importing(frame):  # which an exception may turn into anything; and there is nothing yet to leave tidy
