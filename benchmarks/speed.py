@@ -18,7 +18,8 @@ LIMITS = {"2s": 2.0, "10s": 10.0, "60s": 60.0, "none": None}
 MEASURE = """
 import time, torch
 from charlm.config import ModelConfig, TrainConfig
-from charlm.model.devices import pick_device, pick_precision, set_threads
+from charlm.machine import set_threads
+from charlm.model.devices import pick_device, pick_precision
 from charlm.runs.speed import MOST_SECONDS, SHARE, measured_speed
 set_threads(0)
 device = pick_device("auto")

@@ -6,15 +6,17 @@ The command line reads its defaults from these classes, so that each is written 
 
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 from charlm.errors import UsageError, brief, counted
 
-CELL_NAMES = ("lstm", "gru", "rnn")
+T = TypeVar("T")
+
 DEVICE_NAMES = ("auto", "cpu", "cuda", "mps")
 PRECISION_NAMES = ("auto", "fp32", "bf16", "fp16")
 SYMBOL_KINDS = ("char", "byte")
-OPTIMISER_NAMES = ("muon", "adamw")
 PRESET_NAMES = ("auto", "small", "medium", "large")
 END_OPTIONS = {"steps": "--max-steps", "epochs": "--epochs", "seconds": "--max-time"}  # by the unit each is in
 
@@ -29,6 +31,19 @@ def _check(holds: bool, option: str, value: object, rule: str) -> None:
 
 def _check_choice(option: str, value: str, choices: tuple[str, ...]) -> None:
     _check(value in choices, option, repr(value), "one of " + ", ".join(choices))
+
+
+def _check_name(option: str, value: str) -> None:
+    _check(re.fullmatch(r"[a-z][a-z0-9_-]*", value) is not None, option, repr(value), "a name in small letters")
+
+
+def chosen(option: str, name: str, registry: Mapping[str, T]) -> T:
+    """What is called `name` in a registry, such as CELLS. Raises `UsageError` naming the option and the choices.
+
+    The names of what can be added to are not written down here: their registries, next to what they name, have them.
+    """
+    _check_choice(option, name, tuple(registry))
+    return registry[name]
 
 
 def _check_range(option: str, value: float, low: float, high: float) -> None:
@@ -50,7 +65,7 @@ class ModelConfig:
     dropout: float = 0.1
 
     def __post_init__(self) -> None:
-        _check_choice("--cell", self.cell, CELL_NAMES)
+        _check_name("--cell", self.cell)
         _check_range("--embedding-size", self.embedding_size, 1, 65_536)
         _check_range("--hidden-size", self.hidden_size, 1, 65_536)
         _check_range("--num-layers", self.num_layers, 1, 64)
@@ -103,6 +118,10 @@ class End:
             return self
         return End("steps", min(int(MOST), max(1, round(self.amount * steps_per_epoch))))
 
+    def so_far(self, steps: int, seconds: float) -> float:
+        """How far a run has come on its way to this end, which is in steps or seconds."""
+        return steps if self.unit == "steps" else seconds
+
     def __str__(self) -> str:
         """As people read it: "1 step", "2.5 epochs", "300 s"."""
         if self.unit == "seconds":
@@ -129,7 +148,7 @@ class TrainConfig:
     def __post_init__(self) -> None:
         _check_range("--batch-size", self.batch_size, 1, 1 << 20)
         _check_range("--seq-len", self.seq_len, 1, 1 << 20)
-        _check_choice("--optimiser", self.optimiser, OPTIMISER_NAMES)
+        _check_name("--optimiser", self.optimiser)
         _check(0 < self.learning_rate < math.inf, "--learning-rate", self.learning_rate, "more than 0, and finite")
         _check(0 <= self.clip_norm < math.inf, "--clip-norm", self.clip_norm, "0 (clip nothing) or more, and finite")
         check_seed(self.seed)

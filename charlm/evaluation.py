@@ -14,8 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from charlm.model.language_model import LanguageModel, ModelState, detach, next_symbol_nats
+from charlm.model.language_model import LanguageModel, next_symbol_nats
 from charlm.model.relay import relay
+from charlm.model.stack import ModelState, detach
 from charlm.text.vocab import Ids
 
 CHAPTER = 1 << 16  # characters that are read at a time
@@ -112,7 +113,7 @@ def dynamic_surprisals(
     """
     model = copy.deepcopy(model)
     for cell in model.layers:
-        cell.fused.flatten_parameters()  # a copy has them apart, and cuDNN would gather them at every call
+        cell.gather_weights()
     weights = list(model.parameters())
     trained = [p.detach().clone() for p in weights]
     squares = [torch.zeros_like(p) for p in weights]

@@ -13,7 +13,6 @@ from charlm.config import PRESET_NAMES, End, ModelConfig, TrainConfig, check_pre
 
 DEFAULT_SECONDS = 300.0  # what a run may take when nobody says...
 MOST_PASSES = 60.0  # ...but it goes through a small text at most this often, where more would only overfit
-ADAMW_RATE = 6e-3
 STEP = 600  # characters whose reading takes as long as what a step adds however few it reads, the optimiser above all
 
 
@@ -160,10 +159,13 @@ def coarse(speed: float, before: float | None = None) -> float:
     return float(f"{ROUND * COARSE ** round(math.log(max(speed, 1.0) / ROUND, COARSE)):.3g}")  # such as can be typed
 
 
-def choose(wish: Wish, num_characters: int, num_symbols: int = SYMBOLS, speed: float | None = None) -> Recipe:
+def choose(
+    wish: Wish, num_characters: int, num_symbols: int = SYMBOLS, speed: float | None = None, own_rate: float | None = None
+) -> Recipe:
     """The recipe for a training part of `num_characters` of so many kinds, on a machine of this `speed`.
 
-    For a counted end the speed decides nothing.
+    For a counted end the speed decides nothing. An optimiser's `own_rate` takes the place of the recipe's, which was found for
+    Muon.
     """
     known = (wish.speed or speed) if wish.depends_on_speed else None
     reading = _Reading(max(1, num_characters), num_symbols, known or ROUND)  # one without any characters is an error later on
@@ -180,7 +182,7 @@ def choose(wish: Wish, num_characters: int, num_symbols: int = SYMBOLS, speed: f
         "dropout": dropout,
         "batch_size": shape.batch_size,
         "seq_len": shape.seq_len,
-        "learning_rate": rate if wish.training.optimiser == "muon" else ADAMW_RATE,
+        "learning_rate": rate if own_rate is None else own_rate,
     }
     left = {name: value for name, value in chosen.items() if name not in wish.by_hand}
     model = replace(wish.model, **{name: value for name, value in left.items() if hasattr(wish.model, name)})

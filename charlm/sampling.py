@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from charlm.config import SampleConfig
-from charlm.model.language_model import LanguageModel, ModelState
-from charlm.model.stepper import LayerClamps, RecordedStepper, Stepper
+from charlm.model.language_model import LanguageModel
+from charlm.model.stack import ModelState
+from charlm.model.stepper import CapturedStepper, LayerClamps, Stepper
 from charlm.text.vocab import Ids
 
 PRIME_WINDOW = 1024
@@ -27,7 +28,7 @@ def generate(
     Yields int64 ids `(num_samples,)` on the CPU, one step at a time; `generator` is a CPU one. Units that `clamps` hold are
     held in every stream, while the prompt is read too.
     """
-    stepper = RecordedStepper(model) if model.device.type == "cuda" else Stepper(model)
+    stepper = CapturedStepper(model) if model.device.type == "cuda" else Stepper(model)
     logits, state = prime(model, prompt, config.num_samples, clamps)
     for _ in range(config.length):
         ids = draw(logits, config, generator)

@@ -7,7 +7,6 @@ import pytest
 from charlm.config import PRESET_NAMES, End, ModelConfig, TrainConfig
 from charlm.errors import UsageError
 from charlm.recipe import (
-    ADAMW_RATE,
     COARSE,
     DEFAULT_SECONDS,
     GPU_SPEED,
@@ -249,4 +248,4 @@ def test_a_preset_that_does_not_exist_is_refused():
 
 def test_adamw_has_a_rate_of_its_own():
     """Muon's would be far too high for it."""
-    assert choose(wish(optimiser="adamw"), MEGABYTE).training.learning_rate == ADAMW_RATE
+    assert choose(wish(optimiser="adamw"), MEGABYTE, own_rate=6e-3).training.learning_rate == 6e-3

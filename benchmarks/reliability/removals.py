@@ -111,11 +111,11 @@ REMOVALS = (
     ),
     Removal(
         "every step of a run played",
-        "charlm/training/recorded.py",
+        "charlm/training/captured.py",
         "        if not self.is_tried:\n",
         '        self.calls = getattr(self, "calls", 0) + 1\n'
-        "        if self.calls <= 3:\n            return training_step(trainer, window)\n        if not self.is_tried:\n",
-        "tests/training/test_recorded.py::test_a_recorded_run_that_was_stopped_ends_as_one_that_was_not",
+        "        if self.calls <= 3:\n            return training_step(trainer, batch)\n        if not self.is_tried:\n",
+        "tests/training/test_captured.py::test_a_captured_run_that_was_stopped_ends_as_one_that_was_not",
     ),
     Removal(
         "position in the streams",

@@ -47,8 +47,7 @@ def _opened(place: Path) -> tuple[Path, Path, Open, Open]:
     opened = open_run(run)
     trainer, _ = restored(opened, lambda _notice: None)
     model, state = run / "model.safetensors", run / "last.safetensors"
-    windows = opened.streams.windows_per_epoch
-    return model, state, lambda: load_model(model, CPU), lambda: load_trainer(state, trainer, windows)
+    return model, state, lambda: load_model(model, CPU), lambda: load_trainer(state, trainer)
 
 
 def damage(every: int) -> Figure:

@@ -11,7 +11,8 @@ from charlm.checkpoint.format import read_tensors, to_bytes
 from charlm.errors import CheckpointError
 from charlm.files import write_atomically
 from charlm.model.devices import CPU, free_memory
-from charlm.model.language_model import MOST_WEIGHT, LanguageModel
+from charlm.model.language_model import LanguageModel
+from charlm.model.stack import MOST_WEIGHT
 from charlm.tensorfile import TensorFile
 
 

@@ -95,7 +95,8 @@ def find_and_open(checkpoint: str | None, device: str, threads: int) -> tuple[Pa
     check_device(device)
     check_threads(threads)
     from charlm.checkpoint.model import load_model
-    from charlm.model.devices import pick_device, set_threads
+    from charlm.machine import set_threads
+    from charlm.model.devices import pick_device
 
     set_threads(threads)
     place = pick_device(device)

@@ -123,6 +123,16 @@ class UnitView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Closeup:
+    """A unit where one of its signals is liveliest: the view and the passage there, and the best finding about that signal."""
+
+    unit: UnitId
+    view: UnitView
+    passage: Passage
+    finding: Finding | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Saturation:
     """How often a gate of a layer is nearly shut and nearly open: for each unit the fraction of time below 0.1 and above 0.9.
 
@@ -133,14 +143,6 @@ class Saturation:
     gate: str
     left: npt.NDArray[np.float64]
     right: npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """What is being done, and how far that is, from 0 to 1."""
-
-    stage: str
-    fraction: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,10 +1,10 @@
-"""What every unit does at every character: c, h and the gates, by the model's own equations. Knows nothing of features.
+"""What every unit does at every character, by the model's own equations: a `Trace`. Knows nothing of features.
 
 A text is read in chapters, each cut into lanes that are read side by side, so that the weights are fetched once for many
 characters. The lanes are no approximation: the state at the head of each is the one that the model carries there.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,7 +54,7 @@ def groups(model: LanguageModel) -> tuple[Group, ...]:
     )
 
 
-def unit_of(all_groups: tuple[Group, ...], index: int) -> UnitId:
+def unit_of(all_groups: Sequence[Group], index: int) -> UnitId:
     """The unit and signal that a row of all groups' rows, one after the other, stands for."""
     for group in all_groups:
         if index < group.size:
@@ -63,7 +63,7 @@ def unit_of(all_groups: tuple[Group, ...], index: int) -> UnitId:
     raise IndexError("there are not so many units")
 
 
-def group_of(all_groups: tuple[Group, ...], unit: UnitId) -> int:
+def group_of(all_groups: Sequence[Group], unit: UnitId) -> int:
     """Which of the groups has `unit`."""
     return next(n for n, group in enumerate(all_groups) if (group.layer, group.signal) == (unit.layer, unit.signal))
 
@@ -144,16 +144,6 @@ def chapters(
         start = stop
 
 
-@torch.inference_mode()
-def untrained_chapter(model: LanguageModel, ids: Ids, bounds: tuple[int, int]) -> Chapter:
-    """`ids` from one bound to the other as one chapter, for a model that was never trained: it forgets so soon that the last
-    128 characters before a lane tell the state there.
-    """
-    start, stop = bounds
-    block = _cut(ids, start, stop, max(FORGOTTEN, -(-(stop - start) // LANES))).to(model.device)
-    return Chapter(start=start, stop=stop, ids=block, heads=guessed(model, block, model.initial_state(1), FORGOTTEN))
-
-
 def _cut(ids: Ids, start: int, stop: int, length: int) -> Tensor:
     """The ids between two bounds in lanes `(length, B)`, the last filled up."""
     flat = np.zeros((-(-(stop - start) // length), length), dtype=ids.dtype)
@@ -195,3 +185,62 @@ def blocks(model: LanguageModel, chapter: Chapter) -> Iterator[Block]:
         columns = (torch.cat(list(group)) for group in zip(*steps, strict=True))  # (n, H) each
         values = tuple((column if is_text.all() else column[is_text.to(column.device)]).t() for column in columns)
         yield Block(positions[is_text].numpy(), values)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trace:
+    """A model's signals over a text, computed whenever they are asked for: all of them together are too many to keep.
+
+    `chapters` adjoin and know the states that their lanes begin with. `workers` threads compute at a time; no number depends
+    on how many.
+    """
+
+    model: LanguageModel
+    chapters: tuple[Chapter, ...]
+    workers: int = 1
+
+    @classmethod
+    def over(
+        cls, model: LanguageModel, ids: Ids, bounds: tuple[int, int], state: ModelState | None = None, workers: int = 1
+    ) -> "tuple[Trace, ModelState]":
+        """The trace of `ids` from one bound to the other, read from `state` of one stream (if None, zero); the state after."""
+        state = model.initial_state(1) if state is None else state
+        read = []
+        for chapter, after in chapters(model, ids, bounds, state, workers):
+            read.append(chapter)
+            state = after
+        return cls(model=model, chapters=tuple(read), workers=workers), state
+
+    @classmethod
+    @torch.inference_mode()
+    def untrained(cls, model: LanguageModel, ids: Ids, bounds: tuple[int, int]) -> "Trace":
+        """The same for a model that was never trained, of one chapter and from a zero state: it forgets so soon that the last
+        128 characters before a lane tell the state there.
+        """
+        start, stop = bounds
+        block = _cut(ids, start, stop, max(FORGOTTEN, -(-(stop - start) // LANES))).to(model.device)
+        heads = guessed(model, block, model.initial_state(1), FORGOTTEN)
+        return cls(model=model, chapters=(Chapter(start=start, stop=stop, ids=block, heads=heads),))
+
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        """What blocks have values of, in their order."""
+        return groups(self.model)
+
+    @property
+    def num_units(self) -> int:
+        """The number U of rows that all groups have together."""
+        return sum(group.size for group in self.groups)
+
+    @property
+    def size(self) -> int:
+        """The number of characters N."""
+        return sum(chapter.stop - chapter.start for chapter in self.chapters)
+
+    def parts(self) -> list[Chapter]:
+        """All chapters in parts for as many threads, in order."""
+        return [part for chapter in self.chapters for part in chapter.parts()]
+
+    def blocks(self, part: Chapter) -> Iterator[Block]:
+        """Every unit's signals at every character of one of the parts or chapters."""
+        return blocks(self.model, part)

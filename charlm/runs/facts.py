@@ -9,7 +9,8 @@ import numpy
 import torch
 
 import charlm
-from charlm.model.devices import pick_device, pick_precision, processor, set_threads
+from charlm.machine import processor, set_threads
+from charlm.model.devices import pick_device, pick_precision
 from charlm.runs.record import MachineFacts
 
 DECIDE_BITS = ("charlm", "torch", "numpy", "processor", "device", "cudnn", "accelerator", "precision", "threads")

@@ -21,6 +21,7 @@ from charlm.model.devices import require_memory
 from charlm.runs.facts import Place, changes, machine_facts, settle
 from charlm.runs.find import CORPUS, LAST, PREVIOUS
 from charlm.runs.record import RUN, RunRecord, read_record, write_record
+from charlm.tasks.language import LanguageTask
 from charlm.text.corpus import Corpus, open_corpus
 from charlm.text.source import sha256_of
 from charlm.text.streams import Streams
@@ -37,7 +38,7 @@ class Run:
     folder: Path
     record: RunRecord  # what run.json says
     corpus: Corpus
-    streams: Streams  # the training part
+    task: LanguageTask
     end: End  # which may have been moved from the record's
     device: torch.device
     precision: str
@@ -58,6 +59,11 @@ class Run:
     def text(self) -> CorpusConfig:
         """How the text was read."""
         return self.record.text
+
+    @property
+    def streams(self) -> Streams:
+        """The training part as B streams."""
+        return self.task.streams
 
     @property
     def about(self) -> About:
@@ -92,7 +98,7 @@ def open_run(folder: Path, *, end: End | None = None, device: str | None = None,
         folder=folder,
         record=record,
         corpus=corpus,
-        streams=fitting(corpus, record.model, training, here.device, ELSEWHERE),
+        task=fitting(corpus, record.model, training, here.device, ELSEWHERE),
         end=record.end,
         device=here.device,
         precision=here.precision,
@@ -123,21 +129,21 @@ def _read(folder: Path) -> tuple[RunRecord, Corpus]:
     return record, corpus
 
 
-def fitting(corpus: Corpus, model: ModelConfig, training: TrainConfig, device: torch.device, hint: str) -> Streams:
-    """The training part as B streams, as many as fit it.
+def fitting(corpus: Corpus, model: ModelConfig, training: TrainConfig, device: torch.device, hint: str) -> LanguageTask:
+    """What is to be learned, from as many streams as fit the text.
 
     Raises `TextError` for a text that is too short, and `UsageError`, before anything is allocated, for a network that cannot
     be trained in the memory there is.
     """
-    streams = Streams.fitted(corpus.train_ids, training.batch_size, training.seq_len, training.seed)
-    window = f"{streams.batch_size} x {training.seq_len} characters a step"
-    needed = training_bytes(model, len(corpus.vocab), training, streams.batch_size, saves=device.type == "cpu")
+    task = LanguageTask.of(corpus, training)
+    window = f"{task.streams.batch_size} x {training.seq_len} characters a step"
+    needed = training_bytes(model, len(corpus.vocab), training, task.streams.batch_size, saves=device.type == "cpu")
     require_memory(needed, f"to train {model.num_layers} x {model.hidden_size} units on {window}", device, hint)
-    return streams
+    return task
 
 
 def _move_end(run: Run, end: End) -> None:
-    end = end.resolve(run.streams.windows_per_epoch)
+    end = end.resolve(run.task.batches_per_epoch)
     if end != run.end:
         run.notices.append(f"the end moves from {run.end} to {end}, and the learning rate's schedule with it")
         run.end = end

@@ -15,9 +15,10 @@ from pathlib import Path
 
 import torch
 
-from charlm.config import CorpusConfig
+from charlm.config import CorpusConfig, chosen
 from charlm.errors import RunError
 from charlm.files import flush_folder, folder_lock
+from charlm.model.cells import CELLS
 from charlm.recipe import Wish, choose
 from charlm.runs.facts import machine_facts, settle
 from charlm.runs.find import CORPUS, LAST, METRICS, MODEL, PREVIOUS, RUNS
@@ -26,6 +27,7 @@ from charlm.runs.record import MOST_FILES, RUN, Choice, RunRecord, number_of, wr
 from charlm.runs.speed import GIVEN, MEASURED, ROUGH, Speed, speed_here
 from charlm.text.corpus import Tell, encode_corpus
 from charlm.text.source import find_files
+from charlm.training.optimiser import OPTIMISERS
 
 MAKING, OLD = ".making", ".old"  # how the folders end of a run that is not yet one, and of one that is to go
 MOST_OF_NAME = 200  # bytes
@@ -46,6 +48,8 @@ def make_run(
     `tell` is told how far the reading of the text is. Raises `TextError`, `RunError` or `UsageError`, and leaves nothing behind
     then.
     """
+    chosen("--cell", wish.model.cell, CELLS)
+    chosen("--optimiser", wish.training.optimiser, OPTIMISERS)
     here = settle(wish.training.device, wish.training.precision, wish.training.threads)
     files = find_files(arguments, text.glob)
     target = _plain(out) if out else _free_name(arguments[0])
@@ -93,13 +97,13 @@ def _encode(
     speed, speed_is = wish.speed, GIVEN if wish.speed else None
     if speed is None and wish.depends_on_speed and (found := speed_here()) is not None:
         speed, speed_is = found.characters, ROUGH if found.is_rough else MEASURED
-    recipe = choose(wish, len(corpus.train_ids), len(corpus.vocab), speed)
-    streams = fitting(corpus, recipe.model, recipe.training, device, SMALLER)
+    recipe = choose(wish, len(corpus.train_ids), len(corpus.vocab), speed, OPTIMISERS[wish.training.optimiser].rate)
+    task = fitting(corpus, recipe.model, recipe.training, device, SMALLER)
     by_hand = tuple(sorted(wish.by_hand))
     record = begun(
         model=recipe.model,
         training=recipe.training,
-        end=recipe.end.resolve(streams.windows_per_epoch),
+        end=recipe.end.resolve(task.batches_per_epoch),
         recipe=Choice(preset=wish.preset, by_hand=by_hand, why=recipe.why, speed=speed, speed_is=speed_is),
         vocab=corpus.vocab,
         splits=corpus.splits,

@@ -19,16 +19,16 @@ from charlm.training.loop import Trainer
 Notice = Callable[[str], None]
 
 
-def restored(run: Run, notice: Notice) -> tuple[Trainer, str | None]:
+def restored(run: Run, notice: Notice) -> tuple[Trainer[LanguageModel], str | None]:
     """The newest good state of the run, and the name of its file; a fresh one, and None, when nothing was saved yet.
 
     For whoever holds the folder's lock. Raises `CheckpointError` when something was saved, and all of it is damaged.
     """
-    streams, saved = run.streams, [path for path in (run.folder / LAST, run.folder / PREVIOUS) if path.is_file()]
+    saved = [path for path in (run.folder / LAST, run.folder / PREVIOUS) if path.is_file()]
     _require_size(run, saved)
     generator = torch.Generator().manual_seed(run.training.seed)
     model = LanguageModel.initialised(run.model, len(run.corpus.vocab), generator).to(run.device)
-    trainer = Trainer.fresh(model, run.training, run.end, run.precision, streams.batch_size)
+    trainer = Trainer.fresh(model, run.task, run.training, run.end, run.precision)
     damage: list[CheckpointError] = []
     if not saved and (run.folder / MODEL).exists():
         notice(f"{run.folder} has a model and no saved state to go on from: training starts from the beginning")
@@ -36,7 +36,7 @@ def restored(run: Run, notice: Notice) -> tuple[Trainer, str | None]:
         notice(f"{run.folder / LAST} is not there; going on from {PREVIOUS}, the one before it")
     for path in saved:
         try:
-            reasons = load_trainer(path, trainer, streams.windows_per_epoch, run.about)
+            reasons = load_trainer(path, trainer, run.about)
         except NewerError:
             raise  # from which a later charlm can go on: it is not to be trained over
         except CheckpointError as error:
@@ -61,7 +61,7 @@ def _require_size(run: Run, saved: list[Path]) -> None:
         raise CheckpointError(what, "restore both from a copy; charlm train CORPUS starts another run")
 
 
-def _require_model(run: Run, trainer: Trainer, notice: Notice) -> None:
+def _require_model(run: Run, trainer: Trainer[LanguageModel], notice: Notice) -> None:
     """Where the best model of a run that goes on is damaged or gone, let the next evaluation choose one anew."""
     try:
         load_model(run.folder / MODEL, CPU)

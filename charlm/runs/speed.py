@@ -16,7 +16,8 @@ from charlm.model.language_model import LanguageModel
 from charlm.recipe import REFERENCE, STEP, SYMBOLS, Wish, coarse
 from charlm.runs.facts import is_alike
 from charlm.runs.record import RUN, MachineFacts, read_record
-from charlm.text.streams import Window
+from charlm.tasks.language import LanguageTask
+from charlm.text.streams import Streams, Window
 from charlm.training.loop import Trainer, training_step
 
 CHARACTERS = REFERENCE.batch_size * REFERENCE.seq_len  # in a step
@@ -129,13 +130,15 @@ def _steps(
         embedding_size=size.embedding_size,
     )
     network = LanguageModel.initialised(config, SYMBOLS, torch.Generator().manual_seed(1)).to(device)
-    trainer = Trainer.fresh(network, replace(TrainConfig(), optimiser=training.optimiser), End("steps", 1), precision, streams)
     longest = max(LENGTHS["cuda" if device.type == "cuda" else "cpu"])
-    ids = torch.randint(SYMBOLS, (longest + 1, streams), generator=torch.Generator().manual_seed(1)).to(device)
+    ids = torch.randint(SYMBOLS, ((streams + 1) * longest + 1,), generator=torch.Generator().manual_seed(1)).numpy()
+    task = LanguageTask(streams=Streams.fitted(ids, streams, longest, seed=1), validation_ids=ids[:0])
+    trainer = Trainer.fresh(network, task, replace(TrainConfig(), optimiser=training.optimiser), End("steps", 1), precision)
+    whole = next(task.batches(0, 0, device))
 
     def step(length: int) -> float:
         start = now()
-        loss, _ = training_step(trainer, Window(ids[:length], ids[1 : length + 1]))
+        loss, _ = training_step(trainer, Window(whole.inputs[:length], whole.targets[:length]))
         float(loss)  # waits for the device
         if device.type == "cuda":
             torch.cuda.synchronize(device)

@@ -7,6 +7,7 @@ nothing of models or of the state that is carried from window to window.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -19,12 +20,16 @@ PIECE = 1 << 22  # characters, at the most, that are brought to the device at a 
 CPU = torch.device("cpu")
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
+class Window(NamedTuple):
     """T steps of B streams: `inputs` and `targets`, int64 `(T, B)`, where targets are the characters one step on."""
 
     inputs: Tensor
     targets: Tensor
+
+    @property
+    def num_predictions(self) -> int:
+        """T * B: each character predicts the next."""
+        return self.targets.numel()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from charlm.config import CELL_NAMES
 from charlm.files import folder_lock
 from charlm.recipe import MOST_PASSES, PRESETS
 from charlm.runs.speed import Speed
 from charlm.training import loop
 from tests.commands import SHORT, TEXT, TINY, is_error
+from tests.conftest import CELLS
 
 KOREAN = "옛날 옛적에 호랑이가 담배를 피우던 시절, 산골에 할머니가 살았다.\n"
 
@@ -35,7 +35,7 @@ def sampled(charlm, length: int = 30) -> bytes:
     return result.out
 
 
-@pytest.mark.parametrize("cell", CELL_NAMES)
+@pytest.mark.parametrize("cell", CELLS)
 def test_every_cell_trains_and_samples(charlm, cell):
     """Any cell leads from a text to a sample in two commands."""
     assert charlm("train", "t.txt", *SHORT, "--cell", cell, "--num-layers", "2", "--dropout", "0.1").status == 0
@@ -311,7 +311,7 @@ def test_the_final_score_is_the_exact_one_of_the_model_saved(charlm, tmp_path: P
     assert training["scores"]["exact"] is True
 
 
-@pytest.mark.parametrize("cell", CELL_NAMES)
+@pytest.mark.parametrize("cell", CELLS)
 def test_the_same_seed_gives_the_same_model_to_the_byte(charlm, tmp_path: Path, cell):
     """Equal runs leave equal files, and another seed another one."""
     for out, seed in (("one", "7"), ("two", "7"), ("three", "8")):

@@ -10,7 +10,7 @@ from rich.cells import cell_len
 
 from charlm.display.terminal import BLOCKS, DARK
 from charlm.display.units import as_row, describe_gaps, show_findings, show_gates, show_unit
-from charlm.inspection.features import FEATURES
+from charlm.features.registry import FEATURES
 from charlm.inspection.findings import Delta, Finding, Passage, Report, Saturation, UnitId, UnitView
 
 SIGNALS = ("c", "h", "i", "f", "o", "g")

@@ -1,31 +1,20 @@
 """What the tests of inspection share: the recurrence written out by hand, whole traces, and a model whose latch is known."""
 
 import itertools
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
 
 from charlm.config import ModelConfig
-from charlm.inspection.features import Feature
-from charlm.inspection.trace import Chapter, blocks, chapters, groups
+from charlm.features.registry import Feature
+from charlm.inspection.trace import Trace
 from charlm.model.language_model import LanguageModel
 from charlm.text.vocab import Ids, Vocab
 
 SIGNALS = {"lstm": ("c", "h", "i", "f", "o", "g"), "gru": ("h", "r", "z", "n"), "rnn": ("h",)}
-
-T = TypeVar("T")
-
-
-def finished(work: Generator[Any, None, T]) -> T:
-    """What a generator returns at its end."""
-    while True:
-        try:
-            next(work)
-        except StopIteration as end:
-            return end.value
 
 
 def random_ids(number: int, vocab_size: int = 13, seed: int = 0, dtype: str = "uint8") -> Ids:
@@ -95,23 +84,24 @@ def walk(model: LanguageModel, ids: Sequence[int], held: Mapping[tuple[int, str,
     return Walk(signals, logits)
 
 
-def read(model: LanguageModel, ids: Ids) -> list[Chapter]:
-    """The whole text's chapters."""
-    return [chapter for chapter, _ in chapters(model, ids, (0, len(ids)))]
+def read(model: LanguageModel, ids: Ids, workers: int = 1) -> Trace:
+    """The trace of a whole text, from a zero state."""
+    return Trace.over(model, ids, (0, len(ids)), workers=workers)[0]
 
 
-def traced(model: LanguageModel, text: Sequence[Chapter]) -> dict[tuple[int, str], torch.Tensor]:
-    """By (layer, signal) the values `(N, H)` of adjoining chapters; every place comes once."""
-    start, stop = text[0].start, text[-1].stop
-    found = [torch.full((stop - start, group.size), torch.nan, dtype=model.head.weight.dtype) for group in groups(model)]
+def traced(trace: Trace) -> dict[tuple[int, str], torch.Tensor]:
+    """By (layer, signal) the values `(N, H)` of a text; every place comes once."""
+    start, stop = trace.chapters[0].start, trace.chapters[-1].stop
+    dtype = trace.model.head.weight.dtype
+    found = [torch.full((stop - start, group.size), torch.nan, dtype=dtype) for group in trace.groups]
     places = []
-    for chapter in text:
-        for block in blocks(model, chapter):
+    for chapter in trace.chapters:
+        for block in trace.blocks(chapter):
             places += block.positions.tolist()
             for values, part in zip(found, block.values, strict=True):
                 values[torch.from_numpy(block.positions - start)] = part.t()
     assert sorted(places) == list(range(start, stop))
-    return {(group.layer, group.signal): values for group, values in zip(groups(model), found, strict=True)}
+    return {(group.layer, group.signal): values for group, values in zip(trace.groups, found, strict=True)}
 
 
 def given(name: str, levels: np.ndarray, *, is_graded: bool = False) -> Feature:

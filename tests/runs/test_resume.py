@@ -18,7 +18,7 @@ from safetensors import safe_open
 
 from benchmarks.reliability.faults import Op, Watch
 from charlm.checkpoint.model import load_model
-from charlm.config import CELL_NAMES, End
+from charlm.config import End
 from charlm.display.terminal import visible_line
 from charlm.errors import CharlmError, Interrupted, RunError
 from charlm.files import folder_lock
@@ -28,6 +28,7 @@ from charlm.runs.signals import StopRequest
 from charlm.tensorfile import TensorFile
 from charlm.training.events import Event, StepsDone
 from tests.commands import COMMAND, TEXT, TINY, is_error, running, trained
+from tests.conftest import CELLS
 
 STEPS = 40
 OPTIONS = ("--max-steps", str(STEPS), "--eval-every", "10", "--sample-every", "15", "--dropout", "0.1")
@@ -115,7 +116,7 @@ def assert_metrics_grow(folder: Path) -> None:
 def started(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """For each cell, a run folder that was made and whose training was not begun."""
     folders = {}
-    for cell in CELL_NAMES:
+    for cell in CELLS:
         base = tmp_path_factory.mktemp(cell)
         folder = trained(base, TEXT, "--cell", cell, "--num-layers", "2", *OPTIONS)
         for path in folder.iterdir():
@@ -147,7 +148,7 @@ def new_run(started, tmp_path: Path) -> Callable[..., Path]:
     return copy
 
 
-@pytest.mark.parametrize("cell", CELL_NAMES)
+@pytest.mark.parametrize("cell", CELLS)
 def test_an_interrupted_run_ends_like_one_that_was_not(new_run, whole, cell):
     """40 steps are the same bit for bit as 20 steps, a signal, and a resumption."""
     folder = new_run(cell)

@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charlm.errors import UsageError
-from charlm.inspection import code
-from charlm.inspection.features import FEATURES, Feature, from_regex, missing, parse_feature
+from charlm.features import code
+from charlm.features.registry import FEATURES, Feature, from_regex, missing, parse_feature
 from tests.conftest import AUSTEN
 
 PROSE = AUSTEN.read_text(encoding="utf-8")[:50_000]
