@@ -20,7 +20,7 @@ PLOT_ROWS, PLOT_COLUMNS = 8, 24
 SHADES = " ·∘○●"
 
 
-def as_record(finding: Finding) -> dict[str, Any]:
+def as_row(finding: Finding) -> dict[str, Any]:
     """A finding as JSON."""
     delta = finding.delta_nats
     return {
