@@ -104,7 +104,7 @@ def trained(model: LanguageModel, ids: Ids, steps: int, seed: int) -> LanguageMo
     config = TrainConfig(batch_size=16, seq_len=96, optimiser="adamw", learning_rate=2e-2, seed=seed, precision="fp32")
     streams = Streams.fitted(ids, config.batch_size, config.seq_len, seed)
     task = LanguageTask(streams=streams, validation_ids=ids[:2])
-    trainer = Trainer.fresh(model, task, config, End(max_steps=steps), "fp32")
+    trainer = Trainer.fresh(model, task, config, End("steps", steps), "fp32")
     for _ in train(trainer, elapsed=time.monotonic):
         pass
     return model

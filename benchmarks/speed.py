@@ -45,7 +45,7 @@ def main() -> None:
             speeds.append(float(out[0]))
             seconds.append(float(out[1]))
             before = coarse(speeds[-1], before)
-            wish = Wish(model=ModelConfig(), training=TrainConfig(), end=End(max_seconds=limit))
+            wish = Wish(model=ModelConfig(), training=TrainConfig(), end=End("seconds", limit))
             recipe = choose(wish, options.characters, speed=before)
             shapes.append(f"{recipe.model.num_layers} x {recipe.model.hidden_size} at {before:,.0f} characters/s")
             time.sleep(0.1)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from charlm.errors import UsageError, brief
+from charlm.errors import UsageError, brief, counted
 
 T = TypeVar("T")
 
@@ -18,6 +18,7 @@ DEVICE_NAMES = ("auto", "cpu", "cuda", "mps")
 PRECISION_NAMES = ("auto", "fp32", "bf16", "fp16")
 SYMBOL_KINDS = ("char", "byte")
 PRESET_NAMES = ("auto", "small", "medium", "large")
+END_OPTIONS = {"steps": "--max-steps", "epochs": "--epochs", "seconds": "--max-time"}  # by the unit each is in
 
 
 MOST = 1e12  # steps, epochs, seconds or characters: more than anyone can wait for, and numbers that floats still count
@@ -89,29 +90,43 @@ class CorpusConfig:
         _check(together < 1, "--validation-fraction plus --test-fraction", together, "below 1")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class End:
-    """When a run is over: one of a number of steps, of epochs, or of seconds of training, from the run's first step."""
+    """When a run is over: after `amount` steps (a whole number), epochs or seconds of training, from its first step."""
 
-    max_steps: int | None = None
-    epochs: float | None = None
-    max_seconds: float | None = None
+    unit: str
+    amount: float
 
     def __post_init__(self) -> None:
-        given = [value for value in (self.max_steps, self.epochs, self.max_seconds) if value is not None]
+        _check_choice("the unit of an end", self.unit, tuple(END_OPTIONS))
+        option = END_OPTIONS[self.unit]
+        _check(0 < self.amount <= MOST, option, self.amount, f"more than 0 and at most {MOST:g}")
+        _check(self.unit != "steps" or isinstance(self.amount, int), option, self.amount, "a whole number")
+
+    @classmethod
+    def of(cls, *, steps: int | None = None, epochs: float | None = None, seconds: float | None = None) -> "End | None":
+        """The one that is given, if any is. Raises `UsageError` for more than one."""
+        amounts = {"steps": steps, "epochs": epochs, "seconds": seconds}
+        given = [(unit, amount) for unit, amount in amounts.items() if amount is not None]
         if len(given) > 1:
             raise UsageError("more than one of --max-steps, --epochs and --max-time was given", "give one of them")
-        for option, value in (("--max-steps", self.max_steps), ("--epochs", self.epochs), ("--max-time", self.max_seconds)):
-            _check(value is None or 0 < value <= MOST, option, value, f"more than 0 and at most {MOST:g}")
-
-    @property
-    def is_given(self) -> bool:
-        """Whether any of the three was set."""
-        return not (self.max_steps is None and self.epochs is None and self.max_seconds is None)
+        return cls(*given[0]) if given else None
 
     def resolve(self, steps_per_epoch: int) -> "End":
         """The same end in steps or seconds."""
-        return self if self.epochs is None else End(max_steps=min(int(MOST), max(1, round(self.epochs * steps_per_epoch))))
+        if self.unit != "epochs":
+            return self
+        return End("steps", min(int(MOST), max(1, round(self.amount * steps_per_epoch))))
+
+    def so_far(self, steps: int, seconds: float) -> float:
+        """How far a run has come on its way to this end, which is in steps or seconds."""
+        return steps if self.unit == "steps" else seconds
+
+    def __str__(self) -> str:
+        """As people read it: "1 step", "2.5 epochs", "300 s"."""
+        if self.unit == "seconds":
+            return f"{self.amount:g} s"
+        return counted(self.amount, "step") if isinstance(self.amount, int) else f"{self.amount:g} {self.unit}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,12 +243,12 @@ def check_preset(name: str) -> None:
     _check_choice("--preset", name, PRESET_NAMES)
 
 
-def check_speed(speed: float | None, end: End) -> None:
+def check_speed(speed: float | None, end: End | None) -> None:
     """Raise `UsageError` unless `speed` is one that a machine may have, and decides anything."""
     _check(speed is None or 1 <= speed <= MOST, "--speed", speed, f"from 1 to {MOST:g} characters a second")
-    if speed is not None and (end.max_steps or end.epochs):
-        option = "--max-steps" if end.max_steps else "--epochs"
-        raise UsageError(f"--speed was given with {option}, which chooses alike on every machine", "leave it out")
+    if speed is not None and end is not None and end.unit != "seconds":
+        what = f"--speed was given with {END_OPTIONS[end.unit]}, which chooses alike on every machine"
+        raise UsageError(what, "leave it out")
 
 
 def check_device(name: str) -> None:

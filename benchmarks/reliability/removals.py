@@ -147,7 +147,7 @@ REMOVALS = (
     ),
     Removal(
         "defaults of what a file lacks",
-        "charlm.checkpoint.fields:from_json",
+        "charlm.checkpoint.fields:_from_fields",
         "field.default is MISSING",
         "True",
         "tests/test_earlier.py::test_what_a_file_lacks_takes_its_default_and_nothing_is_said",

@@ -85,11 +85,11 @@ def load_trainer(path: Path, trainer: Trainer[Any], about: About | None = None) 
     """
     with TensorFile(path, "training") as file:
         head = from_json(Head, file.head, f"{path}: head")
-        position, changed = head.position, brief(", ".join(_differences(head.run, about)))
-        reasons = [f"run.json was changed: {changed}"] if changed else []
+        position, differences = head.position, _differences(head.run, about)
+        reasons = [f"run.json was changed: {brief(', '.join(differences))}"] if differences else []
         if wrong := _impossible(position, trainer.task.batches_per_epoch):
-            why = f"; run.json was changed: {changed}" if changed else ""
-            raise CheckpointError(f"{path}: position.{wrong} is {getattr(position, wrong)}, where this run cannot be{why}")
+            what = f"{path}: position.{wrong} is {getattr(position, wrong)}, where this run cannot be"
+            raise CheckpointError("; ".join((what, *reasons)))
         expected = trainer.tensors()
         is_of_this_kind = file.shapes.get("generator") == tuple(expected.pop("generator").shape)
         tensors = read_tensors(file, expected, also=frozenset({"generator"}))
@@ -103,13 +103,17 @@ def load_trainer(path: Path, trainer: Trainer[Any], about: About | None = None) 
         trainer.generator.set_state(random_state)
     else:
         reasons.append("the random state is another kind of device's, and dropout starts anew")
+    _stand_at(position, trainer)
+    return reasons
+
+
+def _stand_at(position: Position, trainer: Trainer[Any]) -> None:
     if trainer.scaler.is_enabled() and position.scale is not None:
         state = trainer.scaler.state_dict()
         trainer.scaler.load_state_dict(state | {"scale": position.scale, "_growth_tracker": position.scale_growth})
     trainer.step, trainer.epoch, trainer.batch = position.step, position.epoch, position.window
     trainer.seconds, trainer.evaluated_step = position.seconds, position.evaluated_step
     trainer.best_nats = math.inf if position.best_nats is None else position.best_nats
-    return reasons
 
 
 def _impossible(position: Position, batches_per_epoch: int) -> str:
@@ -130,7 +134,7 @@ def _differences(was: object, now: object, name: str = "what it was trained with
     """What of `now` is not as it was, each as `name old -> new`."""
     if was == now:
         return []
-    if not is_dataclass(was) or type(was) is not type(now):
+    if not is_dataclass(was) or type(was) is not type(now) or isinstance(was, End):  # which says by itself what it is
         return [f"{name} {was} -> {now}"]
     names = sorted(field.name for field in fields(was))
     return [each for name in names for each in _differences(getattr(was, name), getattr(now, name), name)]

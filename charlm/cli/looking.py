@@ -15,7 +15,7 @@ from charlm.cli import options
 from charlm.config import CorpusConfig, InspectConfig
 from charlm.display.html import page
 from charlm.display.terminal import THEMES, theme_of, visible_line
-from charlm.display.units import as_record, describe_gaps, show_findings, show_gates, show_unit
+from charlm.display.units import as_row, describe_gaps, show_findings, show_gates, show_unit
 from charlm.display.waiting import waiting
 from charlm.errors import TextError, UsageError, counted
 from charlm.features.registry import FEATURES, Feature, parse_feature
@@ -55,7 +55,7 @@ def check_signal(signal: str | None, model: LanguageModel) -> None:
     """Raise `UsageError` for a signal that no unit of the model has."""
     names = dict.fromkeys(group.signal for group in groups(model))
     if signal not in (None, *names):
-        raise UsageError(f"--signal is {signal!r}, which this model has not", f"choose one of {', '.join(names)}")
+        raise UsageError(f"--signal is {signal!r}, which this model lacks", f"choose one of {', '.join(names)}")
 
 
 def read(
@@ -91,7 +91,7 @@ def print_report(subject: Subject, report: Report, *, json: bool, is_table: bool
     for line in describe_gaps(report):
         print(line, file=sys.stderr)
     if json:
-        options.print_json({"findings": [as_record(found) for found in report.findings]})
+        options.print_json({"findings": [as_row(found) for found in report.findings]})
     if json or not is_table:
         return
     show_findings(sys.stdout, report.findings)

@@ -63,7 +63,7 @@ def drive(run: Run, reporter: Reporter, report_seconds: float = 1.0) -> RunDone:
             raise Interrupted(stop.signal, f"stopped and saved at step {trainer.step}", _how_to_go_on(run))
         done = _finish(run, trainer, stop, screen)
         if not was_done:
-            disk.record(done)
+            disk.log(done)
         screen.report(done)
         if screen.lost is not None:
             raise screen.lost
@@ -137,7 +137,7 @@ def _handle(event: Event, run: Run, trainer: Trainer[LanguageModel], reporter: R
         disk.save(LAST, trainer_bytes(trainer, run.about))
     if isinstance(event, SampleDue):
         event = SampleDrawn(step=event.step, seconds=event.seconds, progress=event.progress, text=_preview(run, trainer))
-    disk.record(event)
+    disk.log(event)
     reporter.report(event)
 
 

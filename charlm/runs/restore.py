@@ -12,7 +12,7 @@ from charlm.errors import CheckpointError, NewerError
 from charlm.model.devices import CPU
 from charlm.model.language_model import LanguageModel
 from charlm.runs.find import LAST, MODEL, PREVIOUS
-from charlm.runs.folder import Run, require_room
+from charlm.runs.folder import Run
 from charlm.runs.record import RUN
 from charlm.training.loop import Trainer
 
@@ -24,13 +24,11 @@ def restored(run: Run, notice: Notice) -> tuple[Trainer[LanguageModel], str | No
 
     For whoever holds the folder's lock. Raises `CheckpointError` when something was saved, and all of it is damaged.
     """
-    task, saved = run.task, [path for path in (run.folder / LAST, run.folder / PREVIOUS) if path.is_file()]
-    elsewhere = "end what else uses it, or go on with the run on another machine: its folder is all it needs"
-    require_room(run.model, len(run.corpus.vocab), run.training, task.streams.batch_size, run.device, elsewhere)
+    saved = [path for path in (run.folder / LAST, run.folder / PREVIOUS) if path.is_file()]
     _require_size(run, saved)
     generator = torch.Generator().manual_seed(run.training.seed)
     model = LanguageModel.initialised(run.model, len(run.corpus.vocab), generator).to(run.device)
-    trainer = Trainer.fresh(model, task, run.training, run.end, run.precision)
+    trainer = Trainer.fresh(model, run.task, run.training, run.end, run.precision)
     damage: list[CheckpointError] = []
     if not saved and (run.folder / MODEL).exists():
         notice(f"{run.folder} has a model and no saved state to go on from: training starts from the beginning")

@@ -80,12 +80,11 @@ class Trainer(Generic[M]):
     @property
     def progress(self) -> float:
         """The share of the run that is done, from 0 to 1."""
-        end = self.end
-        return min(1.0, self.step / end.max_steps if end.max_steps else self.seconds / (end.max_seconds or math.inf))
+        return min(1.0, self.end.so_far(self.step, self.seconds) / self.end.amount)
 
     def is_past(self, end: End) -> bool:
         """Whether the run has gone beyond `end`, rather than just to it."""
-        return self.step > (end.max_steps or math.inf) or self.seconds > (end.max_seconds or math.inf)
+        return end.so_far(self.step, self.seconds) > end.amount
 
     def tensors(self) -> dict[str, Tensor]:
         """Every tensor that the next step depends on, by name: parameters, the optimiser's moments and counts, carried state.

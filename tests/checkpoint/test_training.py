@@ -34,7 +34,7 @@ def new_trainer(cell: str = "gru", layers: int = 1, seed: int = 0, batch_size: i
     streams = Streams(ids=ids, batch_size=batch_size, seq_len=64, seed=1)
     assert streams.windows_per_epoch == WINDOWS
     task = LanguageTask(streams=streams, validation_ids=ids[:0])
-    return Trainer.fresh(model, task, TrainConfig(), End(max_steps=40), "fp32")
+    return Trainer.fresh(model, task, TrainConfig(), End("steps", 40), "fp32")
 
 
 def scrambled(trainer: Trainer) -> Trainer:

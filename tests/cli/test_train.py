@@ -351,7 +351,7 @@ def test_a_run_folder_holds_what_the_design_says(charlm, tmp_path: Path):
     run = json.loads((folder / "run.json").read_text())
     assert run["argv"]
     assert run["training"]["seed"] == 1
-    assert run["end"]["max_steps"] == 4
+    assert run["end"] == {"unit": "steps", "amount": 4}
     assert {"torch", "device", "charlm"} <= set(run["machine"])
     records = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     assert records[-1]["event"] == "done"

@@ -360,7 +360,7 @@ def test_moving_the_end_says_so_and_is_recorded(charlm, new_run, option, value, 
     assert f"the end moves from {STEPS} steps to {step} steps" in result.err
     assert "learning rate" in result.err
     assert json.loads(result.text.splitlines()[-1])["step"] == step
-    assert json.loads((folder / "run.json").read_text())["end"] == {"max_steps": step, "epochs": None, "max_seconds": None}
+    assert json.loads((folder / "run.json").read_text())["end"] == {"unit": "steps", "amount": step}
     assert_metrics_grow(folder)
 
 
@@ -549,7 +549,7 @@ def test_a_record_that_was_edited_is_said_to_be(new_run):
 
 
 EDITS: dict[str, Callable[[dict], dict]] = {
-    "max_steps 40 -> 80": lambda record: {"end": record["end"] | {"max_steps": 80}},
+    "end 40 steps -> 80 steps": lambda record: {"end": record["end"] | {"amount": 80}},
     "validation": lambda record: {"splits": record["splits"] | {"validation": record["splits"]["validation"] - 1}},
     "vocab_sha256": lambda record: {"vocab": record["vocab"] | {"symbols": record["vocab"]["symbols"][:-1] + "z"}},
 }
@@ -721,6 +721,12 @@ def test_a_strangers_record_is_read_within_bounds(charlm, new_run, what):
         {"max_steps": None, "epochs": None, "max_seconds": None},
         {"max_steps": None, "epochs": 2.0, "max_seconds": None},
         {"max_steps": 5, "epochs": None, "max_seconds": 5.0},
+        {"unit": "epochs", "amount": 2.0},
+        {"unit": "years", "amount": 2},
+        {"unit": "steps", "amount": 2.5},
+        {"unit": "steps"},
+        {},
+        5,
     ],
 )
 def test_a_record_must_have_one_end(charlm, new_run, end):
@@ -867,12 +873,12 @@ def test_an_end_moved_to_where_the_run_stands_is_evaluated(new_run):
     folder = new_run()
     with pytest.raises(Interrupted):
         go_on(folder, signal_at_step(24))
-    go_on(folder, end=End(max_steps=25))
+    go_on(folder, end=End("steps", 25))
     records = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     assert [record["step"] for record in records if record["event"] == "eval"] == [10, 20, 25]
 
 
-@pytest.mark.parametrize("end", [End(max_steps=STEPS - 1), End(max_seconds=1e-9)])
+@pytest.mark.parametrize("end", [End("steps", STEPS - 1), End("seconds", 1e-9)])
 def test_an_end_that_is_behind_is_refused(whole, tmp_path, end):
     """A run that is past the end it is given says so, and its record stays as it was."""
     folder = tmp_path / "run"
@@ -886,7 +892,7 @@ def test_an_end_that_is_behind_is_refused(whole, tmp_path, end):
 def test_a_run_limited_by_time_goes_on_with_the_time_it_had_left(new_run, monkeypatch):
     """Seconds count on from where they were saved, by a clock that no one can set back."""
     folder = new_run()
-    set_record(folder, end={"max_steps": None, "epochs": None, "max_seconds": 100.0})
+    set_record(folder, end={"unit": "seconds", "amount": 100.0})
     clock = itertools.count()  # a second at each look
     monkeypatch.setattr("time.monotonic", lambda: float(next(clock)))
     monkeypatch.setattr("time.time", lambda: -float(next(clock)))

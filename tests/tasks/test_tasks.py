@@ -30,7 +30,7 @@ def new_task(name: str, num_validation: int = 90) -> Task:
 
 
 def new_trainer(name: str) -> Trainer:
-    return Trainer.fresh(new_model("gru", 2, V, dropout=0.3), new_task(name), CONFIG, End(max_steps=40), "fp32")
+    return Trainer.fresh(new_model("gru", 2, V, dropout=0.3), new_task(name), CONFIG, End("steps", 40), "fp32")
 
 
 def batches(task: Task, epoch: int, start: int = 0) -> list[list[torch.Tensor]]:

@@ -32,7 +32,7 @@ TASK = LanguageTask(streams=STREAMS, validation_ids=HELD_OUT)
 
 
 def new_trainer(cell: str = "lstm", layers: int = 1, steps: int = 40, config: TrainConfig = CONFIG, **kwargs) -> Trainer:
-    return Trainer.fresh(new_model(cell, layers, V, dropout=0.3, **kwargs), TASK, config, End(max_steps=steps), "fp32")
+    return Trainer.fresh(new_model(cell, layers, V, dropout=0.3, **kwargs), TASK, config, End("steps", steps), "fp32")
 
 
 def ticking() -> Callable[[], float]:
@@ -112,7 +112,7 @@ def test_the_state_is_zero_at_an_epochs_start_and_carried_at_every_other_step(ce
 def test_a_step_equals_one_written_out_by_hand():
     """Forward, mean cross-entropy, clipping and AdamW, each from its own formula, move every weight to the same place."""
     config = TrainConfig(batch_size=4, seq_len=9, clip_norm=0.05, optimiser="adamw", learning_rate=6e-3)
-    trainer = Trainer.fresh(new_model("rnn", 1, V), TASK, config, End(max_steps=40), "fp32")
+    trainer = Trainer.fresh(new_model("rnn", 1, V), TASK, config, End("steps", 40), "fp32")
     window = next(STREAMS.windows(0))
     twin = new_model("rnn", 1, V)
     h, total = torch.zeros(4, 7), torch.zeros(())
@@ -175,7 +175,7 @@ def test_a_time_limit_counts_training_alone_and_ends_annealed(monkeypatch):
         return real_score(*arguments)
 
     monkeypatch.setattr(language, "approximate_score", score)
-    trainer = Trainer.fresh(new_model("gru", 1, V), TASK, CONFIG, End(max_seconds=100.0), "fp32")
+    trainer = Trainer.fresh(new_model("gru", 1, V), TASK, CONFIG, End("seconds", 100.0), "fp32")
     for _ in train(trainer, elapsed=lambda: clock["now"], step=step):
         clock["now"] += 500.0
     assert trainer.step == 100
@@ -270,7 +270,7 @@ def test_no_evaluation_is_missed_while_a_report_waits(monkeypatch):
     monkeypatch.setattr(loop, "report", report)
     monkeypatch.setattr(loop, "PATIENCE", 0)
     config = TrainConfig(batch_size=4, seq_len=9)
-    trainer = Trainer.fresh(new_model("rnn", 1, V), TASK, config, End(max_seconds=200.0), "fp32")
+    trainer = Trainer.fresh(new_model("rnn", 1, V), TASK, config, End("seconds", 200.0), "fp32")
     events = list(train(trainer, elapsed=lambda: clock["now"], step=step, report_seconds=1.0))
     assert sum(isinstance(event, EvalDone) for event in events) == loop.EVALUATIONS
     assert sum(isinstance(event, SampleDue) for event in events) == loop.SAMPLES
@@ -281,7 +281,7 @@ def test_an_evaluation_waits_until_much_was_read(patience, monkeypatch):
     """Each comes at a twentieth of the run, so many times what it reads after the one before it; the last one at the end."""
     monkeypatch.setattr(loop, "PATIENCE", patience)
     config, steps = TrainConfig(batch_size=4, seq_len=9), 200
-    trainer = Trainer.fresh(new_model("rnn", 1, V), TASK, config, End(max_steps=steps), "fp32")
+    trainer = Trainer.fresh(new_model("rnn", 1, V), TASK, config, End("steps", steps), "fp32")
     at = [event.step for event in train(trainer, elapsed=lambda: 0.0) if isinstance(event, EvalDone)]
     least = patience * len(HELD_OUT) // (4 * 9)
     expected = [0]
@@ -336,7 +336,7 @@ def test_weights_that_are_no_numbers_are_never_offered_for_saving(held_out):
     """A step whose loss is finite but which ruins the weights ends the run before an evaluation or a checkpoint."""
     config = TrainConfig(batch_size=4, seq_len=9, learning_rate=1e300, eval_every=1)
     task = LanguageTask(streams=STREAMS, validation_ids=held_out)
-    trainer, seen = Trainer.fresh(new_model("rnn", 1, V), task, config, End(max_steps=40), "fp32"), []
+    trainer, seen = Trainer.fresh(new_model("rnn", 1, V), task, config, End("steps", 40), "fp32"), []
     with pytest.raises(DivergedError):
         seen.extend(train(trainer, elapsed=ticking()))
     assert not any(isinstance(event, EvalDone | CheckpointDue) for event in seen)
@@ -345,7 +345,7 @@ def test_weights_that_are_no_numbers_are_never_offered_for_saving(held_out):
 @pytest.mark.parametrize("seconds", range(2 * STREAMS.windows_per_epoch - 3, 2 * STREAMS.windows_per_epoch + 4))
 def test_a_time_limit_at_an_epochs_end_still_ends_with_a_checkpoint(seconds):
     """Wherever the time runs out, in a step or while a report waits, the last step is evaluated and saved."""
-    trainer = Trainer.fresh(new_model("rnn", 1, V), TASK, CONFIG, End(max_seconds=float(seconds)), "fp32")
+    trainer = Trainer.fresh(new_model("rnn", 1, V), TASK, CONFIG, End("seconds", float(seconds)), "fp32")
     events = list(train(trainer, elapsed=ticking(), report_seconds=0.0))
     assert isinstance(events[-1], CheckpointDue)
     assert [event.step for event in events if isinstance(event, EvalDone)][-1] == trainer.step == events[-1].step
