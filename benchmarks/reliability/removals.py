@@ -168,7 +168,7 @@ REMOVALS = (
     ),
     Removal(
         "position in the streams",
-        "charlm.checkpoint.training:load_trainer",
+        "charlm.checkpoint.training:_stand_at",
         "position.window",
         "0",
         "tests/runs/test_resume.py::test_an_interrupted_run_ends_like_one_that_was_not",
