@@ -1,10 +1,11 @@
 # `make demo`: set up, train for a minute, print samples.   `make test`: set up, check and test, in minutes.
+# `make test-fast`: the same checks, and a few cases of each test that runs no whole command or training; in a minute or so.
 # `make test-all`: that, the longer proofs, the lowest versions that are promised, and the package installed elsewhere.
 PYTHON ?= python3
 BIN := .venv/bin
 SHARED := --numprocesses auto --maxprocesses 8
 
-.PHONY: demo test test-slow test-lowest test-package test-all dist coverage clean
+.PHONY: demo test test-fast test-slow test-lowest test-package test-all dist coverage clean
 
 demo: .venv/installed
 	$(BIN)/charlm train data/austen.txt --max-time 60s --out checkpoints/demo --overwrite
@@ -17,6 +18,12 @@ test: .venv/tested
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest $(SHARED) -m "not slow"
+
+test-fast: .venv/tested
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest $(SHARED) -m "not slow and not whole and not further"
 
 test-slow: .venv/tested
 	$(BIN)/python -m pytest $(SHARED) -m slow

@@ -17,6 +17,7 @@ from charlm.config import ModelConfig
 from charlm.model import cells
 from charlm.model.devices import CPU, runs
 from charlm.model.language_model import LanguageModel
+from tests.lanes import mark, quick
 
 CELLS = tuple(cells.CELLS)
 LAYERS = (1, 2, 3)
@@ -35,6 +36,12 @@ torch.set_num_threads(1)  # small models need no more, and threads that wait for
 os.environ["OMP_NUM_THREADS"] = "1"  # the same for the commands that tests start
 
 
+@pytest.hookimpl(tryfirst=True)  # before `-m` chooses
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what is no quick test."""
+    mark(items)
+
+
 @pytest.hookimpl(tryfirst=True)  # before any fixture is made, of whatever scope
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip what needs CUDA where there is none, and hide it from everything else."""
@@ -49,6 +56,14 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         os.environ.pop("CUDA_VISIBLE_DEVICES", None)
     else:
         os.environ["CUDA_VISIBLE_DEVICES"] = SEEN_BY_COMMANDS
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """What is taken for quick starts no process, nor do its fixtures."""
+    quick[:] = [] if item.get_closest_marker("whole") or item.get_closest_marker("slow") else [item]
+    yield
+    quick.clear()
 
 
 @pytest.fixture(autouse=True)
