@@ -133,6 +133,7 @@ class End:
 class TrainConfig:
     """How a model is trained. `eval_every` and `sample_every` are in steps; None leaves them to the run's length."""
 
+    task: str = "language"
     batch_size: int = 32
     seq_len: int = 64
     optimiser: str = "muon"
@@ -146,6 +147,7 @@ class TrainConfig:
     sample_every: int | None = None
 
     def __post_init__(self) -> None:
+        _check_name("--task", self.task)
         _check_range("--batch-size", self.batch_size, 1, 1 << 20)
         _check_range("--seq-len", self.seq_len, 1, 1 << 20)
         _check_name("--optimiser", self.optimiser)

@@ -20,7 +20,7 @@ from charlm.errors import UsageError, brief
 
 NAN, INF = math.nan, math.inf
 BAD = [
-    (ModelConfig, "cell", ["", "LSTM", "transformer"]),
+    (ModelConfig, "cell", ["", "LSTM", "l s t m", "../lstm"]),
     (ModelConfig, "embedding_size", [0, -1, 10**9]),
     (ModelConfig, "hidden_size", [0, -1, 10**9]),
     (ModelConfig, "num_layers", [0, -1, 65]),

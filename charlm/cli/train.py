@@ -29,6 +29,7 @@ def train(
         typer.Argument(metavar="CORPUS...", help="Text files, a folder, or - for standard input.", show_default=False),
     ] = None,
     cell: Annotated[str, typer.Option(help="lstm, gru or rnn.", callback=lower)] = MODEL.cell,
+    task: Annotated[str, typer.Option(help="What to learn.", hidden=True, callback=lower)] = TRAINING.task,
     preset: Annotated[
         str,
         typer.Option(metavar="SIZE", help="small, medium or large; auto goes by the time and the machine.", callback=lower),
