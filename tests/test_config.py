@@ -1,12 +1,16 @@
 """Bounds and names of everything a user may set."""
 
+import codecs
 import math
+from dataclasses import MISSING, fields, is_dataclass
 
 import pytest
 
+from charlm import config
 from charlm.config import (
     CorpusConfig,
     End,
+    InspectConfig,
     ModelConfig,
     SampleConfig,
     TrainConfig,
@@ -14,9 +18,12 @@ from charlm.config import (
     check_seed,
     check_threads,
     check_unknown,
+    chosen,
     parse_duration,
 )
 from charlm.errors import UsageError, brief
+from charlm.model.cells import CELLS
+from charlm.training.optimiser import OPTIMISERS
 
 NAN, INF = math.nan, math.inf
 BAD = [
@@ -30,6 +37,7 @@ BAD = [
     (CorpusConfig, "test_fraction", [-0.1, 1, NAN]),
     (TrainConfig, "batch_size", [0, 1 << 21]),
     (TrainConfig, "seq_len", [0, 1 << 21]),
+    (TrainConfig, "optimiser", ["", "Adam W"]),
     (TrainConfig, "learning_rate", [0, -1, NAN, INF]),
     (TrainConfig, "clip_norm", [-1, NAN, INF]),
     (TrainConfig, "seed", [-1, 2**63]),
@@ -43,7 +51,15 @@ BAD = [
     (SampleConfig, "top_p", [0, 1.01, NAN]),
     (SampleConfig, "length", [-1, 10**400]),
     (SampleConfig, "num_samples", [0]),
+    (InspectConfig, "top", [-1, 10**400]),
+    (InspectConfig, "length", [0, 10**400]),
+    (InspectConfig, "max_characters", [-1, 10**400]),
+    (InspectConfig, "seed", [-1, 2**63]),
+    (InspectConfig, "theme", ["", "blue"]),
 ]
+FREE = {(CorpusConfig, "encoding"), (CorpusConfig, "glob")}  # any string; what it does not fit is said when files are read
+CLASSES = [each for each in vars(config).values() if is_dataclass(each)]
+DEFAULTS = [(cls, field.name, field.default) for cls in CLASSES for field in fields(cls) if field.default is not MISSING]
 
 
 @pytest.mark.parametrize(("cls", "field", "value"), [(cls, field, value) for cls, field, values in BAD for value in values])
@@ -61,10 +77,26 @@ def test_the_training_part_is_never_empty():
         CorpusConfig(validation_fraction=0.5, test_fraction=0.6)
 
 
-@pytest.mark.parametrize("cls", [ModelConfig, CorpusConfig, TrainConfig, SampleConfig])
-def test_defaults_are_within_their_own_bounds(cls):
-    """Whoever sets nothing gets something valid."""
-    assert cls() == cls()
+@pytest.mark.parametrize(("cls", "field", "value"), DEFAULTS)
+def test_defaults_are_within_their_own_bounds(cls, field, value):
+    """Whoever sets nothing gets what whoever types the default gets; and it was looked at, for the field has bounds."""
+    assert getattr(cls(**{field: value}), field) == value == getattr(cls(), field)
+    assert (cls, field) in FREE | {(cls, field) for cls, field, _ in BAD}
+
+
+def test_defaults_name_what_there_is():
+    """The registries have the default cell and the default optimiser, and Python has the default encoding."""
+    assert chosen("--cell", ModelConfig().cell, CELLS) in CELLS.values()
+    assert chosen("--optimiser", TrainConfig().optimiser, OPTIMISERS) in OPTIMISERS.values()
+    assert codecs.lookup(CorpusConfig().encoding)
+
+
+@pytest.mark.parametrize(("option", "registry"), [("--cell", CELLS), ("--optimiser", OPTIMISERS)])
+def test_a_name_that_a_registry_lacks_names_its_option_and_the_choices(option, registry):
+    """A name may be well formed, and of nothing."""
+    with pytest.raises(UsageError, match=option) as error:
+        chosen(option, "transformer", registry)
+    assert all(name in error.value.message for name in ["'transformer'", *registry])
 
 
 @pytest.mark.parametrize("name", ["auto", "cpu", "cuda", "cuda:1", "mps"])

@@ -1,3 +1,5 @@
+"""`charlm info`: a model file says everything of itself, without torch, and obeys nothing that stands in it."""
+
 import json
 import shutil
 import subprocess

@@ -1,3 +1,5 @@
+"""`charlm sample`: prompts, choices, stops, seeds, held units, and which model is taken."""
+
 import io
 import json
 import shutil

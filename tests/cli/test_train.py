@@ -1,3 +1,5 @@
+"""`charlm train`: any text is taken or refused in one line, options have bounds, and a run folder is as designed."""
+
 import json
 import math
 import os

@@ -1,3 +1,5 @@
+"""The page of `inspect-cells`: it holds its data, fetches and obeys nothing, and works in a browser."""
+
 import base64
 import hashlib
 import json

@@ -1,3 +1,5 @@
+"""Reporters: each takes every event, and none writes to standard output what is not data."""
+
 import io
 import json
 import math

@@ -1,3 +1,5 @@
+"""A run that was stopped, killed, damaged or edited: it ends as one that was not, or says why it cannot."""
+
 import contextlib
 import itertools
 import json
