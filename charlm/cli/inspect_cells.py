@@ -68,7 +68,8 @@ def inspect_cells(
     if feature and not is_search:
         message = "--feature was given, but --show, --gates and --save-activations search for nothing"
         raise UsageError(message, "leave them out, or add --html or --json")
-    from charlm.cli import looking  # torch with it, which --help does without
+
+    from charlm.cli import looking  # and torch with it, which --help does without
 
     features = looking.all_features(feature or [])
     path, model, card = options.find_and_open(checkpoint, device, 1)  # torch's own threads: ours are the workers

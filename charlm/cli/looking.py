@@ -55,7 +55,7 @@ def check_signal(signal: str | None, model: LanguageModel) -> None:
     """Raise `UsageError` for a signal that no unit of the model has."""
     names = dict.fromkeys(group.signal for group in groups(model))
     if signal not in (None, *names):
-        raise UsageError(f"--signal is {signal!r}, which this model has not", f"choose one of {', '.join(names)}")
+        raise UsageError(f"--signal is {signal!r}, which this model lacks", f"choose one of {', '.join(names)}")
 
 
 def read(

@@ -32,7 +32,7 @@ def characters(vocab: Vocab, ids: Ids) -> tuple[str, npt.NDArray[np.int64]]:
 
 
 class Labels:
-    """The labels of a text `ids` `(N,)` for some features; at most two volumes' are kept at a time."""
+    """The labels of a text `ids` `(N,)` for some features. `volumes` are those kept by number, at most two at a time."""
 
     def __init__(self, ids: Ids, vocab: Vocab, features: Sequence[Feature]) -> None:
         self.ids, self.vocab, self.features = ids, vocab, tuple(features)

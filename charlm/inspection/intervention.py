@@ -7,6 +7,7 @@ settled. Knows nothing of features but where they are present, nor of how verdic
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -16,15 +17,26 @@ from torch.nn import functional as F
 from charlm.inspection.findings import UnitId
 from charlm.inspection.stretch import Stretch
 from charlm.inspection.telling import TellCount, tell_nobody
-from charlm.inspection.trace import BLOCK, Trace, stream
+from charlm.inspection.trace import BLOCK, Trace
 from charlm.inspection.verdict import LEAST_CONTROLS, Effect, is_settled, judge
 from charlm.model.cells import Clamp
-from charlm.model.language_model import LanguageModel, ModelState, next_symbol_nats
+from charlm.model.language_model import LanguageModel, next_symbol_nats
+from charlm.model.stack import ModelState, streams
 from charlm.model.stepper import Stepper
 
 MOST_CONTROLS = 50
 LOOKS = 8  # at a verdict: after each eighth of a stretch
 PREDICTED = 1 << 10  # characters at a time
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """Units of one layer, each held in a lane of its own: lane k has the `part` of `units[k]` at `values[t, k]`, `(n, K)`."""
+
+    layer: int
+    part: str
+    units: Tensor
+    values: Tensor
 
 
 def part_of(model: LanguageModel, unit: UnitId) -> str:
@@ -52,15 +64,15 @@ def intervene(
     entering, course, own = _course(trace, unit, stretch, ids, tell)
     controls = comparable(model, unit, course)
     units = torch.tensor([unit.unit, *controls], device=ids.device)
-    held = course[:, units]  # (n, K)
-    offset = int(rng.integers(len(held) // 4, 3 * len(held) // 4 + 1))
-    values = torch.cat([held.mean(dim=0).expand_as(held), held.roll(offset, dims=0)], dim=1)  # (n, 2K)
-    state, part = stream(stretch.text.heads, slice(0, 1))[unit.layer :], part_of(model, unit)
+    courses = course[:, units]  # (n, K)
+    offset = int(rng.integers(len(courses) // 4, 3 * len(courses) // 4 + 1))
+    values = torch.cat([courses.mean(dim=0).expand_as(courses), courses.roll(offset, dims=0)], dim=1)  # (n, 2K)
+    state, part = streams(stretch.text.heads, slice(0, 1))[unit.layer :], part_of(model, unit)
     rises = np.zeros((0, 2, len(units)))
     looks = looks if len(controls) >= LEAST_CONTROLS else 1  # fewer give an interval, which is not settled by a part
     for start, stop in itertools.pairwise(sorted({len(own) * look // looks for look in range(looks + 1)})):
-        read = model, ids[start : stop + 1], entering[start:stop], state, unit.layer, part, units.repeat(2), values[start:stop]
-        nats, state = clamped_nats(*read, tell)
+        held = Held(layer=unit.layer, part=part, units=units.repeat(2), values=values[start:stop])
+        nats, state = clamped_nats(model, ids[start : stop + 1], entering[start:stop], state, held, tell)
         more = (nats - own[start:stop, None]).cpu().double().numpy()
         rises = np.concatenate([rises, more.reshape(-1, 2, len(units))])
         if stop < len(own) and is_settled(rises, is_present[:stop], rng):
@@ -71,7 +83,7 @@ def intervene(
 
 def comparable(model: LanguageModel, unit: UnitId, course: Tensor) -> list[int]:
     """Up to 50 other units of the layer, nearest in (the logarithms of) variance over `course` `(n, H)` and outgoing weight."""
-    above = model.layers[unit.layer + 1].fused.weight_ih_l0 if unit.layer + 1 < len(model.layers) else model.head.weight
+    above = model.layers[unit.layer + 1].input_weights[0] if unit.layer + 1 < len(model.layers) else model.head.weight
     numbers = torch.stack([course.var(dim=0), above.square().sum(dim=0)]).clamp_min(1e-12).log()  # (2, H)
     scale = numbers.std(dim=1, keepdim=True).clamp_min(1e-6) if numbers.shape[1] > 1 else torch.ones_like(numbers)
     distance = ((numbers - numbers[:, unit.unit : unit.unit + 1]) / scale).square().sum(dim=0)
@@ -103,27 +115,25 @@ def clamped_nats(
     ids: Tensor,
     entering: Tensor,
     state: ModelState,
-    layer: int,
-    part: str,
-    units: Tensor,
-    values: Tensor,
+    held: Held,
     tell: TellCount = tell_nobody,
 ) -> tuple[Tensor, ModelState]:
-    """The loss `(n, K)` on `ids` `(n + 1,)` of K lanes, lane k with unit `units[k]` held at `values[t, k]`; the state after it.
+    """The loss `(n, K)` on `ids` `(n + 1,)` of K lanes, in each of which a unit is held; the state after it.
 
     A clamp leaves the layers below alone: `entering` `(n, E)` is what they give to all lanes alike, and `state`, of one stream
-    or of the K lanes, is that of `layer` and those above.
+    or of the K lanes, is that of the unit's layer and those above.
     """
-    lanes = torch.arange(len(units), device=ids.device)
+    lanes = torch.arange(len(held.units), device=ids.device)
     if len(state[0][0]) == 1:
-        state = stream(state, torch.zeros_like(lanes))
+        state = streams(state, torch.zeros_like(lanes))
     stepper, nats = Stepper(model), []
     clamps: list[Sequence[Clamp]] = [()] * len(state)
-    for start in range(0, len(values), BLOCK):
+    for start in range(0, len(held.values), BLOCK):
         outputs = []
-        for step, from_input in enumerate(F.linear(entering[start : start + BLOCK], *model.layers[layer].input_weights), start):
-            clamps[0] = [Clamp(part, lanes, units, values[step])]
-            state, _ = stepper.advance_from(layer, from_input.unsqueeze(0), state, clamps)
+        inputs = F.linear(entering[start : start + BLOCK], *model.layers[held.layer].input_weights)
+        for step, from_input in enumerate(inputs, start):
+            clamps[0] = [Clamp(held.part, lanes, held.units, held.values[step])]
+            state, _ = stepper.advance_from(held.layer, from_input.unsqueeze(0), state, clamps)
             outputs.append(state[-1][0])
             tell(len(lanes))
         targets = ids[start + 1 : start + 1 + len(outputs), None].expand(-1, len(lanes))

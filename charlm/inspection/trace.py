@@ -12,10 +12,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from charlm.inspection.findings import UnitId, low
-from charlm.model.cells import Cell, State
-from charlm.model.language_model import LanguageModel, ModelState
+from charlm.inspection.findings import UnitId
+from charlm.model.cells import Signal
+from charlm.model.language_model import LanguageModel
 from charlm.model.relay import guessed, relay
+from charlm.model.stack import ModelState, streams
 from charlm.model.stepper import Stepper
 from charlm.text.vocab import Ids
 
@@ -32,26 +33,27 @@ class Group:
     """One signal of the H units of a layer, such as the forget gates of layer 0."""
 
     layer: int
-    signal: str
+    kind: Signal
     size: int
 
     @property
+    def signal(self) -> str:
+        """Its name."""
+        return self.kind.name
+
+    @property
     def low(self) -> float:
-        """The least value it takes, c as tanh(c); the greatest is 1."""
-        return low(self.signal)
+        """The least value it takes; the greatest is 1."""
+        return self.kind.low
 
     def ranged(self, values: Tensor) -> Tensor:
-        """`values` as they are ranked and shown, from `low` to 1: tanh(c) for c."""
-        return torch.tanh(values) if self.signal == "c" else values
+        """`values` as they are ranked and shown, from `low` to 1."""
+        return torch.tanh(values) if self.kind.is_squashed else values
 
 
 def groups(model: LanguageModel) -> tuple[Group, ...]:
-    """All there is to trace, in the order in which blocks have it: c, h, then the gates; the lowest layer first."""
-    return tuple(
-        Group(layer, signal, cell.hidden_size)
-        for layer, cell in enumerate(model.layers)
-        for signal in (*sorted(cell.parts), *cell.gate_names)
-    )
+    """All there is to trace, in the order in which blocks have it: a cell's signals, the lowest layer first."""
+    return tuple(Group(layer, signal, cell.hidden_size) for layer, cell in enumerate(model.layers) for signal in cell.signals)
 
 
 def unit_of(all_groups: Sequence[Group], index: int) -> UnitId:
@@ -102,7 +104,7 @@ class Chapter:
             start=self.start + which.start * length,
             stop=min(stop, self.start + which.stop * length),
             ids=self.ids[:, which],
-            heads=stream(self.heads, which),
+            heads=streams(self.heads, which),
         )
 
 
@@ -136,10 +138,10 @@ def chapters(
         joined = _cut(ids, start, stop, JOINED * length).to(model.device)
         heads, _ = relay(model, joined, state, groups=2, workers=workers, parts=JOINED)
         lanes = -(-(stop - start) // length)
-        heads = stream(heads, slice(0, lanes))
+        heads = streams(heads, slice(0, lanes))
         block = joined.t().reshape(-1, length)[:lanes].t().contiguous()  # (T, B)
         last = (stop - start) - length * (lanes - 1)  # characters that the last lane really has
-        state = _read(model, block[:last, -1:], stream(heads, slice(lanes - 1, lanes)))
+        state = _read(model, block[:last, -1:], streams(heads, slice(lanes - 1, lanes)))
         yield Chapter(start=start, stop=stop, ids=block, heads=heads), state
         start = stop
 
@@ -149,15 +151,6 @@ def _cut(ids: Ids, start: int, stop: int, length: int) -> Tensor:
     flat = np.zeros((-(-(stop - start) // length), length), dtype=ids.dtype)
     flat.reshape(-1)[: stop - start] = ids[start:stop]
     return torch.from_numpy(flat.T.copy())
-
-
-def _named(cell: Cell, parts: State) -> Iterator[tuple[str, Tensor]]:
-    return zip(cell.parts, parts, strict=True)
-
-
-def stream(state: ModelState, which: slice | Tensor) -> ModelState:
-    """Some of the streams of a state."""
-    return tuple(tuple(part[which] for part in cell_state) for cell_state in state)
 
 
 def _read(model: LanguageModel, ids: Tensor, state: ModelState) -> ModelState:
@@ -172,14 +165,11 @@ def blocks(model: LanguageModel, chapter: Chapter) -> Iterator[Block]:
     stepper, state = Stepper(model), chapter.heads
     for start in range(0, len(chapter.ids), BLOCK):
         window = chapter.ids[start : start + BLOCK].long()
-        steps: list[list[Tensor]] = []
+        steps = []
         for ids in window:
             state, all_gates = stepper.advance(ids, state)
-            steps.append([])
-            for cell, parts, gates in zip(stepper.cells, state, all_gates, strict=True):
-                steps[-1] += [part for _, part in sorted(_named(cell, parts), key=lambda named: named[0])] + list(
-                    gates[: len(cell.gate_names)]
-                )
+            layers = zip(stepper.cells, state, all_gates, strict=True)
+            steps.append([values for cell, parts, gates in layers for values in cell.seen(parts, gates)])
         positions = chapter.positions(start, len(window)).flatten()
         is_text = positions < chapter.stop
         columns = (torch.cat(list(group)) for group in zip(*steps, strict=True))  # (n, H) each

@@ -10,10 +10,12 @@ import numpy.typing as npt
 import torch
 
 from charlm.config import ModelConfig
-from charlm.inspection.findings import Closeup, Finding, Passage, Snippet, UnitId, UnitView, low
+from charlm.inspection.findings import Closeup, Finding, Passage, Snippet, UnitId, UnitView
 from charlm.inspection.statistics import Floats
-from charlm.inspection.trace import Trace, stream
-from charlm.model.language_model import LanguageModel, ModelState, next_symbol_nats
+from charlm.inspection.trace import Trace
+from charlm.model.cells import Signal
+from charlm.model.language_model import LanguageModel, next_symbol_nats
+from charlm.model.stack import ModelState, streams
 from charlm.text.vocab import Ids, Vocab
 
 VIEWED = 100_000  # characters
@@ -28,7 +30,7 @@ AFTER = 20  # characters after it
 APART = 400  # characters, at least, from one snippet to the next
 
 Floats32 = npt.NDArray[np.float32]
-Traced = tuple[tuple[str, ...], Floats32]  # the names of a unit's S signals, and their values (S, N)
+Traced = tuple[tuple[Signal, ...], Floats32]  # a unit's S signals, and their values (S, N)
 
 
 class Viewer:
@@ -42,14 +44,14 @@ class Viewer:
         self.pieces = pieces(vocab, self.ids)
 
     def values(self, units: Sequence[tuple[int, int]]) -> list[Traced]:
-        """For each (layer, unit) its signals' names and values `(S, N)`, c as tanh(c)."""
+        """For each (layer, unit) its signals and their values `(S, N)`, as they are shown."""
         mine = [[(place, group) for place, group in enumerate(self.trace.groups) if group.layer == layer] for layer, _ in units]
         result = [np.zeros((len(own), len(self.ids)), dtype=np.float32) for own in mine]
         for block in self.trace.blocks(self.chapter):
             for (_, unit), own, array in zip(units, mine, result, strict=True):
                 rows = torch.stack([group.ranged(block.values[place][unit]) for place, group in own])
                 array[:, block.positions] = rows.cpu().numpy()
-        return [(tuple(group.signal for _, group in own), array) for own, array in zip(mine, result, strict=True)]
+        return [(tuple(group.kind for _, group in own), array) for own, array in zip(mine, result, strict=True)]
 
     def passage(self, start: int, length: int) -> Passage:
         """The characters from `start` on, with what each cost and what the model expected next."""
@@ -58,7 +60,7 @@ class Viewer:
         lane = min(max(start - 1, 0) // steps, lanes - 1)  # of the character before, which says what the first one cost
         begin = lane * steps  # where the state is known
         ids = torch.from_numpy(self.ids[begin:stop].astype(np.int64)).to(self.trace.model.device).unsqueeze(1)
-        state, pieces_of = stream(self.chapter.heads, slice(lane, lane + 1)), []
+        state, pieces_of = streams(self.chapter.heads, slice(lane, lane + 1)), []
         with torch.inference_mode():
             for window in torch.split(ids, 1024):
                 logits, state = self.trace.model(window, state)
@@ -79,13 +81,13 @@ class Viewer:
     def unit_view(
         self,
         unit: tuple[int, int],
-        signals: tuple[str, ...],
+        signals: tuple[Signal, ...],
         values: Floats32,
         findings: Sequence[Finding],
         bounds: tuple[int, int],
     ) -> UnitView:
         """Everything about a unit, given what `values` says of it; its values only between two bounds."""
-        lows = [low(signal) for signal in signals]
+        lows = [signal.low for signal in signals]
         layer, number = unit
         return UnitView(
             layer=layer,
@@ -155,7 +157,7 @@ def closeups(
 ) -> Iterator[Closeup]:
     """Each chosen unit, of which `values` are known, over the `length` characters in which its signal varies most."""
     for unit, (signals, rows) in zip(chosen, values, strict=True):
-        start = viewer.liveliest(rows[signals.index(unit.signal)], length)
+        start = viewer.liveliest(rows[[signal.name for signal in signals].index(unit.signal)], length)
         yield Closeup(
             unit=unit,
             view=viewer.unit_view((unit.layer, unit.unit), signals, rows, findings, (start, start + length)),

@@ -56,8 +56,14 @@ class Signal:
     """
 
     name: str
+    meaning: str
     low: float = -1.0
     is_squashed: bool = False
+
+    @property
+    def label(self) -> str:
+        """The name as people read it, of the values that they see."""
+        return f"tanh({self.name})" if self.is_squashed else self.name
 
 
 class Cell(nn.Module):
@@ -172,7 +178,7 @@ class RNN(FusedCell):
     """The plain recurrent network (Elman 1990): h = tanh(W x + U h + b)."""
 
     num_gates = 1
-    signals = (Signal("h"),)
+    signals = (Signal("h", "hidden state"),)
     kernel, own_kernel = nn.RNN, RNNWindow
 
     def gates(self, from_input: Tensor, from_past: Tensor) -> Gates:
@@ -189,7 +195,12 @@ class GRU(FusedCell):
     """The gated recurrent unit (Cho et al. 2014), the reset gate applied after the recurrent product, as cuDNN does."""
 
     num_gates = 3
-    signals = (Signal("h"), Signal("r", low=0.0), Signal("z", low=0.0), Signal("n"))
+    signals = (
+        Signal("h", "hidden state"),
+        Signal("r", "reset gate", low=0.0),
+        Signal("z", "update gate", low=0.0),
+        Signal("n", "candidate"),
+    )
     kernel, own_kernel = nn.GRU, GRUWindow
 
     def gates(self, from_input: Tensor, from_past: Tensor) -> Gates:
@@ -214,8 +225,12 @@ class LSTM(FusedCell):
     num_gates = 4
     parts = ("h", "c")
     signals = (
-        *(Signal("c", is_squashed=True), Signal("h")),
-        *(Signal("i", low=0.0), Signal("f", low=0.0), Signal("o", low=0.0), Signal("g")),
+        Signal("c", "cell state, as tanh(c)", is_squashed=True),
+        Signal("h", "hidden state"),
+        Signal("i", "input gate", low=0.0),
+        Signal("f", "forget gate", low=0.0),
+        Signal("o", "output gate", low=0.0),
+        Signal("g", "candidate"),
     )
     kernel = nn.LSTM
 

@@ -12,8 +12,9 @@ from charlm.display.terminal import BLOCKS, DARK
 from charlm.display.units import as_row, describe_gaps, show_findings, show_gates, show_unit
 from charlm.features.registry import FEATURES
 from charlm.inspection.findings import Delta, Finding, Passage, Report, Saturation, UnitId, UnitView
+from charlm.model.cells import LSTM, Signal
 
-SIGNALS = ("c", "h", "i", "f", "o", "g")
+SIGNALS = tuple(signal.name for signal in LSTM.signals)
 HOSTILE = "\x1b[2J\x9b\u202e[/nope][bold]\0\r\ud800"
 
 
@@ -106,7 +107,7 @@ def test_gaps_are_told_by_reason():
     assert describe_gaps(report([], [])) == []
 
 
-def view(values: np.ndarray, signals: tuple[str, ...] = SIGNALS) -> UnitView:
+def view(values: np.ndarray, signals: tuple[Signal, ...] = LSTM.signals) -> UnitView:
     rows = np.tile(values.astype(np.float32), (len(signals), 1))
     return UnitView(
         layer=1,

@@ -11,10 +11,12 @@ import torch
 from charlm.config import ModelConfig
 from charlm.features.registry import Feature
 from charlm.inspection.trace import Trace
+from charlm.model.cells import CELLS
 from charlm.model.language_model import LanguageModel
 from charlm.text.vocab import Ids, Vocab
+from tests.model.reference import REFERENCES
 
-SIGNALS = {"lstm": ("c", "h", "i", "f", "o", "g"), "gru": ("h", "r", "z", "n"), "rnn": ("h",)}
+SIGNALS = {name: tuple(signal.name for signal in cell.signals) for name, cell in CELLS.items()}
 
 
 def random_ids(number: int, vocab_size: int = 13, seed: int = 0, dtype: str = "uint8") -> Ids:
@@ -24,10 +26,6 @@ def random_ids(number: int, vocab_size: int = 13, seed: int = 0, dtype: str = "u
 def letters(vocab_size: int) -> Vocab:
     """The first symbols of the alphabet."""
     return Vocab(kind="char", symbols=tuple(range(ord("a"), ord("a") + vocab_size)), start=0)
-
-
-def sigmoid(x: np.ndarray) -> np.ndarray:
-    return 1 / (1 + np.exp(-x))
 
 
 @dataclass
@@ -45,16 +43,16 @@ class Walk:
 
 def walk(model: LanguageModel, ids: Sequence[int], held: Mapping[tuple[int, str, int], Any] | None = None) -> Walk:
     """One character, one layer, one gate at a time, in float64, from zero. `held[layer, part, unit]` is a value or `(N,)`."""
-    cell, size = model.config.cell, model.config.hidden_size
-    weights = {name: value.detach().double().numpy() for name, value in model.named_parameters()}
-    names = {"lstm": "ifgo", "gru": "rzn", "rnn": "h"}[cell]
+    size, numpy = model.config.hidden_size, lambda pair: [each.detach().double().numpy() for each in pair]
     held = {key: np.broadcast_to(values, len(ids)) for key, values in (held or {}).items()}
-    signals = {(layer, name): np.zeros((len(ids), size)) for layer in range(len(model.layers)) for name in SIGNALS[cell]}
+    signals: dict[tuple[int, str], np.ndarray] = {}
     logits = np.zeros((len(ids), model.vocab_size))
-    state = [{part: np.zeros(size) for part in "hc"} for _ in model.layers]
+    (embedding,), (head, bias) = numpy([model.embedding.weight]), numpy([model.head.weight, model.head.bias])
+    weights = [(numpy(cell.input_weights), numpy(cell.past_weights)) for cell in model.layers]
+    state = [dict.fromkeys(cell.parts, np.zeros(size)) for cell in model.layers]
     for t, symbol in enumerate(ids):
-        x = weights["embedding.weight"][int(symbol)]
-        for layer, now in enumerate(state):
+        x = embedding[int(symbol)]
+        for layer, ((w, b), (u, b_past)) in enumerate(weights):
 
             def clamp(part: str, values: np.ndarray, layer: int = layer, t: int = t) -> np.ndarray:
                 for unit in range(size):
@@ -62,25 +60,14 @@ def walk(model: LanguageModel, ids: Sequence[int], held: Mapping[tuple[int, str,
                         values[unit] = held[layer, part, unit][t]
                 return values
 
-            w = {key.rpartition(".")[2]: value for key, value in weights.items() if key.startswith(f"cells.{layer}.")}
-            from_input = np.split(w["weight_ih_l0"] @ x + w["bias_ih_l0"], len(names))
-            from_past = np.split(w["weight_hh_l0"] @ now["h"] + w["bias_hh_l0"], len(names))
-            total = {name: one + other for name, one, other in zip(names, from_input, from_past, strict=True)}
-            gates = {}
-            if cell == "lstm":
-                gates = {name: sigmoid(total[name]) for name in "ifo"} | {"g": np.tanh(total["g"])}
-                now["c"] = clamp("c", gates["f"] * now["c"] + gates["i"] * gates["g"])
-                now["h"] = clamp("h", gates["o"] * np.tanh(now["c"]))
-            elif cell == "gru":
-                gates = {name: sigmoid(total[name]) for name in "rz"}
-                gates["n"] = np.tanh(from_input[2] + gates["r"] * from_past[2])
-                now["h"] = clamp("h", (1 - gates["z"]) * gates["n"] + gates["z"] * now["h"])
-            else:
-                now["h"] = clamp("h", np.tanh(total["h"]))
-            for name in SIGNALS[cell]:
-                signals[layer, name][t] = gates[name] if name in gates else now[name]
-            x = now["h"]
-        logits[t] = weights["head.weight"] @ x + weights["head.bias"]
+            gates = len(w) // size
+            from_input, from_past = np.split(w @ x + b, gates), np.split(u @ state[layer]["h"] + b_past, gates)
+            after = REFERENCES[model.config.cell](from_input, from_past, state[layer], clamp)
+            for name, values in after.items():
+                signals.setdefault((layer, name), np.zeros((len(ids), size)))[t] = values
+            state[layer] = {part: after[part] for part in state[layer]}
+            x = after["h"]
+        logits[t] = head @ x + bias
     return Walk(signals, logits)
 
 

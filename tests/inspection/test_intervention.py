@@ -8,12 +8,13 @@ from torch import Tensor
 from charlm.config import ModelConfig
 from charlm.inspection import intervention
 from charlm.inspection.findings import UnitId
-from charlm.inspection.intervention import MOST_CONTROLS, clamped_nats, comparable, intervene
+from charlm.inspection.intervention import MOST_CONTROLS, Held, clamped_nats, comparable, intervene
 from charlm.inspection.stretch import Stretch
 from charlm.inspection.trace import Trace
 from charlm.inspection.verdict import Effect, judge
 from charlm.model.cells import CELLS
-from charlm.model.language_model import LanguageModel, ModelState
+from charlm.model.language_model import LanguageModel
+from charlm.model.stack import ModelState
 from tests.conftest import CELLS as NAMES
 from tests.conftest import new_model
 from tests.inspection.reference import LATCH, MODES, MUTE, SIGNALS, latch_model, mode_text, random_ids, read, walk
@@ -68,7 +69,7 @@ def test_a_clamp_to_the_units_own_course_changes_nothing(cell, part, layer):
     free = walk(model, IDS)
     course = torch.from_numpy(free.signals[layer, part][BEFORE:-1])
     entering, state = from_below(model, layer)
-    found, _ = clamped_nats(model, STRETCH, entering, state, layer, part, torch.arange(H), course)
+    found, _ = clamped_nats(model, STRETCH, entering, state, Held(layer=layer, part=part, units=torch.arange(H), values=course))
     np.testing.assert_allclose(found, np.tile(free.nats(IDS)[BEFORE:, None], H), rtol=0, atol=1e-6)  # losses are float32
 
 
@@ -79,20 +80,21 @@ def test_clamps_in_lanes_are_one_clamp_at_a_time(cell, part, layer):
     model, units = exact_model(cell), [2, 6, 2, 0]
     values = np.random.default_rng(3).uniform(-1.5, 1.5, (N, len(units)))
     entering, state = from_below(model, layer)
-    found, _ = clamped_nats(model, STRETCH, entering, state, layer, part, torch.tensor(units), torch.from_numpy(values))
+    held = Held(layer=layer, part=part, units=torch.tensor(units), values=torch.from_numpy(values))
+    found, _ = clamped_nats(model, STRETCH, entering, state, held)
     expected = one_by_one(model, layer, part, units, values)
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
     assert np.abs(expected[:, 0] - expected[:, 2]).max() > 0.01
 
 
 @pytest.fixture
-def clamped(monkeypatch) -> list[tuple[str, Tensor, Tensor]]:
-    """What `intervene` clamps: the part, the units and the values."""
-    seen = []
+def clamped(monkeypatch) -> list[Held]:
+    """What `intervene` clamps."""
+    seen: list[Held] = []
 
-    def spy(model, ids, entering, state, layer, part, units, values, tell):
-        seen.append((part, units, values))
-        return clamped_nats(model, ids, entering, state, layer, part, units, values, tell)
+    def spy(model, ids, entering, state, held, tell):
+        seen.append(held)
+        return clamped_nats(model, ids, entering, state, held, tell)
 
     monkeypatch.setattr(intervention, "clamped_nats", spy)
     return seen
@@ -105,7 +107,9 @@ def test_a_unit_is_held_at_its_mean_and_at_its_own_course_from_elsewhere(cell, s
     model, unit = exact_model(cell), UnitId(layer=layer, unit=3, signal=signal)
     trace, _ = Trace.over(model, IDS, (BEFORE, len(IDS)), state_before(model))
     effect = intervene(trace, unit, Stretch(text=trace.chapters[0], is_present=IS_PRESENT), np.random.default_rng(4))
-    ((part, units, values),) = clamped
+    (held,) = clamped
+    part, units, values = held.part, held.units, held.values
+    assert held.layer == layer
     assert part == (signal if signal in CELLS[cell].parts else CELLS[cell].parts[-1])
     assert units[0] == 3
     assert sorted(units[:H].tolist()) == list(range(H))
@@ -147,7 +151,7 @@ def test_units_to_compare_with_are_alike_in_variance_and_in_what_they_add_above(
     loud, strong = torch.from_numpy(kind % 2), torch.from_numpy(kind // 2)
     noise = torch.randn(200, 60, generator=torch.Generator().manual_seed(1))
     course = noise * (0.1 + loud) + torch.arange(60)  # a mean is no variance
-    above = model.layers[1].fused.weight_ih_l0 if layer == 0 else model.head.weight
+    above = model.layers[1].input_weights[0] if layer == 0 else model.head.weight
     with torch.no_grad():
         above.div_(above.norm(dim=0)).mul_(0.1 + strong)
     for unit in (0, 1, 17, 59):

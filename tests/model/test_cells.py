@@ -77,6 +77,13 @@ def test_what_can_be_seen_of_a_unit_is_its_state_and_its_gates(name):
         assert cell.seen(state, gates)[[signal.name for signal in cell.signals].index(name)] is part
 
 
+def test_the_signals_have_the_names_of_the_equations():
+    """The state first, c before h, then the gates as the papers name them."""
+    names = {name: "".join(signal.name for signal in CELLS[name].signals) for name in ("lstm", "gru", "rnn")}
+    assert names == {"lstm": "chifog", "gru": "hrzn", "rnn": "h"}
+    assert {signal.name for cell in CELLS.values() for signal in cell.signals if signal.is_squashed} == {"c"}
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_step_is_its_gates_and_then_its_advance(name):
     """From the same products, both give the same state, and gradients flow through both."""
