@@ -106,17 +106,14 @@ class End:
     @classmethod
     def of(cls, *, steps: int | None = None, epochs: float | None = None, seconds: float | None = None) -> "End | None":
         """The one that is given, if any is. Raises `UsageError` for more than one."""
-        amounts = {"steps": steps, "epochs": epochs, "seconds": seconds}
-        given = [(unit, amount) for unit, amount in amounts.items() if amount is not None]
+        given = [each for each in (("steps", steps), ("epochs", epochs), ("seconds", seconds)) if each[1] is not None]
         if len(given) > 1:
             raise UsageError("more than one of --max-steps, --epochs and --max-time was given", "give one of them")
         return cls(*given[0]) if given else None
 
     def resolve(self, steps_per_epoch: int) -> "End":
         """The same end in steps or seconds."""
-        if self.unit != "epochs":
-            return self
-        return End("steps", min(int(MOST), max(1, round(self.amount * steps_per_epoch))))
+        return self if self.unit != "epochs" else End("steps", min(int(MOST), max(1, round(self.amount * steps_per_epoch))))
 
     def so_far(self, steps: int, seconds: float) -> float:
         """How far a run has come on its way to this end, which is in steps or seconds."""
