@@ -101,7 +101,7 @@ REMOVALS = (
         "charlm.files:replaced",
         "path.replace(keep)",
         "pass",
-        "tests/runs/test_resume.py::test_a_damaged_last_state_falls_back_to_the_one_before",
+        "tests/runs/test_damage.py::test_a_damaged_last_state_falls_back_to_the_one_before",
     ),
     Removal(
         "hash of a tensor file",
@@ -115,7 +115,7 @@ REMOVALS = (
         "charlm.text.corpus:open_corpus",
         "sha256_of([path]) != ids_sha256",
         "False",
-        "tests/runs/test_resume.py::test_a_spoiled_run_folder_is_one_line_of_error",
+        "tests/runs/test_damage.py::test_a_spoiled_run_folder_is_one_line_of_error",
     ),
     Removal(
         "carried state",
@@ -199,7 +199,7 @@ REMOVALS = (
         "charlm.runs.disk:Disk.save",
         "self._pending[name] = contents",
         "self._pending = {name: contents}",
-        "tests/runs/test_resume.py::test_a_disk_that_is_full_for_a_while_costs_nothing",
+        "tests/runs/test_full_disk.py::test_a_disk_that_is_full_for_a_while_costs_nothing",
     ),
     Removal(
         "look at the numbers before saving",
