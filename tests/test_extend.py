@@ -37,10 +37,10 @@ def laws_kept(places: tuple[str, ...]) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize(
-    "places",
-    [pytest.param(QUICK, id="quick"), pytest.param(("tests",), marks=[pytest.mark.slow, pytest.mark.timeout(900)], id="all")],
-)
+EVERYWHERE = pytest.param(("tests",), marks=[pytest.mark.slow, pytest.mark.timeout(900)], id="all")
+
+
+@pytest.mark.parametrize("places", [pytest.param(QUICK, id="quick"), EVERYWHERE])
 def test_a_toy_of_each_kind_keeps_the_laws_of_its_registry(places):
     """A cell, a feature, an optimiser, a task and a reporter: each is there where laws are gone through, and keeps them."""
     kept = re.findall(r"^PASSED .*\[(.*)\]$", laws_kept(places), re.MULTILINE)
