@@ -204,33 +204,6 @@ class HeldUnit:
     value: float
 
 
-def parse_unit(option: str, text: str) -> tuple[int, int]:
-    """The layer and unit of LAYER:UNIT, counted from zero. Raises `UsageError` naming the option."""
-    match = re.fullmatch(r"(\d{1,9}):(\d{1,9})", text.strip(), re.ASCII)
-    if match is None:
-        raise UsageError(f"{option} is {text!r}, which names no unit", "write it as LAYER:UNIT from zero, such as 0:12")
-    return int(match[1]), int(match[2])
-
-
-MOST_HELD = 1e6  # a unit's value; beyond it sums overflow in float32
-
-
-def parse_clamp(text: str) -> HeldUnit:
-    """The unit and value of LAYER:UNIT[:h|c]=VALUE. Raises `UsageError` for anything else."""
-    name, _, number = text.partition("=")
-    match = re.fullmatch(r"(\d{1,9}:\d{1,9})(?::([hc]))?", name.strip(), re.ASCII)
-    try:
-        value = float(number)
-    except ValueError:
-        value = math.nan
-    if match is None or not abs(value) <= MOST_HELD:
-        raise UsageError(
-            f"--clamp is {text!r}, which holds nothing", "write it as LAYER:UNIT=VALUE or LAYER:UNIT:h=VALUE, such as 0:12=2.5"
-        )
-    layer, unit = parse_unit("--clamp", match[1])
-    return HeldUnit(layer=layer, unit=unit, part=match[2], value=value)
-
-
 def check_unit(option: str, layer: int, unit: int, model: ModelConfig) -> None:
     """Raise `UsageError` unless a model of this shape has the unit."""
     _check_range(f"{option}: the layer", layer, 0, model.num_layers - 1)
@@ -268,15 +241,3 @@ def check_unknown(unknown: str) -> None:
 def check_threads(threads: int) -> None:
     """Raise `UsageError` unless `threads` is a thread count; 0 means as many as there are cores."""
     _check_range("--threads", threads, 0, 1024)
-
-
-def parse_duration(text: str) -> float:
-    """Seconds in a duration such as 90, 60s, 5m, 2h or 1h30m. Raises `UsageError` for anything else."""
-    units = {"h": 3600.0, "m": 60.0, "s": 1.0}
-    text = text.strip().lower()
-    if re.fullmatch(r"\d+(\.\d+)?", text):
-        return float(text)
-    parts = re.fullmatch(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?", text)
-    if not text or parts is None:
-        raise UsageError(f"--max-time is {text!r}, which is no duration", "write it as 60s, 5m, 2h or 1h30m")
-    return sum(float(number) * unit for number, unit in zip(parts.groups(), units.values(), strict=True) if number)

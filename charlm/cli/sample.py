@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from charlm.cli import options
-from charlm.config import HeldUnit, SampleConfig, check_seed, check_unknown, parse_clamp
+from charlm.config import HeldUnit, SampleConfig, check_seed, check_unknown
 from charlm.errors import TextError, UsageError, counted
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def sample(
         temperature=0.0 if argmax else temperature, top_k=top_k, top_p=top_p, length=length, num_samples=num_samples
     )
     check_unknown(unknown)
-    held = [parse_clamp(each) for each in clamp or []]
+    held = [options.parse_clamp(each) for each in clamp or []]
     text = _read_prompt(prompt, prompt_file)
     if seed is not None:
         check_seed(seed)

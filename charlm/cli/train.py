@@ -12,7 +12,7 @@ import typer
 
 from charlm.cli import options
 from charlm.cli.options import lower
-from charlm.config import CorpusConfig, End, ModelConfig, TrainConfig, parse_duration
+from charlm.config import CorpusConfig, End, ModelConfig, TrainConfig
 from charlm.errors import UsageError
 from charlm.recipe import Wish
 
@@ -106,7 +106,7 @@ def train(
     Ctrl-C saves the run and prints the command that goes on with it.
     """
     values = {**locals()}  # and not those of the context, which some versions of Typer leave as they were typed
-    end = End.of(steps=max_steps, epochs=epochs, seconds=None if max_time is None else parse_duration(max_time))
+    end = End.of(steps=max_steps, epochs=epochs, seconds=None if max_time is None else options.parse_duration(max_time))
     sources = {name: ctx.get_parameter_source(name) for name, value in values.items() if value not in (None, [])}
     typed = {name for name, source in sources.items() if source is not None and source.name != "DEFAULT"}
     if resume is None:
