@@ -9,8 +9,9 @@ import argparse
 import subprocess
 import sys
 import time
+from statistics import median
 
-from benchmarks.machine import describe_machine, median
+from benchmarks.machine import describe_machine
 from charlm.config import End, ModelConfig, TrainConfig
 from charlm.recipe import Wish, choose, coarse
 

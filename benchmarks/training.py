@@ -18,13 +18,14 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from statistics import median
 
 import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from benchmarks.machine import alternate, describe_machine, median
+from benchmarks.machine import alternate, describe_machine
 from charlm.config import End, ModelConfig, TrainConfig
 from charlm.machine import keep_freed_memory, set_threads
 from charlm.model.cells import CELLS

@@ -106,17 +106,14 @@ class End:
     @classmethod
     def of(cls, *, steps: int | None = None, epochs: float | None = None, seconds: float | None = None) -> "End | None":
         """The one that is given, if any is. Raises `UsageError` for more than one."""
-        amounts = {"steps": steps, "epochs": epochs, "seconds": seconds}
-        given = [(unit, amount) for unit, amount in amounts.items() if amount is not None]
+        given = [each for each in (("steps", steps), ("epochs", epochs), ("seconds", seconds)) if each[1] is not None]
         if len(given) > 1:
             raise UsageError("more than one of --max-steps, --epochs and --max-time was given", "give one of them")
         return cls(*given[0]) if given else None
 
     def resolve(self, steps_per_epoch: int) -> "End":
         """The same end in steps or seconds."""
-        if self.unit != "epochs":
-            return self
-        return End("steps", min(int(MOST), max(1, round(self.amount * steps_per_epoch))))
+        return self if self.unit != "epochs" else End("steps", min(int(MOST), max(1, round(self.amount * steps_per_epoch))))
 
     def so_far(self, steps: int, seconds: float) -> float:
         """How far a run has come on its way to this end, which is in steps or seconds."""
@@ -133,6 +130,7 @@ class End:
 class TrainConfig:
     """How a model is trained. `eval_every` and `sample_every` are in steps; None leaves them to the run's length."""
 
+    task: str = "language"
     batch_size: int = 32
     seq_len: int = 64
     optimiser: str = "muon"
@@ -146,6 +144,7 @@ class TrainConfig:
     sample_every: int | None = None
 
     def __post_init__(self) -> None:
+        _check_name("--task", self.task)
         _check_range("--batch-size", self.batch_size, 1, 1 << 20)
         _check_range("--seq-len", self.seq_len, 1, 1 << 20)
         _check_name("--optimiser", self.optimiser)
@@ -205,33 +204,6 @@ class HeldUnit:
     value: float
 
 
-def parse_unit(option: str, text: str) -> tuple[int, int]:
-    """The layer and unit of LAYER:UNIT, counted from zero. Raises `UsageError` naming the option."""
-    match = re.fullmatch(r"(\d{1,9}):(\d{1,9})", text.strip(), re.ASCII)
-    if match is None:
-        raise UsageError(f"{option} is {text!r}, which names no unit", "write it as LAYER:UNIT from zero, such as 0:12")
-    return int(match[1]), int(match[2])
-
-
-MOST_HELD = 1e6  # a unit's value; beyond it sums overflow in float32
-
-
-def parse_clamp(text: str) -> HeldUnit:
-    """The unit and value of LAYER:UNIT[:h|c]=VALUE. Raises `UsageError` for anything else."""
-    name, _, number = text.partition("=")
-    match = re.fullmatch(r"(\d{1,9}:\d{1,9})(?::([hc]))?", name.strip(), re.ASCII)
-    try:
-        value = float(number)
-    except ValueError:
-        value = math.nan
-    if match is None or not abs(value) <= MOST_HELD:
-        raise UsageError(
-            f"--clamp is {text!r}, which holds nothing", "write it as LAYER:UNIT=VALUE or LAYER:UNIT:h=VALUE, such as 0:12=2.5"
-        )
-    layer, unit = parse_unit("--clamp", match[1])
-    return HeldUnit(layer=layer, unit=unit, part=match[2], value=value)
-
-
 def check_unit(option: str, layer: int, unit: int, model: ModelConfig) -> None:
     """Raise `UsageError` unless a model of this shape has the unit."""
     _check_range(f"{option}: the layer", layer, 0, model.num_layers - 1)
@@ -269,15 +241,3 @@ def check_unknown(unknown: str) -> None:
 def check_threads(threads: int) -> None:
     """Raise `UsageError` unless `threads` is a thread count; 0 means as many as there are cores."""
     _check_range("--threads", threads, 0, 1024)
-
-
-def parse_duration(text: str) -> float:
-    """Seconds in a duration such as 90, 60s, 5m, 2h or 1h30m. Raises `UsageError` for anything else."""
-    units = {"h": 3600.0, "m": 60.0, "s": 1.0}
-    text = text.strip().lower()
-    if re.fullmatch(r"\d+(\.\d+)?", text):
-        return float(text)
-    parts = re.fullmatch(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?", text)
-    if not text or parts is None:
-        raise UsageError(f"--max-time is {text!r}, which is no duration", "write it as 60s, 5m, 2h or 1h30m")
-    return sum(float(number) * unit for number, unit in zip(parts.groups(), units.values(), strict=True) if number)

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -10,6 +9,7 @@ from charlm.config import SampleConfig
 from charlm.model.language_model import LanguageModel
 from charlm.model.stack import ModelState
 from charlm.model.stepper import CapturedStepper, LayerClamps, Stepper
+from charlm.text.streams import as_tensor
 from charlm.text.vocab import Ids
 
 PRIME_WINDOW = 1024
@@ -38,7 +38,7 @@ def generate(
 
 def prime(model: LanguageModel, prompt: Ids, num_samples: int, clamps: LayerClamps | None = None) -> tuple[Tensor, ModelState]:
     """Read `prompt` once, then stand `num_samples` times where it ends: logits `(B, V)` and the state."""
-    ids = torch.from_numpy(prompt.astype(np.int64)).to(model.device).unsqueeze(1)  # (P, 1)
+    ids = as_tensor(prompt, model.device).unsqueeze(1)  # (P, 1)
     state = model.initial_state(1)
     if clamps:
         stepper = Stepper(model)

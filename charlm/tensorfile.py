@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from charlm.errors import CheckpointError, NewerError, brief
+from charlm.errors import CheckpointError, NewerError, brief, gigabytes
 from charlm.machine import free_memory
 
 FORMAT = 1
@@ -26,9 +26,9 @@ NO_DIGEST = "0" * 64
 PIECE = 1 << 20
 # The vocabulary of all Unicode takes 4.4 MB in 1.2 million characters, and a tensor takes about 100 of them, 3 brackets and
 # 6 commas: a header with more would only make Python build objects.
-MAX_HEADER, MAX_CHARACTERS, MAX_TENSORS = 5 << 20, 2 << 20, 4096
-MAX_BRACKETS, MAX_COMMAS = 4 * MAX_TENSORS, 8 * MAX_TENSORS
-MAX_DIMENSIONS = 4
+MOST_HEADER, MOST_CHARACTERS, MOST_TENSORS = 5 << 20, 2 << 20, 4096
+MOST_BRACKETS, MOST_COMMAS = 4 * MOST_TENSORS, 8 * MOST_TENSORS
+MOST_DIMENSIONS = 4
 DTYPES = {"F32": 4, "BF16": 2, "U8": 1}  # the types that a tensor may have, and the bytes of a number; as in format.py
 # What people may have instead of a model of ours, by its first bytes; read only where these are no header's length.
 OTHERS = {
@@ -97,7 +97,7 @@ class TensorFile:
         if head.pop("format") > FORMAT:
             raise NewerError(f"{self.path} is of a newer format than this charlm knows")
         if size > free_memory():
-            raise CheckpointError(f"{self.path} has {size / 1e9:,.1f} GB, which is more than this machine's free memory")
+            raise CheckpointError(f"{self.path} has {gigabytes(size)}, which is more than this machine's free memory")
         self._check_digest(raw, head.pop("sha256", None))
         self._place(header, 8 + len(raw), size)
         self.head = head
@@ -113,11 +113,11 @@ class TensorFile:
         if size < 10 or not 2 <= length <= size - 8:
             other = next((name for magic, name in OTHERS.items() if first.startswith(magic)), "no safetensors file")
             raise CheckpointError(f"{self.path} is {other}", "give a run folder, or a model.safetensors that charlm wrote")
-        if length > MAX_HEADER:
-            raise self.fail(f"has a header of {length:,} bytes, and {MAX_HEADER:,} are the most")
+        if length > MOST_HEADER:
+            raise self.fail(f"has a header of {length:,} bytes, and {MOST_HEADER:,} are the most")
         raw = self._file.read(length)
-        if raw.count(b"{") + raw.count(b"[") > MAX_BRACKETS or raw.count(b",") > MAX_COMMAS:
-            raise self.fail(f"has a header of more parts than those of {MAX_TENSORS:,} tensors")
+        if raw.count(b"{") + raw.count(b"[") > MOST_BRACKETS or raw.count(b",") > MOST_COMMAS:
+            raise self.fail(f"has a header of more parts than those of {MOST_TENSORS:,} tensors")
         return raw
 
     def _check_digest(self, header: bytes, digest: object) -> None:
@@ -166,7 +166,7 @@ def _is_entry(entry: object) -> bool:
         and isinstance(entry["dtype"], str)
         and entry["dtype"] in DTYPES
         and _are_sizes(entry["shape"], least=1)
-        and len(entry["shape"]) <= MAX_DIMENSIONS
+        and len(entry["shape"]) <= MOST_DIMENSIONS
     )
 
 
@@ -188,6 +188,6 @@ def _parse(raw: bytes | str) -> object:
 
     try:
         text = raw if isinstance(raw, str) else raw.decode("utf-8")
-        return None if len(text) > MAX_CHARACTERS else json.loads(text, object_pairs_hook=unique)
+        return None if len(text) > MOST_CHARACTERS else json.loads(text, object_pairs_hook=unique)
     except (ValueError, RecursionError):
         return None

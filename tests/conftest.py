@@ -12,11 +12,13 @@ import pytest
 import torch
 
 from benchmarks.machine import heed_signals
+from charlm.checkpoint.training import trainer_bytes
 from charlm.cli.app import main
 from charlm.config import ModelConfig
 from charlm.model import cells
 from charlm.model.devices import CPU, runs
 from charlm.model.language_model import LanguageModel
+from charlm.training.loop import Trainer
 from tests.lanes import mark, quick
 
 CELLS = tuple(cells.CELLS)
@@ -84,6 +86,11 @@ def new_model(cell: str, num_layers: int, vocab_size: int = 13, dropout: float =
     """A small untrained model; V, E and H all differ, so that a transpose fails."""
     config = ModelConfig(cell=cell, embedding_size=5, hidden_size=7, num_layers=num_layers, dropout=dropout)
     return LanguageModel.initialised(config, vocab_size, torch.Generator().manual_seed(seed))
+
+
+def save_trainer(path: Path, trainer: Trainer) -> None:
+    """Save all that an exact continuation needs."""
+    path.write_bytes(trainer_bytes(trainer))
 
 
 class Replayed:

@@ -7,6 +7,7 @@ from dataclasses import MISSING, fields, is_dataclass
 import pytest
 
 from charlm import config
+from charlm.cli.options import parse_duration
 from charlm.config import (
     CorpusConfig,
     End,
@@ -19,7 +20,6 @@ from charlm.config import (
     check_threads,
     check_unknown,
     chosen,
-    parse_duration,
 )
 from charlm.errors import UsageError, brief
 from charlm.model.cells import CELLS
@@ -27,7 +27,8 @@ from charlm.training.optimiser import OPTIMISERS
 
 NAN, INF = math.nan, math.inf
 BAD = [
-    (ModelConfig, "cell", ["", "LSTM"]),
+    (ModelConfig, "cell", ["", "LSTM", "l s t m", "../lstm"]),
+    (TrainConfig, "task", ["", "Language", "a task"]),
     (ModelConfig, "embedding_size", [0, -1, 10**9]),
     (ModelConfig, "hidden_size", [0, -1, 10**9]),
     (ModelConfig, "num_layers", [0, -1, 65]),

@@ -4,12 +4,14 @@ import json
 import re
 import tomllib
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
 from tests.commands import TEXT, TINY, latch_run, trained
 
 ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "charlm"
 README = ROOT / "README.md"
 PAGES = sorted((*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("[!.]*/README.md")))
 JSON = (ROOT / "docs" / "json.md").read_text(encoding="utf-8")
@@ -101,6 +103,39 @@ def test_the_findings_are_those_described(charlm, tmp_path):
         assert set(finding) == set(fields("inspect-cells", table=1))
         assert set(finding["delta_nats"]) == {"present", "absent"}
         assert (finding["delta_nats"]["present"] is None) == (finding["verdict"] == "correlated")
+
+
+def makes(page: Path) -> list[str]:
+    """What a page says may be made."""
+    return sorted(set(re.findall(r"(?:^|`)make ([a-z-]+)", page.read_text(encoding="utf-8"), re.MULTILINE)))
+
+
+@each(makes)
+def test_what_a_page_makes_can_be_made(page, thing):
+    """Each `make NAME` on a page is a target of the Makefile."""
+    assert re.search(rf"^{thing}:", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+
+
+def test_the_architecture_lists_what_is_there():
+    """Every path in the listing exists; every room, and every module of the folders that are listed in full, is in it."""
+    tree = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8").split("```")[1]
+    listed, folder = set(), PACKAGE
+    for indent, name in re.findall(r"^( +)(\w+(?:\.py|/))", tree, re.MULTILINE):
+        folder = PACKAGE if len(indent) == 2 else folder
+        listed.add(folder / name)
+        folder = folder / name if name.endswith("/") else folder
+    assert [path for path in listed if not path.exists()] == []
+    full = [PACKAGE, *(PACKAGE / name for name in ("text", "model", "training", "tasks"))]
+    there = {path for place in full for path in place.glob("[!_]*") if path.suffix == ".py" or (path / "__init__.py").exists()}
+    assert there <= listed
+
+
+def test_the_picture_of_the_house_has_every_room():
+    """The bold names in docs/house.svg are the modules and folders of the package."""
+    picture = ElementTree.parse(ROOT / "docs" / "house.svg")
+    bold = {text.text for text in picture.iter("{http://www.w3.org/2000/svg}text") if text.get("font-weight") == "700"}
+    rooms = {path.stem for path in PACKAGE.glob("[!_]*") if path.suffix == ".py" or (path / "__init__.py").exists()}
+    assert bold == rooms | {"charlm"}
 
 
 def test_the_lowest_versions_that_are_tested_are_those_that_are_promised():

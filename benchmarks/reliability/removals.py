@@ -219,7 +219,7 @@ REMOVALS = (
     Removal(
         "bounds of the header",
         "charlm.tensorfile:TensorFile._header",
-        'raw.count(b"{") + raw.count(b"[") > MAX_BRACKETS or raw.count(b",") > MAX_COMMAS',
+        'raw.count(b"{") + raw.count(b"[") > MOST_BRACKETS or raw.count(b",") > MOST_COMMAS',
         "False",
         "tests/checkpoint/test_format.py::test_a_header_beyond_its_bounds_is_refused",
     ),

@@ -13,7 +13,6 @@ from charlm.checkpoint.fields import from_json
 from charlm.checkpoint.format import read_tensors, to_bytes
 from charlm.config import End, ModelConfig, TrainConfig
 from charlm.errors import CheckpointError, brief
-from charlm.files import write_atomically
 from charlm.tensorfile import TensorFile
 from charlm.text.corpus import Splits
 from charlm.training.loop import Trainer
@@ -70,11 +69,6 @@ def trainer_bytes(trainer: Trainer[Any], about: About | None = None) -> bytes:
         scale_growth=scaler.get("_growth_tracker", 0),
     )
     return to_bytes(trainer.tensors(), asdict(Head(kind="training", position=position, run=about)))
-
-
-def save_trainer(path: Path, trainer: Trainer[Any], about: About | None = None) -> None:
-    """Write `trainer_bytes` to `path`, atomically. Raises `OSError` when the disk does not take it."""
-    write_atomically(path, trainer_bytes(trainer, about))
 
 
 def load_trainer(path: Path, trainer: Trainer[Any], about: About | None = None) -> list[str]:

@@ -8,7 +8,7 @@ import typer
 
 from charlm.cli import options
 from charlm.cli.options import lower
-from charlm.config import CorpusConfig, InspectConfig, check_threads, check_unit, check_unknown, parse_unit
+from charlm.config import CorpusConfig, InspectConfig, check_threads, check_unit, check_unknown
 from charlm.errors import UsageError
 from charlm.inspection.findings import VERDICTS
 
@@ -58,7 +58,7 @@ def inspect_cells(
     config = InspectConfig(top=top, length=length, max_characters=max_characters, seed=seed, theme=theme)
     check_unknown(unknown)
     check_threads(threads)
-    units = [parse_unit("--show", name) for name in show or []]
+    units = [options.parse_unit("--show", name) for name in show or []]
     if signal is not None and not units:
         raise UsageError("--signal was given without --show", "name a unit, as in --show 0:12 --signal f")
     if json and (units or gates):

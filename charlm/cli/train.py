@@ -12,7 +12,7 @@ import typer
 
 from charlm.cli import options
 from charlm.cli.options import lower
-from charlm.config import CorpusConfig, End, ModelConfig, TrainConfig, parse_duration
+from charlm.config import CorpusConfig, End, ModelConfig, TrainConfig
 from charlm.errors import UsageError
 from charlm.recipe import Wish
 
@@ -29,6 +29,7 @@ def train(
         typer.Argument(metavar="CORPUS...", help="Text files, a folder, or - for standard input.", show_default=False),
     ] = None,
     cell: Annotated[str, typer.Option(help="lstm, gru or rnn.", callback=lower)] = MODEL.cell,
+    task: Annotated[str, typer.Option(help="What to learn.", hidden=True, callback=lower)] = TRAINING.task,
     preset: Annotated[
         str,
         typer.Option(metavar="SIZE", help="small, medium or large; auto goes by the time and the machine.", callback=lower),
@@ -105,7 +106,7 @@ def train(
     Ctrl-C saves the run and prints the command that goes on with it.
     """
     values = {**locals()}  # and not those of the context, which some versions of Typer leave as they were typed
-    end = End.of(steps=max_steps, epochs=epochs, seconds=None if max_time is None else parse_duration(max_time))
+    end = End.of(steps=max_steps, epochs=epochs, seconds=None if max_time is None else options.parse_duration(max_time))
     sources = {name: ctx.get_parameter_source(name) for name, value in values.items() if value not in (None, [])}
     typed = {name for name, source in sources.items() if source is not None and source.name != "DEFAULT"}
     if resume is None:

@@ -117,14 +117,15 @@ _GRADED: tuple[Callable[[str], Numbers], ...] = (
 )
 
 
-def _feature(label: Callable[[str], Mask] | Callable[[str], Numbers], *, is_graded: bool) -> Feature:
+def feature_of(label: Callable[[str], Mask] | Callable[[str], Numbers], *, is_graded: bool) -> Feature:
+    """The feature with the name of a function that labels a text, described by its docstring."""
     return Feature(name=label.__name__, description=label.__doc__ or "", is_graded=is_graded, label=label)
 
 
 FEATURES = {
     feature.name: feature
     for feature in (
-        *(_feature(label, is_graded=False) for label in _YES_NO),
-        *(_feature(label, is_graded=True) for label in _GRADED),
+        *(feature_of(label, is_graded=False) for label in _YES_NO),
+        *(feature_of(label, is_graded=True) for label in _GRADED),
     )
 }

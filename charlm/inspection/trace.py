@@ -65,11 +65,6 @@ def unit_of(all_groups: Sequence[Group], index: int) -> UnitId:
     raise IndexError("there are not so many units")
 
 
-def group_of(all_groups: Sequence[Group], unit: UnitId) -> int:
-    """Which of the groups has `unit`."""
-    return next(n for n, group in enumerate(all_groups) if (group.layer, group.signal) == (unit.layer, unit.signal))
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chapter:
     """A stretch of text cut into B lanes of T characters: `ids` `(T, B)`, the last lane filled up with anything, and

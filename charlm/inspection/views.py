@@ -16,6 +16,7 @@ from charlm.inspection.trace import Trace
 from charlm.model.cells import Signal
 from charlm.model.language_model import LanguageModel, next_symbol_nats
 from charlm.model.stack import ModelState, streams
+from charlm.text.streams import as_tensor
 from charlm.text.vocab import Ids, Vocab
 
 VIEWED = 100_000  # characters
@@ -59,7 +60,7 @@ class Viewer:
         steps, lanes = self.chapter.ids.shape
         lane = min(max(start - 1, 0) // steps, lanes - 1)  # of the character before, which says what the first one cost
         begin = lane * steps  # where the state is known
-        ids = torch.from_numpy(self.ids[begin:stop].astype(np.int64)).to(self.trace.model.device).unsqueeze(1)
+        ids = as_tensor(self.ids[begin:stop], self.trace.model.device).unsqueeze(1)
         state, pieces_of = streams(self.chapter.heads, slice(lane, lane + 1)), []
         with torch.inference_mode():
             for window in torch.split(ids, 1024):

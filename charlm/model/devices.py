@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 import torch
 
 from charlm import machine
-from charlm.errors import UsageError
+from charlm.errors import UsageError, gigabytes
 
 CPU = torch.device("cpu")
 
@@ -44,11 +44,7 @@ def require_memory(needed: float, what: str, device: torch.device, hint: str) ->
     """Raise `UsageError`, before anything is allocated, unless `device` could give `needed` bytes for `what`."""
     free = free_memory(device)
     if needed > free:
-        raise UsageError(f"{what} needs about {_gigabytes(needed)} of memory, and {_gigabytes(free)} are free", hint)
-
-
-def _gigabytes(size: float) -> str:
-    return f"{size / 1e9:,.1f} GB"
+        raise UsageError(f"{what} needs about {gigabytes(needed)} of memory, and {gigabytes(free)} are free", hint)
 
 
 def pick_precision(name: str, device: torch.device) -> str:

@@ -88,3 +88,8 @@ def next_symbol_nats(logits: Tensor, targets: Tensor) -> Tensor:
     """Cross-entropy of logits `(T, B, V)` at targets `(T, B)`: nats for each prediction, float32 `(T, B)`."""
     flat = F.cross_entropy(logits.float().flatten(0, 1), targets.flatten(), reduction="none")
     return flat.view(targets.shape)
+
+
+def num_parameters(module: nn.Module) -> int:
+    """How many numbers it learns."""
+    return sum(parameter.numel() for parameter in module.parameters())

@@ -30,8 +30,8 @@ def layer_clamps(model: LanguageModel, held: Sequence[HeldUnit]) -> LayerClamps:
         check_unit("--clamp", each.layer, each.unit, model.config)
         parts = model.layers[each.layer].parts
         if each.part not in (None, *parts):
-            message = f"--clamp {each.layer}:{each.unit}:{each.part}: a {model.config.cell.upper()} has no {each.part}"
-            raise UsageError(message, f"hold its {parts[-1]}")
+            held_part, cell = f"{each.layer}:{each.unit}:{each.part}", model.config.cell.upper()
+            raise UsageError(f"--clamp {held_part}: the state of this {cell} has no {each.part}", f"hold its {parts[-1]}")
         unit, value = torch.tensor([each.unit], device=model.device), model.head.weight.new_tensor([each.value])
         clamps[each.layer].append(Clamp(each.part or parts[-1], slice(None), unit, value))
     return clamps

@@ -20,7 +20,7 @@ from charlm.errors import Interrupted, RunError, counted
 from charlm.evaluation import Score
 from charlm.files import folder_lock
 from charlm.machine import keep_freed_memory
-from charlm.model.language_model import LanguageModel
+from charlm.model.language_model import LanguageModel, num_parameters
 from charlm.runs.disk import Disk, sweep
 from charlm.runs.find import LAST, MODEL, PREVIOUS
 from charlm.runs.folder import Run, record_end
@@ -108,8 +108,7 @@ def _describe(run: Run, trainer: Trainer[LanguageModel]) -> str:
         at = f"{run.folder} is already trained to its end, step {trainer.step}"
         return f"{at}; a later --max-steps, --epochs or --max-time goes on"
     verb = f"resuming {run.folder} at step {trainer.step}" if trainer.step else f"training {run.folder}"
-    parameters = sum(parameter.numel() for parameter in trainer.model.parameters())
-    what = f"{run.shape}, {parameters:,} parameters"
+    what = f"{run.shape}, {num_parameters(trainer.model):,} parameters"
     return f"{verb}: {what}, on {len(corpus.ids):,} characters of {len(corpus.vocab)} kinds; {run.device}, {run.precision}"
 
 

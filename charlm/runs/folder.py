@@ -10,22 +10,28 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from charlm.checkpoint.fields import vocab_to_json
 from charlm.checkpoint.training import About
-from charlm.config import CorpusConfig, End, ModelConfig, TrainConfig
+from charlm.config import CorpusConfig, End, ModelConfig, TrainConfig, chosen
 from charlm.errors import CharlmError, NewerError, RunError, UsageError, brief
+from charlm.model.cells import CELLS
 from charlm.model.devices import require_memory
+from charlm.model.language_model import LanguageModel
 from charlm.runs.facts import Place, changes, machine_facts, settle
 from charlm.runs.find import CORPUS, LAST, PREVIOUS
 from charlm.runs.record import RUN, RunRecord, read_record, write_record
-from charlm.tasks.language import LanguageTask
+from charlm.tasks.registry import TASKS
 from charlm.text.corpus import Corpus, open_corpus
 from charlm.text.source import sha256_of
-from charlm.text.streams import Streams
 from charlm.training.memory import training_bytes
+from charlm.training.optimiser import OPTIMISERS
+from charlm.training.task import Task
+
+CorpusTask = Task[LanguageModel, Any]  # such as a language model can be trained for on a corpus
 
 SMALLER = "choose a smaller --hidden-size, --num-layers, --batch-size or --seq-len"
 ELSEWHERE = "end what else uses it, or go on with the run on another machine: its folder is all it needs"
@@ -38,7 +44,7 @@ class Run:
     folder: Path
     record: RunRecord  # what run.json says
     corpus: Corpus
-    task: LanguageTask
+    task: CorpusTask
     end: End  # which may have been moved from the record's
     device: torch.device
     precision: str
@@ -59,11 +65,6 @@ class Run:
     def text(self) -> CorpusConfig:
         """How the text was read."""
         return self.record.text
-
-    @property
-    def streams(self) -> Streams:
-        """The training part as B streams."""
-        return self.task.streams
 
     @property
     def about(self) -> About:
@@ -121,6 +122,7 @@ def _read(folder: Path) -> tuple[RunRecord, Corpus]:
     """What is in the folder of a run, by its files alone."""
     try:
         record = read_record(folder / RUN)
+        require_names(record.model, record.training)
         corpus = open_corpus(folder / CORPUS, record.vocab, record.splits, record.corpus_sha256, record.ids_sha256)
     except (OSError, CharlmError) as error:
         what = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else error.message
@@ -129,15 +131,24 @@ def _read(folder: Path) -> tuple[RunRecord, Corpus]:
     return record, corpus
 
 
-def fitting(corpus: Corpus, model: ModelConfig, training: TrainConfig, device: torch.device, hint: str) -> LanguageTask:
-    """What is to be learned, from as many streams as fit the text.
+def require_names(model: ModelConfig, training: TrainConfig) -> None:
+    """Raise `UsageError` unless the cell, the optimiser and the task are such as there are."""
+    chosen("--cell", model.cell, CELLS)
+    chosen("--optimiser", training.optimiser, OPTIMISERS)
+    chosen("--task", training.task, TASKS)
+
+
+def fitting(
+    corpus: Corpus, model: ModelConfig, training: TrainConfig, device: torch.device, hint: str
+) -> "Task[LanguageModel, Any]":
+    """The task that `training` names, with as many streams as fit the text.
 
     Raises `TextError` for a text that is too short, and `UsageError`, before anything is allocated, for a network that cannot
     be trained in the memory there is.
     """
-    task = LanguageTask.of(corpus, training)
-    window = f"{task.streams.batch_size} x {training.seq_len} characters a step"
-    needed = training_bytes(model, len(corpus.vocab), training, task.streams.batch_size, saves=device.type == "cpu")
+    task: CorpusTask = TASKS[training.task].of(corpus, training)
+    window = f"{task.batch_size} x {training.seq_len} characters a step"
+    needed = training_bytes(model, len(corpus.vocab), training, task.batch_size, saves=device.type == "cpu")
     require_memory(needed, f"to train {model.num_layers} x {model.hidden_size} units on {window}", device, hint)
     return task
 
@@ -167,7 +178,7 @@ def record_end(run: Run, *, is_behind: bool) -> None:
 
 
 def _note_changes(run: Run) -> None:
-    wanted, lanes = run.training.batch_size, run.streams.batch_size
+    wanted, lanes = run.training.batch_size, run.task.batch_size
     if lanes < wanted:
         run.notices.append(f"the text is short: --batch-size {wanted} shrinks to {lanes}")
     if run.text.validation_fraction > 0 and len(run.corpus.validation_ids) < 2:

@@ -15,14 +15,13 @@ from pathlib import Path
 
 import torch
 
-from charlm.config import CorpusConfig, chosen
+from charlm.config import CorpusConfig
 from charlm.errors import RunError
 from charlm.files import flush_folder, folder_lock
-from charlm.model.cells import CELLS
 from charlm.recipe import Wish, choose
 from charlm.runs.facts import machine_facts, settle
 from charlm.runs.find import CORPUS, LAST, METRICS, MODEL, PREVIOUS, RUNS
-from charlm.runs.folder import SMALLER, fitting
+from charlm.runs.folder import SMALLER, fitting, require_names
 from charlm.runs.record import MOST_FILES, RUN, Choice, RunRecord, number_of, write_record
 from charlm.runs.speed import GIVEN, MEASURED, ROUGH, Speed, speed_here
 from charlm.text.corpus import Tell, encode_corpus
@@ -48,8 +47,7 @@ def make_run(
     `tell` is told how far the reading of the text is. Raises `TextError`, `RunError` or `UsageError`, and leaves nothing behind
     then.
     """
-    chosen("--cell", wish.model.cell, CELLS)
-    chosen("--optimiser", wish.training.optimiser, OPTIMISERS)
+    require_names(wish.model, wish.training)
     here = settle(wish.training.device, wish.training.precision, wish.training.threads)
     files = find_files(arguments, text.glob)
     target = _plain(out) if out else _free_name(arguments[0])

@@ -10,7 +10,7 @@ from charlm.checkpoint.model import load_model
 from charlm.checkpoint.training import load_trainer
 from charlm.errors import CheckpointError, NewerError
 from charlm.model.devices import CPU
-from charlm.model.language_model import LanguageModel
+from charlm.model.language_model import LanguageModel, num_parameters
 from charlm.runs.find import LAST, MODEL, PREVIOUS
 from charlm.runs.folder import Run
 from charlm.runs.record import RUN
@@ -55,8 +55,8 @@ def restored(run: Run, notice: Notice) -> tuple[Trainer[LanguageModel], str | No
 
 def _require_size(run: Run, saved: list[Path]) -> None:
     """Raise `CheckpointError`, before anything is allocated, when nothing saved could hold the model of `run.json`."""
-    sizes = [parameter.numel() for parameter in LanguageModel.shapes(run.model, len(run.corpus.vocab)).parameters()]
-    if saved and max(path.stat().st_size for path in saved) < 4 * sum(sizes):
+    size = num_parameters(LanguageModel.shapes(run.model, len(run.corpus.vocab)))
+    if saved and max(path.stat().st_size for path in saved) < 4 * size:
         what = f"{saved[0]} is too small for the model that {run.folder / RUN} describes"
         raise CheckpointError(what, "restore both from a copy; charlm train CORPUS starts another run")
 

@@ -32,6 +32,11 @@ class LanguageTask:
         return cls(streams=streams, validation_ids=corpus.validation_ids)
 
     @property
+    def batch_size(self) -> int:
+        """B, the number of streams."""
+        return self.streams.batch_size
+
+    @property
     def batches_per_epoch(self) -> int:
         """Windows that go through the text once."""
         return self.streams.windows_per_epoch
@@ -43,7 +48,7 @@ class LanguageTask:
 
     def initial_state(self, model: LanguageModel) -> ModelState:
         """The zero state of B streams."""
-        return model.initial_state(self.streams.batch_size)
+        return model.initial_state(self.batch_size)
 
     def batches(self, epoch: int, start: int, device: torch.device) -> Iterator[Window]:
         """The windows of `epoch` from number `start` on; each goes on where the one before it ended."""

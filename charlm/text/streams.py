@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -17,7 +18,11 @@ from charlm.errors import TextError, counted
 from charlm.text.vocab import Ids
 
 PIECE = 1 << 22  # characters, at the most, that are brought to the device at a time
-CPU = torch.device("cpu")
+
+
+def as_tensor(ids: npt.NDArray[np.integer], device: torch.device) -> Tensor:
+    """Ids, of whatever shape, as models take them: int64, on `device`."""
+    return torch.from_numpy(ids.astype(np.int64)).to(device)
 
 
 class Window(NamedTuple):
@@ -65,7 +70,7 @@ class Streams:
         last = len(self.ids) - 1 - self.batch_size * lane
         return int(np.random.default_rng((self.seed, epoch)).integers(0, last + 1))
 
-    def windows(self, epoch: int, start: int = 0, device: torch.device = CPU) -> Iterator[Window]:
+    def windows(self, epoch: int, start: int = 0, device: torch.device | str = "cpu") -> Iterator[Window]:
         """The windows of `epoch` from number `start` on, in order; each continues the one before it, lane by lane.
 
         The text goes to `device` in long pieces, as the small integers that it is stored as, so that no window waits for it.

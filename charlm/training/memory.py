@@ -2,7 +2,7 @@
 
 from charlm.config import ModelConfig, TrainConfig, chosen
 from charlm.model.cells import CELLS
-from charlm.model.language_model import LanguageModel
+from charlm.model.language_model import LanguageModel, num_parameters
 from charlm.training.optimiser import OPTIMISERS
 
 
@@ -13,8 +13,8 @@ def training_bytes(model: ModelConfig, vocab_size: int, training: TrainConfig, b
     A lower bound, half of what was measured, so that no run is refused that would have fitted (benchmarks/memory.py).
     """
     network = LanguageModel.shapes(model, vocab_size)
-    in_cells = sum(parameter.numel() for cell in network.layers for parameter in cell.parameters())
-    others = sum(parameter.numel() for parameter in network.parameters()) - in_cells
+    in_cells = num_parameters(network.cells)
+    others = num_parameters(network) - in_cells
     moments = chosen("--optimiser", training.optimiser, OPTIMISERS).moments
     saved = in_cells * (1 + moments) + others * 3
     gates = CELLS[model.cell].num_gates

@@ -33,6 +33,10 @@ class Task(Protocol[M_contra, B]):
     """What models of kind M are trained for, by batches of kind B."""
 
     @property
+    def batch_size(self) -> int:
+        """How many streams or examples a batch has side by side; fewer than were asked for where there are not so many."""
+
+    @property
     def batches_per_epoch(self) -> int:
         """How many batches go through the data once."""
 

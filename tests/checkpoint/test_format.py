@@ -15,7 +15,7 @@ from charlm.checkpoint.model import load_model, save_model
 from charlm.config import CorpusConfig, ModelConfig, TrainConfig
 from charlm.errors import CheckpointError
 from charlm.model.language_model import LanguageModel
-from charlm.tensorfile import MAX_BRACKETS, MAX_CHARACTERS, MAX_HEADER, METADATA_KEY, NO_DIGEST, TensorFile
+from charlm.tensorfile import METADATA_KEY, MOST_BRACKETS, MOST_CHARACTERS, MOST_HEADER, NO_DIGEST, TensorFile
 from charlm.text.corpus import Splits
 from charlm.text.vocab import Vocab
 
@@ -229,11 +229,11 @@ def test_other_formats_are_called_what_they_are(path, first, says):
 
 
 HEADERS = {
-    "longer than its bound": b" " * (MAX_HEADER + 1),
-    "of more characters than any vocabulary takes": b'{"__metadata__": {"charlm": "' + b"a" * MAX_CHARACTERS + b'"}}',
-    "of more lists than there are tensors": b"[" + b"[]," * (MAX_CHARACTERS // 3 - 1) + b"[]]",
-    "of more numbers than there are tensors": b"[" + b"1e9," * (MAX_CHARACTERS // 4 - 1) + b"0]",
-    "deep": b"[" * (MAX_BRACKETS - 1),
+    "longer than its bound": b" " * (MOST_HEADER + 1),
+    "of more characters than any vocabulary takes": b'{"__metadata__": {"charlm": "' + b"a" * MOST_CHARACTERS + b'"}}',
+    "of more lists than there are tensors": b"[" + b"[]," * (MOST_CHARACTERS // 3 - 1) + b"[]]",
+    "of more numbers than there are tensors": b"[" + b"1e9," * (MOST_CHARACTERS // 4 - 1) + b"0]",
+    "deep": b"[" * (MOST_BRACKETS - 1),
 }
 
 

@@ -9,14 +9,14 @@ import safetensors.torch
 import torch
 
 from charlm.checkpoint.format import to_bytes
-from charlm.checkpoint.training import load_trainer, save_trainer
+from charlm.checkpoint.training import load_trainer
 from charlm.config import End, TrainConfig
 from charlm.errors import CheckpointError
 from charlm.tasks.language import LanguageTask
 from charlm.tensorfile import TensorFile
 from charlm.text.streams import Streams
 from charlm.training.loop import Trainer
-from tests.conftest import CELLS, LAYERS, Philox, new_model
+from tests.conftest import CELLS, LAYERS, Philox, new_model, save_trainer
 
 WINDOWS = 3  # an epoch, in the runs that these trainers are said to be of
 

@@ -12,7 +12,7 @@ import torch
 from charlm.files import folder_lock
 from charlm.recipe import MOST_PASSES, PRESETS
 from charlm.runs.speed import Speed
-from charlm.training import loop
+from charlm.tasks import language
 from tests.commands import SHORT, TEXT, TINY, is_error
 from tests.conftest import CELLS
 
@@ -404,13 +404,13 @@ def test_an_empty_out_folder_is_taken(charlm, tmp_path: Path):
 
 def test_a_loss_that_is_no_number_ends_the_run_with_the_last_good_state(charlm, tmp_path: Path, monkeypatch):
     """NaN stops a run with exit status 3, and what was saved before stays."""
-    real, calls = loop.next_symbol_nats, []
+    real, calls = language.next_symbol_nats, []
 
     def spoiled(logits, targets):
         calls.append(1)
         return real(logits, targets) * (math.nan if len(calls) > 7 else 1.0)
 
-    monkeypatch.setattr(loop, "next_symbol_nats", spoiled)
+    monkeypatch.setattr(language, "next_symbol_nats", spoiled)
     result = charlm("train", "t.txt", *TINY, "--max-steps", "40", "--eval-every", "5", "--quiet")
     is_error(result, 3, "diverged", "--learning-rate")
     monkeypatch.undo()

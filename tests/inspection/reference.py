@@ -10,7 +10,8 @@ import torch
 
 from charlm.config import ModelConfig
 from charlm.features.registry import Feature
-from charlm.inspection.trace import Trace
+from charlm.inspection.findings import UnitId
+from charlm.inspection.trace import Group, Trace
 from charlm.model.cells import CELLS
 from charlm.model.language_model import LanguageModel
 from charlm.text.vocab import Ids, Vocab
@@ -69,6 +70,11 @@ def walk(model: LanguageModel, ids: Sequence[int], held: Mapping[tuple[int, str,
             x = after["h"]
         logits[t] = head @ x + bias
     return Walk(signals, logits)
+
+
+def group_of(all_groups: Sequence[Group], unit: UnitId) -> int:
+    """Which of the groups has `unit`."""
+    return next(n for n, group in enumerate(all_groups) if (group.layer, group.signal) == (unit.layer, unit.signal))
 
 
 def read(model: LanguageModel, ids: Ids, workers: int = 1) -> Trace:

@@ -16,13 +16,14 @@ from charlm.inspection.confirmation import Confirmation
 from charlm.inspection.examine import LEAST_CHARACTERS, examine, gate_habits
 from charlm.inspection.findings import VERDICTS, Delta, Finding, Report, Saturation
 from charlm.inspection.ranking import binned
-from charlm.inspection.trace import group_of, groups
+from charlm.inspection.trace import groups
 from charlm.inspection.verdict import Effect
 from charlm.text.vocab import Vocab
 from tests.conftest import CELLS, new_model
 from tests.inspection.reference import (
     LATCH,
     given,
+    group_of,
     latch_model,
     mode_text,
     random_ids,

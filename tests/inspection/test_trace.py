@@ -8,11 +8,11 @@ import torch
 
 from charlm.config import ModelConfig
 from charlm.inspection import trace
-from charlm.inspection.trace import Trace, chapters, group_of, groups, unit_of
+from charlm.inspection.trace import Trace, chapters, groups, unit_of
 from charlm.model.language_model import LanguageModel
 from charlm.text.vocab import Ids
 from tests.conftest import CELLS, LAYERS, new_model
-from tests.inspection.reference import SIGNALS, random_ids, read, traced, walk
+from tests.inspection.reference import SIGNALS, group_of, random_ids, read, traced, walk
 
 SMALL = {"CHAPTER": 50, "LANES": 4, "BLOCK": 3, "WINDOW": 5}
 LENGTHS = (1, 3, 49, 50, 51, 137)  # shorter than the lanes, one chapter all but and just, no multiple of anything

@@ -107,19 +107,11 @@ def test_advance_gives_gates_that_make_the_state(cell, layers):
         with torch.inference_mode():
             state, all_gates = stepper.advance(torch.tensor([symbol]), before)
         assert len(all_gates) == layers
-        for layer, (gates, (h, *c)) in enumerate(zip(all_gates, state, strict=True)):
-            names = [signal.name for signal in CELLS[cell].signals if signal.name not in CELLS[cell].parts]
-            for name, gate in zip(names, gates[: len(names)], strict=True):
-                np.testing.assert_allclose(gate[0].numpy(), expected.signals[layer, name][t], atol=1e-12)
-            if cell == "lstm":
-                i, f, o, g = gates
-                close(c[0], f * before[layer][1] + i * g, torch.float64)
-                close(h, o * torch.tanh(c[0]), torch.float64)
-            elif cell == "gru":
-                _, z, n = gates
-                close(h, (1 - z) * n + z * before[layer][0], torch.float64)
-            else:
-                close(h, gates[0], torch.float64)
+        for layer, (gates, parts) in enumerate(zip(all_gates, state, strict=True)):
+            found = zip(CELLS[cell].signals, stepper.cells[layer].seen(parts, gates), strict=True)
+            for signal, values in found:
+                np.testing.assert_allclose(values[0].numpy(), expected.signals[layer, signal.name][t], atol=1e-12)
+            close(parts, stepper.cells[layer].advance(gates, before[layer]), torch.float64)
 
 
 def courses(model: LanguageModel, ids: Tensor) -> list[ModelState]:

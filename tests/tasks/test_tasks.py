@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from charlm.checkpoint.training import load_trainer, save_trainer
+from charlm.checkpoint.training import load_trainer
 from charlm.config import End, TrainConfig
 from charlm.model.devices import CPU
 from charlm.tasks.registry import TASKS
@@ -14,7 +14,7 @@ from charlm.text.corpus import Corpus, Splits
 from charlm.text.vocab import Vocab
 from charlm.training.loop import Trainer, train
 from charlm.training.task import Task
-from tests.conftest import new_model
+from tests.conftest import new_model, save_trainer
 
 V = 13
 CONFIG = TrainConfig(batch_size=4, seq_len=9, eval_every=7, sample_every=5)

@@ -6,13 +6,13 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from charlm.checkpoint.training import load_trainer, save_trainer, trainer_bytes
+from charlm.checkpoint.training import load_trainer, trainer_bytes
 from charlm.config import TrainConfig
 from charlm.model import language_model, stack
 from charlm.model.capture import Captured
 from charlm.training.captured import MOST_WARM_UP, CapturedStep, Standing, warm_up
 from charlm.training.loop import Trainer
-from tests.conftest import CELLS, Philox, Replayed
+from tests.conftest import CELLS, Philox, Replayed, save_trainer
 from tests.training.test_loop import CONFIG, TASK, assert_same, new_trainer, run
 
 

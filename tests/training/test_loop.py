@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from charlm.checkpoint.training import load_trainer, save_trainer
+from charlm.checkpoint.training import load_trainer
 from charlm.config import End, SampleConfig, TrainConfig
 from charlm.errors import DivergedError
 from charlm.evaluation import Score
@@ -21,7 +21,7 @@ from charlm.training import loop
 from charlm.training.events import CheckpointDue, EvalDone, Event, SampleDue, StepsDone
 from charlm.training.loop import Trainer, train, training_step
 from charlm.training.optimiser import FINAL_RATE, WEIGHT_DECAY, follow_schedule, schedule
-from tests.conftest import CELLS, LAYERS, NEEDS_BF16, new_model
+from tests.conftest import CELLS, LAYERS, NEEDS_BF16, new_model, save_trainer
 
 V = 13
 TEXT = np.random.default_rng(0).integers(0, V, 700).astype(np.uint8)
