@@ -21,7 +21,7 @@ import torch
 
 from benchmarks.machine import describe_machine
 from charlm.checkpoint.model import load_model
-from charlm.inspection.features import FEATURES
+from charlm.features.registry import FEATURES
 from charlm.inspection.findings import UnitId
 from charlm.inspection.intervention import part_of
 from charlm.model.cells import Clamp

@@ -50,9 +50,9 @@ def exactness(options: argparse.Namespace) -> str:
         at = stopped(*train, str(runs[2]), after=steps * STOP // STEPS)
         charlm("train", "--json", "--resume", str(runs[2]))
         ends = [ending(run) for run in runs]
-        recorded = "" if options.device == "cpu" else f"; {'not ' if 'launched one by one' in said(runs[0]) else ''}recorded"
+        captured = "" if options.device == "cpu" else f"; {'not ' if 'launched one by one' in said(runs[0]) else ''}captured"
     same = ["the same bytes" if end == ends[0] else f"different: {', '.join(differing(ends[0], end))}" for end in ends[1:]]
-    return f"two runs: {same[0]}; stopped at step {at} of {steps} and resumed: {same[1]}{recorded}"
+    return f"two runs: {same[0]}; stopped at step {at} of {steps} and resumed: {same[1]}{captured}"
 
 
 def differing(one: dict[str, object], other: dict[str, object]) -> list[str]:

@@ -3,21 +3,16 @@
 import os
 import platform
 import signal
-import statistics
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
+
+from charlm.machine import processor_name
 
 
 def describe_machine() -> str:
     """The machine and the versions, in one line."""
-    cpu = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        names = [line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
-        cpu = names[0] if names else cpu
-    return f"{cpu}, {os.cpu_count()} cores; torch {torch.__version__}, Python {platform.python_version()}"
+    return f"{processor_name()}, {os.cpu_count()} cores; torch {torch.__version__}, Python {platform.python_version()}"
 
 
 def heed_signals() -> None:
@@ -34,8 +29,3 @@ def alternate(ways: dict[str, Callable[[], float]], runs: int) -> dict[str, list
         for name, measure in ways.items():
             figures[name].append(measure())
     return figures
-
-
-def median(figures: list[float]) -> float:
-    """The middle one."""
-    return statistics.median(figures)

@@ -21,10 +21,11 @@ import torch
 from benchmarks.machine import describe_machine
 from charlm.config import End, ModelConfig, TrainConfig
 from charlm.evaluation import surprisals, total
+from charlm.features.registry import FEATURES, Feature, from_regex
 from charlm.inspection.examine import examine
-from charlm.inspection.features import FEATURES, Feature, from_regex
 from charlm.inspection.findings import Finding, Report
 from charlm.model.language_model import LanguageModel
+from charlm.tasks.language import LanguageTask
 from charlm.text.streams import Streams
 from charlm.text.vocab import Ids, Vocab, code_points
 from charlm.training.loop import Trainer, train
@@ -102,21 +103,16 @@ def trained(model: LanguageModel, ids: Ids, steps: int, seed: int) -> LanguageMo
     """`model` after `steps` steps of 16 streams and 96 characters."""
     config = TrainConfig(batch_size=16, seq_len=96, optimiser="adamw", learning_rate=2e-2, seed=seed, precision="fp32")
     streams = Streams.fitted(ids, config.batch_size, config.seq_len, seed)
-    trainer = Trainer.fresh(model, config, End(max_steps=steps), "fp32", streams.batch_size)
-    for _ in train(trainer, streams, ids[:2], elapsed=time.monotonic):
+    task = LanguageTask(streams=streams, validation_ids=ids[:2])
+    trainer = Trainer.fresh(model, task, config, End("steps", steps), "fp32")
+    for _ in train(trainer, elapsed=time.monotonic):
         pass
     return model
 
 
 def found(model: LanguageModel, ids: Ids, vocab: Vocab, features: list[Feature], seed: int = 1) -> Report:
-    """What `inspect-cells` finds, without its progress."""
-    work = examine(model, ids, vocab, features, seed)
-    while True:
-        try:
-            next(work)
-        except StopIteration as end:
-            report: Report = end.value
-            return report
+    """What `inspect-cells` finds."""
+    return examine(model, ids, vocab, features, seed)
 
 
 def entropy(ids: Ids, hidden: npt.NDArray[np.integer]) -> float:

@@ -15,9 +15,9 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from statistics import mean
+from statistics import mean, median
 
-from benchmarks.machine import describe_machine, median
+from benchmarks.machine import describe_machine
 
 HERE = Path(__file__).resolve().parent.parent
 

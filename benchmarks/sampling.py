@@ -9,12 +9,13 @@ characters per second in all, each to the one-stream loop beside it.
 import argparse
 import os
 import time
+from statistics import median
 
 import numpy as np
 import torch
 from torch import nn
 
-from benchmarks.machine import alternate, describe_machine, median
+from benchmarks.machine import alternate, describe_machine
 from charlm.config import ModelConfig, SampleConfig
 from charlm.model.language_model import LanguageModel
 from charlm.sampling import draw, generate

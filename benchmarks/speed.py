@@ -9,8 +9,9 @@ import argparse
 import subprocess
 import sys
 import time
+from statistics import median
 
-from benchmarks.machine import describe_machine, median
+from benchmarks.machine import describe_machine
 from charlm.config import End, ModelConfig, TrainConfig
 from charlm.recipe import Wish, choose, coarse
 
@@ -18,7 +19,8 @@ LIMITS = {"2s": 2.0, "10s": 10.0, "60s": 60.0, "none": None}
 MEASURE = """
 import time, torch
 from charlm.config import ModelConfig, TrainConfig
-from charlm.model.devices import pick_device, pick_precision, set_threads
+from charlm.machine import set_threads
+from charlm.model.devices import pick_device, pick_precision
 from charlm.runs.speed import MOST_SECONDS, SHARE, measured_speed
 set_threads(0)
 device = pick_device("auto")
@@ -44,7 +46,7 @@ def main() -> None:
             speeds.append(float(out[0]))
             seconds.append(float(out[1]))
             before = coarse(speeds[-1], before)
-            wish = Wish(model=ModelConfig(), training=TrainConfig(), end=End(max_seconds=limit))
+            wish = Wish(model=ModelConfig(), training=TrainConfig(), end=End("seconds", limit))
             recipe = choose(wish, options.characters, speed=before)
             shapes.append(f"{recipe.model.num_layers} x {recipe.model.hidden_size} at {before:,.0f} characters/s")
             time.sleep(0.1)

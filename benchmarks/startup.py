@@ -14,8 +14,9 @@ import tempfile
 import time
 from functools import partial
 from pathlib import Path
+from statistics import median
 
-from benchmarks.machine import alternate, describe_machine, median
+from benchmarks.machine import alternate, describe_machine
 from benchmarks.quality import HERE, run
 
 COMMANDS = {"--help": ["--help"], "info": ["info"], "sample --length 1": ["sample", "--length", "1", "--seed", "1"]}

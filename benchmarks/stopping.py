@@ -7,8 +7,7 @@ that follow it best. Each pair is clamped twice, with looks and without, over th
 """
 
 import argparse
-from collections.abc import Generator, Iterator
-from typing import TypeVar
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -16,27 +15,16 @@ import torch
 from benchmarks.machine import describe_machine
 from benchmarks.planted import NOVEL, encoded, trained
 from charlm.config import ModelConfig
-from charlm.inspection.examine import stretch_of
-from charlm.inspection.features import FEATURES
-from charlm.inspection.intervention import Effect, intervene
-from charlm.inspection.labels import Labels
+from charlm.features.labels import Labels
+from charlm.features.registry import FEATURES
+from charlm.inspection.intervention import intervene
 from charlm.inspection.ranking import rank
-from charlm.inspection.trace import chapters, groups, unit_of
+from charlm.inspection.stretch import stretch_of
+from charlm.inspection.trace import Trace, unit_of
+from charlm.inspection.verdict import Effect
 from charlm.model.language_model import LanguageModel
 
-T = TypeVar("T")
-
 HIDDEN, READ, STEPS = 48, 60_000, 400  # units; characters to train on, and as many to look at; steps
-
-
-def finished(work: Generator[int, None, T]) -> T:
-    """What long work comes to, without its progress."""
-    while True:
-        try:
-            next(work)
-        except StopIteration as end:
-            result: T = end.value
-            return result
 
 
 def both_ways(seed: int, pairs: int, characters: int, best: int) -> Iterator[tuple[Effect, Effect]]:
@@ -53,16 +41,16 @@ def both_ways(seed: int, pairs: int, characters: int, best: int) -> Iterator[tup
     asked = Labels(ids, vocab, list(FEATURES.values()))
     present = [n for n, why in enumerate(asked.missing((0, READ // 2), (READ // 2, READ))) if not why]
     labels = asked.only(present)
-    text = [chapter for chapter, _ in chapters(model, ids, (0, READ))]
-    strengths = np.abs(finished(rank(model, text, labels)).effects)
+    text, _ = Trace.over(model, ids, (0, READ))
+    strengths = np.abs(rank(text, labels).effects)
     while pairs:
         feature = int(rng.integers(len(present)))
         stretch = stretch_of(labels.only([feature]), text, characters)
         row = int(np.argsort(-strengths[:, feature])[rng.integers(best)])
         if stretch is not None:
-            unit, seeds = unit_of(groups(model), row), [seed, pairs]
-            stopped = finished(intervene(model, unit, *stretch, np.random.default_rng(seeds)))
-            yield stopped, finished(intervene(model, unit, *stretch, np.random.default_rng(seeds), looks=1))
+            unit, seeds = unit_of(text.groups, row), [seed, pairs]
+            stopped = intervene(text, unit, stretch, np.random.default_rng(seeds))
+            yield stopped, intervene(text, unit, stretch, np.random.default_rng(seeds), looks=1)
             pairs -= 1
 
 

@@ -18,32 +18,39 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from statistics import median
 
 import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from benchmarks.machine import alternate, describe_machine, median
+from benchmarks.machine import alternate, describe_machine
 from charlm.config import End, ModelConfig, TrainConfig
-from charlm.machine import keep_freed_memory
+from charlm.machine import keep_freed_memory, set_threads
 from charlm.model.cells import CELLS
-from charlm.model.devices import pick_device, pick_precision, set_threads
+from charlm.model.devices import pick_device, pick_precision
 from charlm.model.language_model import LanguageModel
+from charlm.tasks.language import LanguageTask
 from charlm.text.streams import Streams, Window
+from charlm.training.captured import CapturedStep
 from charlm.training.loop import Trainer, training_step
-from charlm.training.recorded import RecordedStep
 
 V = 65
 WARM_UP = 3
 
 
-def windows(options: argparse.Namespace) -> Iterator[Window]:
-    """Windows of characters drawn at random, without end: how fast they are learned from does not depend on what they say."""
+def random_text(options: argparse.Namespace) -> LanguageTask:
+    """Characters drawn at random: how fast they are learned from does not depend on what they say."""
     ids = np.random.default_rng(0).integers(0, V, 1_000_000).astype(np.uint8)
     streams = Streams(ids=ids, batch_size=options.batch_size, seq_len=options.seq_len, seed=0)
+    return LanguageTask(streams=streams, validation_ids=ids[:0])
+
+
+def windows(options: argparse.Namespace) -> Iterator[Window]:
+    """Its windows, without end."""
     for epoch in itertools.count():
-        yield from streams.windows(epoch, device=torch.device(options.device))
+        yield from random_text(options).batches(epoch, 0, torch.device(options.device))
 
 
 def charlm_step(options: argparse.Namespace, optimiser: str) -> float:
@@ -56,8 +63,8 @@ def charlm_step(options: argparse.Namespace, optimiser: str) -> float:
     training = TrainConfig(batch_size=options.batch_size, seq_len=options.seq_len, optimiser=optimiser)
     device = pick_device(options.device)
     model = LanguageModel.initialised(config, V, torch.Generator().manual_seed(0)).to(device)
-    trainer = Trainer.fresh(model, training, End(max_steps=10**6), pick_precision("auto", device), options.batch_size)
-    step = RecordedStep(sys.exit) if device.type == "cuda" else training_step
+    trainer = Trainer.fresh(model, random_text(options), training, End("steps", 10**6), pick_precision("auto", device))
+    step = CapturedStep(sys.exit) if device.type == "cuda" else training_step
     return median_step((partial(step, trainer, window) for window in windows(options)), options)
 
 
@@ -87,7 +94,7 @@ def plain_step(options: argparse.Namespace) -> float:
 
 def product_rate(options: argparse.Namespace) -> float:
     """Floating-point operations a second of the matrix product that a step of the recurrence is."""
-    width = options.hidden_size * {"lstm": 4, "gru": 3, "rnn": 1}[options.cell]
+    width = options.hidden_size * CELLS[options.cell].num_gates
     precision = pick_precision("auto", torch.device(options.device))
     dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
     of = {"device": options.device, "dtype": dtype}
@@ -161,7 +168,7 @@ def in_a_process(way: str, cell: str, options: argparse.Namespace) -> float:
 
 def work(cell: str, options: argparse.Namespace) -> float:
     """Floating-point operations of a step: two for each weight of the cells and character forward, four backward."""
-    width = options.hidden_size * {"lstm": 4, "gru": 3, "rnn": 1}[cell]
+    width = options.hidden_size * CELLS[cell].num_gates
     return 6 * 2 * options.hidden_size * width * options.num_layers * options.batch_size * options.seq_len
 
 

@@ -19,10 +19,11 @@ from collections.abc import Iterator
 from functools import partial
 from itertools import product
 from pathlib import Path
+from statistics import median
 
 from safetensors.numpy import load_file
 
-from benchmarks.machine import alternate, describe_machine, heed_signals, median
+from benchmarks.machine import alternate, describe_machine, heed_signals
 from benchmarks.quality import HERE
 
 CELLS, OPTIMISERS = ("lstm", "gru", "rnn"), ("muon", "adamw")

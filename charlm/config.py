@@ -6,16 +6,19 @@ The command line reads its defaults from these classes, so that each is written 
 
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
-from charlm.errors import UsageError, brief
+from charlm.errors import UsageError, brief, counted
 
-CELL_NAMES = ("lstm", "gru", "rnn")
+T = TypeVar("T")
+
 DEVICE_NAMES = ("auto", "cpu", "cuda", "mps")
 PRECISION_NAMES = ("auto", "fp32", "bf16", "fp16")
 SYMBOL_KINDS = ("char", "byte")
-OPTIMISER_NAMES = ("muon", "adamw")
 PRESET_NAMES = ("auto", "small", "medium", "large")
+END_OPTIONS = {"steps": "--max-steps", "epochs": "--epochs", "seconds": "--max-time"}  # by the unit each is in
 
 
 MOST = 1e12  # steps, epochs, seconds or characters: more than anyone can wait for, and numbers that floats still count
@@ -28,6 +31,19 @@ def _check(holds: bool, option: str, value: object, rule: str) -> None:
 
 def _check_choice(option: str, value: str, choices: tuple[str, ...]) -> None:
     _check(value in choices, option, repr(value), "one of " + ", ".join(choices))
+
+
+def _check_name(option: str, value: str) -> None:
+    _check(re.fullmatch(r"[a-z][a-z0-9_-]*", value) is not None, option, repr(value), "a name in small letters")
+
+
+def chosen(option: str, name: str, registry: Mapping[str, T]) -> T:
+    """What is called `name` in a registry, such as CELLS. Raises `UsageError` naming the option and the choices.
+
+    The names of what can be added to are not written down here: their registries, next to what they name, have them.
+    """
+    _check_choice(option, name, tuple(registry))
+    return registry[name]
 
 
 def _check_range(option: str, value: float, low: float, high: float) -> None:
@@ -49,7 +65,7 @@ class ModelConfig:
     dropout: float = 0.1
 
     def __post_init__(self) -> None:
-        _check_choice("--cell", self.cell, CELL_NAMES)
+        _check_name("--cell", self.cell)
         _check_range("--embedding-size", self.embedding_size, 1, 65_536)
         _check_range("--hidden-size", self.hidden_size, 1, 65_536)
         _check_range("--num-layers", self.num_layers, 1, 64)
@@ -74,35 +90,47 @@ class CorpusConfig:
         _check(together < 1, "--validation-fraction plus --test-fraction", together, "below 1")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class End:
-    """When a run is over: one of a number of steps, of epochs, or of seconds of training, from the run's first step."""
+    """When a run is over: after `amount` steps (a whole number), epochs or seconds of training, from its first step."""
 
-    max_steps: int | None = None
-    epochs: float | None = None
-    max_seconds: float | None = None
+    unit: str
+    amount: float
 
     def __post_init__(self) -> None:
-        given = [value for value in (self.max_steps, self.epochs, self.max_seconds) if value is not None]
+        _check_choice("the unit of an end", self.unit, tuple(END_OPTIONS))
+        option = END_OPTIONS[self.unit]
+        _check(0 < self.amount <= MOST, option, self.amount, f"more than 0 and at most {MOST:g}")
+        _check(self.unit != "steps" or isinstance(self.amount, int), option, self.amount, "a whole number")
+
+    @classmethod
+    def of(cls, *, steps: int | None = None, epochs: float | None = None, seconds: float | None = None) -> "End | None":
+        """The one that is given, if any is. Raises `UsageError` for more than one."""
+        given = [each for each in (("steps", steps), ("epochs", epochs), ("seconds", seconds)) if each[1] is not None]
         if len(given) > 1:
             raise UsageError("more than one of --max-steps, --epochs and --max-time was given", "give one of them")
-        for option, value in (("--max-steps", self.max_steps), ("--epochs", self.epochs), ("--max-time", self.max_seconds)):
-            _check(value is None or 0 < value <= MOST, option, value, f"more than 0 and at most {MOST:g}")
-
-    @property
-    def is_given(self) -> bool:
-        """Whether any of the three was set."""
-        return not (self.max_steps is None and self.epochs is None and self.max_seconds is None)
+        return cls(*given[0]) if given else None
 
     def resolve(self, steps_per_epoch: int) -> "End":
         """The same end in steps or seconds."""
-        return self if self.epochs is None else End(max_steps=min(int(MOST), max(1, round(self.epochs * steps_per_epoch))))
+        return self if self.unit != "epochs" else End("steps", min(int(MOST), max(1, round(self.amount * steps_per_epoch))))
+
+    def so_far(self, steps: int, seconds: float) -> float:
+        """How far a run has come on its way to this end, which is in steps or seconds."""
+        return steps if self.unit == "steps" else seconds
+
+    def __str__(self) -> str:
+        """As people read it: "1 step", "2.5 epochs", "300 s"."""
+        if self.unit == "seconds":
+            return f"{self.amount:g} s"
+        return counted(self.amount, "step") if isinstance(self.amount, int) else f"{self.amount:g} {self.unit}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainConfig:
     """How a model is trained. `eval_every` and `sample_every` are in steps; None leaves them to the run's length."""
 
+    task: str = "language"
     batch_size: int = 32
     seq_len: int = 64
     optimiser: str = "muon"
@@ -116,9 +144,10 @@ class TrainConfig:
     sample_every: int | None = None
 
     def __post_init__(self) -> None:
+        _check_name("--task", self.task)
         _check_range("--batch-size", self.batch_size, 1, 1 << 20)
         _check_range("--seq-len", self.seq_len, 1, 1 << 20)
-        _check_choice("--optimiser", self.optimiser, OPTIMISER_NAMES)
+        _check_name("--optimiser", self.optimiser)
         _check(0 < self.learning_rate < math.inf, "--learning-rate", self.learning_rate, "more than 0, and finite")
         _check(0 <= self.clip_norm < math.inf, "--clip-norm", self.clip_norm, "0 (clip nothing) or more, and finite")
         check_seed(self.seed)
@@ -175,33 +204,6 @@ class HeldUnit:
     value: float
 
 
-def parse_unit(option: str, text: str) -> tuple[int, int]:
-    """The layer and unit of LAYER:UNIT, counted from zero. Raises `UsageError` naming the option."""
-    match = re.fullmatch(r"(\d{1,9}):(\d{1,9})", text.strip(), re.ASCII)
-    if match is None:
-        raise UsageError(f"{option} is {text!r}, which names no unit", "write it as LAYER:UNIT from zero, such as 0:12")
-    return int(match[1]), int(match[2])
-
-
-MOST_HELD = 1e6  # a unit's value; beyond it sums overflow in float32
-
-
-def parse_clamp(text: str) -> HeldUnit:
-    """The unit and value of LAYER:UNIT[:h|c]=VALUE. Raises `UsageError` for anything else."""
-    name, _, number = text.partition("=")
-    match = re.fullmatch(r"(\d{1,9}:\d{1,9})(?::([hc]))?", name.strip(), re.ASCII)
-    try:
-        value = float(number)
-    except ValueError:
-        value = math.nan
-    if match is None or not abs(value) <= MOST_HELD:
-        raise UsageError(
-            f"--clamp is {text!r}, which holds nothing", "write it as LAYER:UNIT=VALUE or LAYER:UNIT:h=VALUE, such as 0:12=2.5"
-        )
-    layer, unit = parse_unit("--clamp", match[1])
-    return HeldUnit(layer=layer, unit=unit, part=match[2], value=value)
-
-
 def check_unit(option: str, layer: int, unit: int, model: ModelConfig) -> None:
     """Raise `UsageError` unless a model of this shape has the unit."""
     _check_range(f"{option}: the layer", layer, 0, model.num_layers - 1)
@@ -213,12 +215,12 @@ def check_preset(name: str) -> None:
     _check_choice("--preset", name, PRESET_NAMES)
 
 
-def check_speed(speed: float | None, end: End) -> None:
+def check_speed(speed: float | None, end: End | None) -> None:
     """Raise `UsageError` unless `speed` is one that a machine may have, and decides anything."""
     _check(speed is None or 1 <= speed <= MOST, "--speed", speed, f"from 1 to {MOST:g} characters a second")
-    if speed is not None and (end.max_steps or end.epochs):
-        option = "--max-steps" if end.max_steps else "--epochs"
-        raise UsageError(f"--speed was given with {option}, which chooses alike on every machine", "leave it out")
+    if speed is not None and end is not None and end.unit != "seconds":
+        what = f"--speed was given with {END_OPTIONS[end.unit]}, which chooses alike on every machine"
+        raise UsageError(what, "leave it out")
 
 
 def check_device(name: str) -> None:
@@ -239,15 +241,3 @@ def check_unknown(unknown: str) -> None:
 def check_threads(threads: int) -> None:
     """Raise `UsageError` unless `threads` is a thread count; 0 means as many as there are cores."""
     _check_range("--threads", threads, 0, 1024)
-
-
-def parse_duration(text: str) -> float:
-    """Seconds in a duration such as 90, 60s, 5m, 2h or 1h30m. Raises `UsageError` for anything else."""
-    units = {"h": 3600.0, "m": 60.0, "s": 1.0}
-    text = text.strip().lower()
-    if re.fullmatch(r"\d+(\.\d+)?", text):
-        return float(text)
-    parts = re.fullmatch(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?", text)
-    if not text or parts is None:
-        raise UsageError(f"--max-time is {text!r}, which is no duration", "write it as 60s, 5m, 2h or 1h30m")
-    return sum(float(number) * unit for number, unit in zip(parts.groups(), units.values(), strict=True) if number)

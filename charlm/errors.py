@@ -23,6 +23,11 @@ def counted(number: int, what: str) -> str:
     return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
 
 
+def gigabytes(size: float) -> str:
+    """So many bytes, in words: "1.5 GB"."""
+    return f"{size / 1e9:,.1f} GB"
+
+
 class CharlmError(Exception):
     """What happened, with the value seen, and a `hint` of what to try first."""
 

@@ -14,8 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from charlm.model.language_model import LanguageModel, ModelState, detach, next_symbol_nats
+from charlm.model.language_model import LanguageModel, next_symbol_nats
 from charlm.model.relay import relay
+from charlm.model.stack import ModelState, detach
+from charlm.text.streams import as_tensor
 from charlm.text.vocab import Ids
 
 CHAPTER = 1 << 16  # characters that are read at a time
@@ -86,9 +88,7 @@ def _read_chapter(
     model: LanguageModel, ids: Ids, num_lanes: int, state: ModelState, tell: TellCount
 ) -> tuple[Tensor, ModelState]:
     """The losses of all of `ids` but the first, a multiple of `num_lanes` in number, and the state after them."""
-    symbols, targets = (
-        torch.from_numpy(each.astype(np.int64)).to(model.device).view(num_lanes, -1).t() for each in (ids[:-1], ids[1:])
-    )  # (T, B)
+    symbols, targets = (as_tensor(each, model.device).view(num_lanes, -1).t() for each in (ids[:-1], ids[1:]))  # (T, B)
     nats = torch.empty(targets.shape, device=model.device)
 
     def score(start: int, lanes: Tensor, outputs: Tensor) -> None:
@@ -112,13 +112,13 @@ def dynamic_surprisals(
     """
     model = copy.deepcopy(model)
     for cell in model.layers:
-        cell.fused.flatten_parameters()  # a copy has them apart, and cuDNN would gather them at every call
+        cell.gather_weights()
     weights = list(model.parameters())
     trained = [p.detach().clone() for p in weights]
     squares = [torch.zeros_like(p) for p in weights]
     state = model.initial_state(1)
     for count, start in enumerate(range(0, len(ids) - 1, DYNAMIC_WINDOW), 1):
-        lane = torch.from_numpy(ids[start : start + DYNAMIC_WINDOW + 1].astype(np.int64)).to(model.device).unsqueeze(1)
+        lane = as_tensor(ids[start : start + DYNAMIC_WINDOW + 1], model.device).unsqueeze(1)
         logits, state = model(lane[:-1], detach(state))
         losses = next_symbol_nats(logits, lane[1:])
         yield losses.detach().squeeze(1).cpu()
@@ -155,7 +155,7 @@ def approximate_score(model: LanguageModel, ids: Ids) -> Score:
     counted_from = np.linspace(0, len(ids) - 1 - length, lanes).astype(np.int64)
     read_from = np.maximum(counted_from - warm_up, 0)  # there is nothing before the text's start to warm up on
     steps = np.arange(warm_up + length + 1)[:, None]
-    block = torch.from_numpy(ids[read_from + steps].astype(np.int64)).to(model.device)  # (warm_up + length + 1, lanes)
+    block = as_tensor(ids[read_from + steps], model.device)  # (warm_up + length + 1, lanes)
     predicted = (read_from + steps)[1:] - counted_from  # 1 to `length` for those that count
     counts = torch.from_numpy((predicted >= 1) & (predicted <= length))
     window = max(1, min(WINDOW, MOST_LOGITS // (lanes * model.vocab_size)))

@@ -1,10 +1,41 @@
-"""The memory of the machine that a process runs on. Knows nothing of torch, and is there before it is loaded."""
+"""The machine that a process runs on: its processor, threads and memory. Knows nothing of devices beside the processor.
+
+torch is loaded by those functions only that set or ask it, so that commands which compute nothing do without it.
+"""
 
 import contextlib
 import ctypes
 import math
+import platform
 import sys
 from pathlib import Path
+
+
+def processor_name() -> str:
+    """The processor, as its maker calls it."""
+    with contextlib.suppress(OSError, IndexError):
+        return Path("/proc/cpuinfo").read_text().split("model name", 1)[1].split(":", 1)[1].split("\n", 1)[0].strip()
+    return platform.processor() or platform.machine()
+
+
+def processor() -> str:
+    """The processor by name, and the widest instructions that torch takes on it: sums come out another way with others."""
+    import torch
+
+    return f"{processor_name()}, {torch.backends.cpu.get_cpu_capability()}"
+
+
+def set_threads(threads: int) -> int:
+    """Let torch use `threads` processor threads (0: as many as it finds cores), and give the number in use.
+
+    Numbers too small to be normal are flushed to zero from here on: processors are slow with them.
+    """
+    import torch
+
+    torch.set_flush_denormal(True)  # before any thread is made, for each keeps the flag that it was born with
+    if threads:
+        torch.set_num_threads(threads)
+    return torch.get_num_threads()
 
 
 def free_memory() -> float:

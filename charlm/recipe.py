@@ -13,7 +13,6 @@ from charlm.config import PRESET_NAMES, End, ModelConfig, TrainConfig, check_pre
 
 DEFAULT_SECONDS = 300.0  # what a run may take when nobody says...
 MOST_PASSES = 60.0  # ...but it goes through a small text at most this often, where more would only overfit
-ADAMW_RATE = 6e-3
 STEP = 600  # characters whose reading takes as long as what a step adds however few it reads, the optimiser above all
 
 
@@ -107,7 +106,7 @@ class Wish:
 
     model: ModelConfig
     training: TrainConfig
-    end: End
+    end: End | None = None
     by_hand: frozenset[str] = frozenset()
     preset: str = "auto"
     speed: float | None = None
@@ -117,11 +116,17 @@ class Wish:
         check_speed(self.speed, self.end)
 
     @property
+    def seconds(self) -> float | None:
+        """How long the run may take, where that was said."""
+        return self.end.amount if self.end is not None and self.end.unit == "seconds" else None
+
+    @property
     def depends_on_speed(self) -> bool:
         """Whether a faster machine would be given another run: where the end is not counted, and anything is left to choose."""
-        is_counted = self.end.max_steps is not None or self.end.epochs is not None
+        if self.end is None:
+            return True
         sizes = set() if self.preset == "auto" else set(Size.__slots__)
-        return not is_counted and not (self.end.is_given and self.by_hand | sizes >= CHOSEN)
+        return self.end.unit == "seconds" and not self.by_hand | sizes >= CHOSEN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,10 +159,13 @@ def coarse(speed: float, before: float | None = None) -> float:
     return float(f"{ROUND * COARSE ** round(math.log(max(speed, 1.0) / ROUND, COARSE)):.3g}")  # such as can be typed
 
 
-def choose(wish: Wish, num_characters: int, num_symbols: int = SYMBOLS, speed: float | None = None) -> Recipe:
+def choose(
+    wish: Wish, num_characters: int, num_symbols: int = SYMBOLS, speed: float | None = None, own_rate: float | None = None
+) -> Recipe:
     """The recipe for a training part of `num_characters` of so many kinds, on a machine of this `speed`.
 
-    For a counted end the speed decides nothing.
+    For a counted end the speed decides nothing. An optimiser's `own_rate` takes the place of the recipe's, which was found for
+    Muon.
     """
     known = (wish.speed or speed) if wish.depends_on_speed else None
     reading = _Reading(max(1, num_characters), num_symbols, known or ROUND)  # one without any characters is an error later on
@@ -174,7 +182,7 @@ def choose(wish: Wish, num_characters: int, num_symbols: int = SYMBOLS, speed: f
         "dropout": dropout,
         "batch_size": shape.batch_size,
         "seq_len": shape.seq_len,
-        "learning_rate": rate if wish.training.optimiser == "muon" else ADAMW_RATE,
+        "learning_rate": rate if own_rate is None else own_rate,
     }
     left = {name: value for name, value in chosen.items() if name not in wish.by_hand}
     model = replace(wish.model, **{name: value for name, value in left.items() if hasattr(wish.model, name)})
@@ -186,7 +194,7 @@ def choose(wish: Wish, num_characters: int, num_symbols: int = SYMBOLS, speed: f
         f"{model.num_layers} x {model.hidden_size}, dropout {model.dropout:g}, batch {training.batch_size} x "
         f"{training.seq_len}, rate {training.learning_rate:g}"
     )
-    return Recipe(model=model, training=training, end=wish.end if wish.end.is_given else End(epochs=passes), why=why)
+    return Recipe(model=model, training=training, end=wish.end or End("epochs", passes), why=why)
 
 
 def _as_set(shape: Shape, wish: Wish) -> Shape:
@@ -204,7 +212,7 @@ def _shape(wish: Wish, reading: _Reading) -> Shape:
         streams = next(times for least, times in MORE_STREAMS if reading.num_characters >= least)
     for most, shape in SHAPES:
         if wish.depends_on_speed:
-            affordable = (wish.end.max_seconds or DEFAULT_SECONDS) * reading.speed
+            affordable = (wish.seconds or DEFAULT_SECONDS) * reading.speed
         else:
             affordable = _characters(wish, _as_set(shape, wish), reading) * shape.cost(SYMBOLS) / REFERENCE.cost(SYMBOLS)
         is_for_text = shape.size.weights <= max(reading.num_characters, REFERENCE.size.weights)
@@ -215,12 +223,11 @@ def _shape(wish: Wish, reading: _Reading) -> Shape:
 
 def _characters(wish: Wish, shape: Shape, reading: _Reading) -> float:
     """About how many characters a run reads up to its end, where it is trained in this shape."""
-    end = wish.end
-    if end.max_steps is not None:
-        return float(end.max_steps * shape.batch_size * shape.seq_len)
-    if end.epochs is not None:
-        return end.epochs * reading.num_characters
+    if wish.end is not None and wish.end.unit == "steps":
+        return float(wish.end.amount * shape.batch_size * shape.seq_len)
+    if wish.end is not None and wish.end.unit == "epochs":
+        return wish.end.amount * reading.num_characters
     gain = (shape.batch_size / REFERENCE.batch_size) ** GAIN if reading.speed >= GPU_SPEED else 1.0
     a_second = reading.speed * gain * REFERENCE.cost(SYMBOLS) / shape.cost(reading.num_symbols)
-    characters = (end.max_seconds or DEFAULT_SECONDS) * a_second
-    return characters if end.is_given else min(characters, MOST_PASSES * reading.num_characters)
+    characters = (wish.seconds or DEFAULT_SECONDS) * a_second
+    return min(characters, MOST_PASSES * reading.num_characters) if wish.end is None else characters

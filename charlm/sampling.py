@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from charlm.config import SampleConfig
-from charlm.model.language_model import LanguageModel, ModelState
-from charlm.model.stepper import LayerClamps, RecordedStepper, Stepper
+from charlm.model.language_model import LanguageModel
+from charlm.model.stack import ModelState
+from charlm.model.stepper import CapturedStepper, LayerClamps, Stepper
+from charlm.text.streams import as_tensor
 from charlm.text.vocab import Ids
 
 PRIME_WINDOW = 1024
@@ -27,7 +28,7 @@ def generate(
     Yields int64 ids `(num_samples,)` on the CPU, one step at a time; `generator` is a CPU one. Units that `clamps` hold are
     held in every stream, while the prompt is read too.
     """
-    stepper = RecordedStepper(model) if model.device.type == "cuda" else Stepper(model)
+    stepper = CapturedStepper(model) if model.device.type == "cuda" else Stepper(model)
     logits, state = prime(model, prompt, config.num_samples, clamps)
     for _ in range(config.length):
         ids = draw(logits, config, generator)
@@ -37,7 +38,7 @@ def generate(
 
 def prime(model: LanguageModel, prompt: Ids, num_samples: int, clamps: LayerClamps | None = None) -> tuple[Tensor, ModelState]:
     """Read `prompt` once, then stand `num_samples` times where it ends: logits `(B, V)` and the state."""
-    ids = torch.from_numpy(prompt.astype(np.int64)).to(model.device).unsqueeze(1)  # (P, 1)
+    ids = as_tensor(prompt, model.device).unsqueeze(1)  # (P, 1)
     state = model.initial_state(1)
     if clamps:
         stepper = Stepper(model)

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from charlm.errors import CheckpointError, NewerError, brief
+from charlm.errors import CheckpointError, NewerError, brief, gigabytes
 from charlm.machine import free_memory
 
 FORMAT = 1
@@ -97,7 +97,7 @@ class TensorFile:
         if head.pop("format") > FORMAT:
             raise NewerError(f"{self.path} is of a newer format than this charlm knows")
         if size > free_memory():
-            raise CheckpointError(f"{self.path} has {size / 1e9:,.1f} GB, which is more than this machine's free memory")
+            raise CheckpointError(f"{self.path} has {gigabytes(size)}, which is more than this machine's free memory")
         self._check_digest(raw, head.pop("sha256", None))
         self._place(header, 8 + len(raw), size)
         self.head = head

@@ -14,10 +14,11 @@ import torch
 from benchmarks.machine import heed_signals
 from charlm.cli.app import main
 from charlm.config import ModelConfig
+from charlm.model import cells
 from charlm.model.devices import CPU, runs
 from charlm.model.language_model import LanguageModel
 
-CELLS = ("lstm", "gru", "rnn")
+CELLS = tuple(cells.CELLS)
 LAYERS = (1, 2, 3)
 AUSTEN = Path(__file__).parent.parent / "data" / "austen.txt"
 

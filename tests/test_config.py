@@ -1,12 +1,17 @@
 """Bounds and names of everything a user may set."""
 
+import codecs
 import math
+from dataclasses import MISSING, fields, is_dataclass
 
 import pytest
 
+from charlm import config
+from charlm.cli.options import parse_duration
 from charlm.config import (
     CorpusConfig,
     End,
+    InspectConfig,
     ModelConfig,
     SampleConfig,
     TrainConfig,
@@ -14,13 +19,16 @@ from charlm.config import (
     check_seed,
     check_threads,
     check_unknown,
-    parse_duration,
+    chosen,
 )
 from charlm.errors import UsageError, brief
+from charlm.model.cells import CELLS
+from charlm.training.optimiser import OPTIMISERS
 
 NAN, INF = math.nan, math.inf
 BAD = [
-    (ModelConfig, "cell", ["", "LSTM", "transformer"]),
+    (ModelConfig, "cell", ["", "LSTM", "l s t m", "../lstm"]),
+    (TrainConfig, "task", ["", "Language", "a task"]),
     (ModelConfig, "embedding_size", [0, -1, 10**9]),
     (ModelConfig, "hidden_size", [0, -1, 10**9]),
     (ModelConfig, "num_layers", [0, -1, 65]),
@@ -28,10 +36,9 @@ BAD = [
     (CorpusConfig, "symbols", ["word"]),
     (CorpusConfig, "validation_fraction", [-0.1, 1, NAN]),
     (CorpusConfig, "test_fraction", [-0.1, 1, NAN]),
-    (End, "max_steps", [0, -5, 10**13, 10**400]),
-    (End, "epochs", [0, -1, NAN, INF, 1e300]),
     (TrainConfig, "batch_size", [0, 1 << 21]),
     (TrainConfig, "seq_len", [0, 1 << 21]),
+    (TrainConfig, "optimiser", ["", "Adam W"]),
     (TrainConfig, "learning_rate", [0, -1, NAN, INF]),
     (TrainConfig, "clip_norm", [-1, NAN, INF]),
     (TrainConfig, "seed", [-1, 2**63]),
@@ -45,7 +52,15 @@ BAD = [
     (SampleConfig, "top_p", [0, 1.01, NAN]),
     (SampleConfig, "length", [-1, 10**400]),
     (SampleConfig, "num_samples", [0]),
+    (InspectConfig, "top", [-1, 10**400]),
+    (InspectConfig, "length", [0, 10**400]),
+    (InspectConfig, "max_characters", [-1, 10**400]),
+    (InspectConfig, "seed", [-1, 2**63]),
+    (InspectConfig, "theme", ["", "blue"]),
 ]
+FREE = {(CorpusConfig, "encoding"), (CorpusConfig, "glob")}  # any string; what it does not fit is said when files are read
+CLASSES = [each for each in vars(config).values() if is_dataclass(each)]
+DEFAULTS = [(cls, field.name, field.default) for cls in CLASSES for field in fields(cls) if field.default is not MISSING]
 
 
 @pytest.mark.parametrize(("cls", "field", "value"), [(cls, field, value) for cls, field, values in BAD for value in values])
@@ -63,10 +78,26 @@ def test_the_training_part_is_never_empty():
         CorpusConfig(validation_fraction=0.5, test_fraction=0.6)
 
 
-@pytest.mark.parametrize("cls", [ModelConfig, CorpusConfig, End, TrainConfig, SampleConfig])
-def test_defaults_are_within_their_own_bounds(cls):
-    """Whoever sets nothing gets something valid."""
-    assert cls() == cls()
+@pytest.mark.parametrize(("cls", "field", "value"), DEFAULTS)
+def test_defaults_are_within_their_own_bounds(cls, field, value):
+    """Whoever sets nothing gets what whoever types the default gets; and it was looked at, for the field has bounds."""
+    assert getattr(cls(**{field: value}), field) == value == getattr(cls(), field)
+    assert (cls, field) in FREE | {(cls, field) for cls, field, _ in BAD}
+
+
+def test_defaults_name_what_there_is():
+    """The registries have the default cell and the default optimiser, and Python has the default encoding."""
+    assert chosen("--cell", ModelConfig().cell, CELLS) in CELLS.values()
+    assert chosen("--optimiser", TrainConfig().optimiser, OPTIMISERS) in OPTIMISERS.values()
+    assert codecs.lookup(CorpusConfig().encoding)
+
+
+@pytest.mark.parametrize(("option", "registry"), [("--cell", CELLS), ("--optimiser", OPTIMISERS)])
+def test_a_name_that_a_registry_lacks_names_its_option_and_the_choices(option, registry):
+    """A name may be well formed, and of nothing."""
+    with pytest.raises(UsageError, match=option) as error:
+        chosen(option, "transformer", registry)
+    assert all(name in error.value.message for name in ["'transformer'", *registry])
 
 
 @pytest.mark.parametrize("name", ["auto", "cpu", "cuda", "cuda:1", "mps"])
@@ -78,15 +109,15 @@ def test_devices_have_their_usual_names(name):
 def test_a_run_has_one_end():
     """Two limits together are refused."""
     with pytest.raises(UsageError, match="more than one of"):
-        End(max_steps=1, epochs=1.0)
+        End.of(steps=1, epochs=1.0)
 
 
 def test_an_end_is_a_number_of_steps_or_of_seconds():
     """Epochs become steps, one at the least."""
-    assert End(max_seconds=5.0).resolve(90) == End(max_seconds=5.0)
-    assert End(max_steps=7).resolve(90) == End(max_steps=7)
-    assert End(epochs=2.5).resolve(90) == End(max_steps=225)
-    assert End(epochs=0.001).resolve(90) == End(max_steps=1)
+    assert End("seconds", 5.0).resolve(90) == End("seconds", 5.0)
+    assert End("steps", 7).resolve(90) == End("steps", 7)
+    assert End("epochs", 2.5).resolve(90) == End("steps", 225)
+    assert End("epochs", 0.001).resolve(90) == End("steps", 1)
 
 
 @pytest.mark.parametrize(
@@ -107,7 +138,9 @@ def test_what_is_no_duration_is_refused(text):
 @pytest.mark.parametrize(
     ("check", "values", "option"),
     [
-        (lambda value: End(max_seconds=value), [0, -1.0, NAN, INF], "--max-time"),
+        (lambda value: End("steps", value), [0, -5, 10**13, 10**400, 2.5], "--max-steps"),
+        (lambda value: End("epochs", value), [0, -1, NAN, INF, 1e300], "--epochs"),
+        (lambda value: End("seconds", value), [0, -1.0, NAN, INF], "--max-time"),
         (check_seed, [-1, 2**63], "--seed"),
         (check_threads, [-1, 1025], "--threads"),
         (check_unknown, ["", "drop"], "--unknown"),
@@ -125,12 +158,18 @@ def test_what_is_checked_by_itself_names_its_option(check, values, option):
 @pytest.mark.parametrize(
     "given",
     [
-        {"max_steps": 1, "max_seconds": 1.0},
-        {"epochs": 1.0, "max_seconds": 1.0},
-        {"max_steps": 1, "epochs": 1.0, "max_seconds": 1.0},
+        {"steps": 1, "seconds": 1.0},
+        {"epochs": 1.0, "seconds": 1.0},
+        {"steps": 1, "epochs": 1.0, "seconds": 1.0},
     ],
 )
 def test_any_two_ends_are_one_too_many(given):
     """Steps, epochs and time exclude each other, whichever two are given."""
     with pytest.raises(UsageError, match="more than one of"):
-        End(**given)
+        End.of(**given)
+
+
+def test_no_end_is_none():
+    """Nothing that is given is no third kind of end."""
+    assert End.of() is None
+    assert End.of(epochs=2.0) == End("epochs", 2.0)

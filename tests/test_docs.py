@@ -1,35 +1,141 @@
-"""The README is true: what it shows can be typed."""
+"""The papers for people are true: what they show can be typed, and what they name is there."""
 
+import json
 import re
 import tomllib
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
+from tests.commands import TEXT, TINY, latch_run, trained
+
 ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-COMMANDS = sorted(set(re.findall(r"^(?:\S+ \S+ \| )?(charlm .*?)(?:  +#.*)?$", README, re.MULTILINE)))
+PACKAGE = ROOT / "charlm"
+README = ROOT / "README.md"
+PAGES = sorted((*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("[!.]*/README.md")))
+JSON = (ROOT / "docs" / "json.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_every_option_in_the_readme_exists(charlm, command):
-    """Each option that a README line uses is in that command's help."""
-    name = command.split()[1]
-    options = re.findall(r"(?<= )--?[a-z][a-z-]*", command)
-    help_text = charlm(name, "--help").text
+def commands(page: Path) -> list[str]:
+    """What a page shows to be typed: lines of its blocks, and what stands in backticks."""
+    text = page.read_text(encoding="utf-8")
+    blocks = re.findall(r"^```\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    typed = re.findall(r"^(?:\S+ \S+ \| )?(charlm .*?)(?:  +#.*)?$", "".join(blocks), re.MULTILINE)
+    return sorted({*typed, *re.findall(r"`(charlm [^`]+)`", text)})
+
+
+def links(page: Path) -> list[str]:
+    """Where a page points to, but for other places than this repository."""
+    return sorted(set(re.findall(r"\]\((?!https?:)([^)]+)\)", page.read_text(encoding="utf-8"))))
+
+
+def each(found) -> pytest.MarkDecorator:
+    """One case for each page and thing that is found on it."""
+    cases = [pytest.param(page, thing, id=f"{page.relative_to(ROOT)}: {thing}") for page in PAGES for thing in found(page)]
+    return pytest.mark.parametrize(("page", "thing"), cases)
+
+
+@each(commands)
+def test_every_option_on_a_page_exists(charlm, page, thing):
+    """Each option that a command on a page uses is in that command's help."""
+    name = thing.split()[1]
+    options = re.findall(r"(?<= )--?[a-z][a-z-]*", thing)
+    help_text = charlm(*([] if name.startswith("-") else [name]), "--help").text
     assert [option for option in options if not re.search(rf"{option}\b", help_text)] == []
 
 
 def test_the_readme_shows_every_command(charlm):
     """Whoever reads the README has seen every command there is."""
     listed = re.findall(r"^  ([\w-]+) +\S", charlm("--help").text.split("Commands:")[1], re.MULTILINE)
-    assert {command.split()[1] for command in COMMANDS} == {name for name in listed if name != "Errors"}
+    assert {command.split()[1] for command in commands(README)} == {name for name in listed if name != "Errors"}
 
 
-@pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(([^)]+)\)", README))))
-def test_every_link_in_the_readme_leads_somewhere(link):
-    """Each relative link names a file that is there."""
-    assert (ROOT / link).exists()
+@each(links)
+def test_every_link_leads_somewhere(page, thing):
+    """Each relative link names a file that is there, as seen from its page."""
+    assert (page.parent / thing.partition("#")[0]).exists()
+
+
+def test_the_readme_leads_to_every_page_of_docs():
+    """Nothing in docs/ is found only by those who know of it."""
+    named = {(ROOT / link).resolve() for link in links(README)}
+    assert {page for page in PAGES if page.parent.name == "docs"} <= named
+
+
+def fields(heading: str, table: int = 0) -> dict[str, list[str]]:
+    """The fields in one of the tables that docs/json.md has below a heading, each with the other cells of its row."""
+    section = re.split(rf"^## {heading}\n", JSON, flags=re.MULTILINE)[1].split("\n## ")[0]
+    rows = re.findall(r"(?:^\|.*\n?)+", section, re.MULTILINE)[table].splitlines()[2:]
+    cells = [re.split(r" *\| *", row.strip("| ")) for row in rows]
+    return {name: rest for names, *rest in cells for name in re.findall(r"\w+", names)}
+
+
+def test_the_rows_of_train_are_those_described(charlm, tmp_path):
+    """Each kind of row has the fields that docs/json.md gives it, and no other."""
+    (tmp_path / "t.txt").write_text(TEXT)
+    rows = [
+        json.loads(line)
+        for line in charlm("train", "t.txt", *TINY, "--max-steps", "5", "--sample-every", "2", "--json").text.splitlines()
+    ]
+    described = fields("train")
+    assert {row["event"] for row in rows} == set(re.findall(r"`(\w+)`", described["event"][1]))
+    for row in rows:
+        assert set(row) == {name for name, (where, _) in described.items() if where == "all" or f"`{row['event']}`" in where}
+
+
+@pytest.mark.parametrize(
+    ("name", "options"), [("sample", ["--length", "5"]), ("eval", ["t.txt"]), ("info", [])], ids=["sample", "eval", "info"]
+)
+def test_the_object_of_a_command_is_the_one_described(charlm, tmp_path, name, options):
+    """It has the fields that docs/json.md gives it, and no other."""
+    trained(tmp_path)
+    assert set(json.loads(charlm(name, *options, "--json").text)) == set(fields(name))
+
+
+def test_the_findings_are_those_described(charlm, tmp_path):
+    """Each has the fields that docs/json.md gives it, and no other; a unit that was not clamped has no rise in loss."""
+    latch_run(tmp_path)
+    said = json.loads(charlm("inspect-cells", "t.txt", "--json").text)
+    assert set(said) == set(fields("inspect-cells"))
+    assert said["findings"]
+    for finding in said["findings"]:
+        assert set(finding) == set(fields("inspect-cells", table=1))
+        assert set(finding["delta_nats"]) == {"present", "absent"}
+        assert (finding["delta_nats"]["present"] is None) == (finding["verdict"] == "correlated")
+
+
+def makes(page: Path) -> list[str]:
+    """What a page says may be made."""
+    return sorted(set(re.findall(r"(?:^|`)make ([a-z-]+)", page.read_text(encoding="utf-8"), re.MULTILINE)))
+
+
+@each(makes)
+def test_what_a_page_makes_can_be_made(page, thing):
+    """Each `make NAME` on a page is a target of the Makefile."""
+    assert re.search(rf"^{thing}:", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+
+
+def test_the_architecture_lists_what_is_there():
+    """Every path in the listing exists; every room, and every module of the folders that are listed in full, is in it."""
+    tree = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8").split("```")[1]
+    listed, folder = set(), PACKAGE
+    for indent, name in re.findall(r"^( +)(\w+(?:\.py|/))", tree, re.MULTILINE):
+        folder = PACKAGE if len(indent) == 2 else folder
+        listed.add(folder / name)
+        folder = folder / name if name.endswith("/") else folder
+    assert [path for path in listed if not path.exists()] == []
+    full = [PACKAGE, *(PACKAGE / name for name in ("text", "model", "training", "tasks"))]
+    there = {path for place in full for path in place.glob("[!_]*") if path.suffix == ".py" or (path / "__init__.py").exists()}
+    assert there <= listed
+
+
+def test_the_picture_of_the_house_has_every_room():
+    """The bold names in docs/house.svg are the modules and folders of the package."""
+    picture = ElementTree.parse(ROOT / "docs" / "house.svg")
+    bold = {text.text for text in picture.iter("{http://www.w3.org/2000/svg}text") if text.get("font-weight") == "700"}
+    rooms = {path.stem for path in PACKAGE.glob("[!_]*") if path.suffix == ".py" or (path / "__init__.py").exists()}
+    assert bold == rooms | {"charlm"}
 
 
 def test_the_lowest_versions_that_are_tested_are_those_that_are_promised():

@@ -54,7 +54,7 @@ def test_lanes_score_each_character_as_one_stream_does(cell, window, monkeypatch
     model = new_model(cell, 2).double()
     with torch.no_grad():
         for layer in model.layers:
-            layer.fused.weight_hh_l0.mul_(2)
+            layer.past_weights[0].mul_(2)
     text = np.tile(TEXT, 12)
     monkeypatch.setattr(evaluation, "LEAST_LANE", 20)
     lanes = torch.cat(list(surprisals(model, text, at_a_time=1500)))
@@ -120,7 +120,7 @@ def test_a_hopeless_score_still_has_a_perplexity():
 def test_lanes_tile_the_text(num_characters, lanes):
     """For a model without memory, lanes that share out all predictions add up to the exact score: none is counted twice."""
     model = new_model("rnn", 1)
-    torch.nn.init.zeros_(model.layers[0].fused.weight_hh_l0)
+    torch.nn.init.zeros_(model.layers[0].past_weights[0])
     text = np.random.default_rng(4).integers(0, V, num_characters - (num_characters - 1) % lanes).astype(np.uint8)
     about, exact = approximate_score(model, text), total(surprisals(model, text))
     assert about.num_characters == exact.num_characters == len(text) - 1
@@ -141,7 +141,7 @@ def test_the_approximation_counts_what_it_says():
 def test_lanes_know_what_came_before_them():
     """For a model that remembers seven characters, lanes that share out all predictions add up to the exact score."""
     model = new_model("rnn", 1)
-    past = model.layers[0].fused.weight_hh_l0
+    past = model.layers[0].past_weights[0]
     past.data = past.data.mul(3).tril(-1)  # each unit hears from those before it only, so that after seven steps all is gone
     text = np.random.default_rng(4).integers(0, V, 2049).astype(np.uint8)
     about, exact = approximate_score(model, text), total(surprisals(model, text))

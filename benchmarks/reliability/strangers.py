@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from benchmarks.reliability.figure import TINY, Figure, command, copy_of, go_on, new_run, workplace
 from charlm.checkpoint.model import load_model
@@ -27,13 +26,13 @@ from charlm.display.progress import Bar, LogLines
 from charlm.display.terminal import ORANGE, ColouredText, json_line, table, visible
 from charlm.errors import CharlmError, CheckpointError
 from charlm.inspection.findings import Passage
+from charlm.model.devices import CPU
 from charlm.runs.folder import open_run
 from charlm.runs.restore import restored
 from charlm.tensorfile import METADATA_KEY, NO_DIGEST
 from charlm.text.vocab import Vocab
 from charlm.training.events import SampleDrawn
 
-CPU = torch.device("cpu")
 PARTS = 50  # of all code points, that a page is asked to show at a time
 
 Open = Callable[[], object]
@@ -47,8 +46,7 @@ def _opened(place: Path) -> tuple[Path, Path, Open, Open]:
     opened = open_run(run)
     trainer, _ = restored(opened, lambda _notice: None)
     model, state = run / "model.safetensors", run / "last.safetensors"
-    windows = opened.streams.windows_per_epoch
-    return model, state, lambda: load_model(model, CPU), lambda: load_trainer(state, trainer, windows)
+    return model, state, lambda: load_model(model, CPU), lambda: load_trainer(state, trainer)
 
 
 def damage(every: int) -> Figure:

@@ -5,50 +5,87 @@ What it leaves out takes its stated default, so that a field which is added late
 
 import sys
 import types
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
 from itertools import pairwise
 from typing import Any, TypeVar, get_args, get_origin
 
+from charlm.config import End
 from charlm.errors import CheckpointError, NewerError, UsageError, brief
 from charlm.text.vocab import Vocab
 
 T = TypeVar("T")
 
 
-def from_json(cls: type[T], data: object, where: str) -> T:
-    """An instance of `cls`, a dataclass or a plain type, from parsed JSON; `where` names it in errors.
+def from_json(cls: type[T], data: object, where: str, separator: str = ".") -> T:
+    """An instance of `cls`, a dataclass, a plain type or a tuple of one, from parsed JSON; `where` names it in errors.
 
-    Raises `CheckpointError` naming the field that is wrong, or missing and without a default; `NewerError` for a field that
-    this charlm does not know.
+    Its fields are named after that and a `separator`. Raises `CheckpointError` naming the field that is wrong, or missing and
+    without a default; `NewerError` for a field that this charlm does not know.
     """
-    if not is_dataclass(cls):
-        options: tuple[Any, ...] = get_args(cls) if get_origin(cls) is types.UnionType else ()
-        nested: Any = next(filter(is_dataclass, options), None)
-        if nested and data is not None:
-            return from_json(nested, data, where)  # type: ignore[no-any-return]  # which is one of the union
-        if not _fits(data, cls):
-            raise CheckpointError(f"{where} is {brief(repr(data))}, and must be {_name(cls)}")
-        return data  # type: ignore[return-value]  # which `_fits` has found out
-    if isinstance(data, cls):
-        return data  # made already
-    known = {field.name: field for field in fields(cls)}
+    if is_dataclass(cls):
+        if isinstance(data, cls):
+            return data  # made already
+        if cls in READERS:
+            return READERS[cls](data, where)  # type: ignore[return-value]  # which reads this class
+        return _from_fields(cls, data, where, separator)
+    options: tuple[Any, ...] = get_args(cls) if get_origin(cls) is types.UnionType else ()
+    nested: Any = next(filter(is_dataclass, options), None)
+    if nested and data is not None:
+        return from_json(nested, data, where)  # type: ignore[no-any-return]  # which is one of the union
+    if get_origin(cls) is tuple:
+        return _tuple(cls, data, where)  # type: ignore[return-value]  # which is one
+    if not _fits(data, cls):
+        raise CheckpointError(f"{where} is {brief(repr(data))}, and must be {_name(cls)}")
+    return data  # type: ignore[return-value]  # which `_fits` has found out
+
+
+def _from_fields(cls: type[T], data: object, where: str, separator: str = ".") -> T:
+    known = {field.name: field for field in fields(cls)}  # type: ignore[arg-type]  # which is a dataclass
     if not isinstance(data, dict):
         raise CheckpointError(f"{where} is {brief(repr(data))}, and must have {sorted(known)}")
-    require_known(data, known, where)
+    _require_known(data, known, where)
     needed = {name for name, field in known.items() if field.default is MISSING}
     if missing := sorted(needed - data.keys()):
         raise CheckpointError(f"{where} has no {missing[0]}")
     kinds: dict[str, Any] = {name: field.type for name, field in known.items()}
-    values = {name: from_json(kinds[name], value, f"{where}.{name}") for name, value in data.items()}
+    values = {name: from_json(kinds[name], value, f"{where}{separator}{name}") for name, value in data.items()}
     try:
         return cls(**values)
     except UsageError as error:
         raise CheckpointError(f"{where}: {error.message}") from error
 
 
-def require_known(data: Collection[str], known: Collection[str], where: str) -> None:
-    """Raise `NewerError` for the first name in `data` that is not `known`."""
+def _tuple(cls: object, data: object, where: str) -> tuple[Any, ...]:
+    kind = get_args(cls)[0]
+    if not isinstance(data, list) or not all(_fits(each, kind) for each in data):
+        raise CheckpointError(f"{where} is {brief(repr(data))}, and must be a list of {_name(kind)}")
+    return tuple(data)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EarlierEnd:
+    """An end as files had it up to commit c102cb9: one of the three."""
+
+    max_steps: int | None = None
+    epochs: float | None = None
+    max_seconds: float | None = None
+
+
+def _end_from_json(data: object, where: str) -> End:
+    if not isinstance(data, dict) or data.keys() & {"unit", "amount"}:
+        return _from_fields(End, data, where)
+    was = from_json(EarlierEnd, data, where)
+    try:
+        end = End.of(steps=was.max_steps, epochs=was.epochs, seconds=was.max_seconds)
+    except UsageError as error:
+        raise CheckpointError(f"{where}: {error.message}") from error
+    if end is None:
+        raise CheckpointError(f"{where} has no unit")
+    return end
+
+
+def _require_known(data: Collection[str], known: Collection[str], where: str) -> None:
     if unknown := sorted(set(data) - set(known)):
         raise NewerError(f"{where} has {brief(repr(unknown[0]))}, which this charlm does not know")
 
@@ -96,3 +133,7 @@ def vocab_from_json(data: object, where: str) -> Vocab:
     if not 0 <= entry.start < len(symbols):
         raise CheckpointError(f"{where}.start is {entry.start}, and there are {len(symbols)} symbols")
     return Vocab(kind=entry.kind, symbols=tuple(symbols), start=entry.start)
+
+
+# What is written otherwise than by its fields, or was.
+READERS: dict[type, Callable[[object, str], object]] = {End: _end_from_json, Vocab: vocab_from_json}

@@ -8,10 +8,11 @@ import torch
 from charlm.checkpoint.card import KIND, ModelCard, card_of
 from charlm.checkpoint.fields import vocab_to_json
 from charlm.checkpoint.format import read_tensors, to_bytes
-from charlm.errors import CheckpointError
+from charlm.errors import CheckpointError, NewerError, UsageError, gigabytes
 from charlm.files import write_atomically
 from charlm.model.devices import CPU, free_memory
-from charlm.model.language_model import MOST_WEIGHT, LanguageModel
+from charlm.model.language_model import LanguageModel, num_parameters
+from charlm.model.stack import MOST_WEIGHT
 from charlm.tensorfile import TensorFile
 
 
@@ -32,11 +33,13 @@ def load_model(path: Path, device: torch.device) -> tuple[LanguageModel, ModelCa
         card = card_of(path, file)
         dtype = torch.bfloat16 if file.dtypes.get("head.weight") == "BF16" else torch.float32
         # Shapes only: nothing is allocated before they are known to match.
-        expected = dict(LanguageModel.shapes(card.model, len(card.vocab)).to(dtype).named_parameters())
-        sizes = sum(parameter.numel() for parameter in expected.values())
-        if (needed := sizes * (dtype.itemsize + 4)) > free_memory(CPU):
-            raise CheckpointError(f"{path} takes {needed / 1e9:,.1f} GB to open, which is more than this machine's free memory")
-        tensors = read_tensors(file, expected)
+        try:
+            shapes = LanguageModel.shapes(card.model, len(card.vocab)).to(dtype)
+        except UsageError as error:
+            raise NewerError(f"{path}: {error.message}") from error
+        if (needed := num_parameters(shapes) * (dtype.itemsize + 4)) > free_memory(CPU):
+            raise CheckpointError(f"{path} takes {gigabytes(needed)} to open, which is more than this machine's free memory")
+        tensors = read_tensors(file, dict(shapes.named_parameters()))
     for name, tensor in tensors.items():
         if tensor.abs().max() > MOST_WEIGHT:
             raise CheckpointError(f"{path} has a tensor {name} that holds numbers beyond {MOST_WEIGHT:g}")

@@ -56,13 +56,13 @@ class Head:
     run: About | None
 
 
-def trainer_bytes(trainer: Trainer, about: About | None = None) -> bytes:
+def trainer_bytes(trainer: Trainer[Any], about: About | None = None) -> bytes:
     """The file that holds all that an exact continuation of `trainer` needs; `about` is what it was trained with."""
     scaler: dict[str, Any] = trainer.scaler.state_dict()
     position = Position(
         step=trainer.step,
         epoch=trainer.epoch,
-        window=trainer.window,
+        window=trainer.batch,
         seconds=trainer.seconds,
         evaluated_step=trainer.evaluated_step,
         best_nats=trainer.best_nats if math.isfinite(trainer.best_nats) else None,
@@ -72,12 +72,12 @@ def trainer_bytes(trainer: Trainer, about: About | None = None) -> bytes:
     return to_bytes(trainer.tensors(), asdict(Head(kind="training", position=position, run=about)))
 
 
-def save_trainer(path: Path, trainer: Trainer, about: About | None = None) -> None:
+def save_trainer(path: Path, trainer: Trainer[Any], about: About | None = None) -> None:
     """Write `trainer_bytes` to `path`, atomically. Raises `OSError` when the disk does not take it."""
     write_atomically(path, trainer_bytes(trainer, about))
 
 
-def load_trainer(path: Path, trainer: Trainer, windows_per_epoch: int, about: About | None = None) -> list[str]:
+def load_trainer(path: Path, trainer: Trainer[Any], about: About | None = None) -> list[str]:
     """Fill a fresh `trainer` from `path`; gives, in words for people, why it will not go on exactly as it would have.
 
     `about` is what it is to be trained with from here on. Raises `CheckpointError`, with `trainer` untouched, for a file that
@@ -85,11 +85,11 @@ def load_trainer(path: Path, trainer: Trainer, windows_per_epoch: int, about: Ab
     """
     with TensorFile(path, "training") as file:
         head = from_json(Head, file.head, f"{path}: head")
-        position, changed = head.position, brief(", ".join(_differences(head.run, about)))
-        reasons = [f"run.json was changed: {changed}"] if changed else []
-        if wrong := _impossible(position, windows_per_epoch):
-            why = f"; run.json was changed: {changed}" if changed else ""
-            raise CheckpointError(f"{path}: position.{wrong} is {getattr(position, wrong)}, where this run cannot be{why}")
+        position, differences = head.position, _differences(head.run, about)
+        reasons = [f"run.json was changed: {brief(', '.join(differences))}"] if differences else []
+        if wrong := _impossible(position, trainer.task.batches_per_epoch):
+            what = f"{path}: position.{wrong} is {getattr(position, wrong)}, where this run cannot be"
+            raise CheckpointError("; ".join((what, *reasons)))
         expected = trainer.tensors()
         is_of_this_kind = file.shapes.get("generator") == tuple(expected.pop("generator").shape)
         tensors = read_tensors(file, expected, also=frozenset({"generator"}))
@@ -103,21 +103,25 @@ def load_trainer(path: Path, trainer: Trainer, windows_per_epoch: int, about: Ab
         trainer.generator.set_state(random_state)
     else:
         reasons.append("the random state is another kind of device's, and dropout starts anew")
-    if trainer.scaler.is_enabled() and position.scale is not None:
-        state = trainer.scaler.state_dict()
-        trainer.scaler.load_state_dict(state | {"scale": position.scale, "_growth_tracker": position.scale_growth})
-    trainer.step, trainer.epoch, trainer.window = position.step, position.epoch, position.window
-    trainer.seconds, trainer.evaluated_step = position.seconds, position.evaluated_step
-    trainer.best_nats = math.inf if position.best_nats is None else position.best_nats
+    _stand_at(position, trainer)
     return reasons
 
 
-def _impossible(position: Position, windows_per_epoch: int) -> str:
+def _stand_at(position: Position, trainer: Trainer[Any]) -> None:
+    if trainer.scaler.is_enabled() and position.scale is not None:
+        state = trainer.scaler.state_dict()
+        trainer.scaler.load_state_dict(state | {"scale": position.scale, "_growth_tracker": position.scale_growth})
+    trainer.step, trainer.epoch, trainer.batch = position.step, position.epoch, position.window
+    trainer.seconds, trainer.evaluated_step = position.seconds, position.evaluated_step
+    trainer.best_nats = math.inf if position.best_nats is None else position.best_nats
+
+
+def _impossible(position: Position, batches_per_epoch: int) -> str:
     """The first field that cannot be so, by name; empty when all can."""
     holds = {
-        "window": 0 <= position.window <= windows_per_epoch,
+        "window": 0 <= position.window <= batches_per_epoch,
         "epoch": 0 <= position.epoch <= MOST_EPOCHS,
-        "step": position.step == position.epoch * windows_per_epoch + position.window,
+        "step": position.step == position.epoch * batches_per_epoch + position.window,
         "seconds": position.seconds >= 0,
         "evaluated_step": 0 <= position.evaluated_step <= position.step,
         "scale": position.scale is None or position.scale > 0,
@@ -130,7 +134,7 @@ def _differences(was: object, now: object, name: str = "what it was trained with
     """What of `now` is not as it was, each as `name old -> new`."""
     if was == now:
         return []
-    if not is_dataclass(was) or type(was) is not type(now):
+    if not is_dataclass(was) or type(was) is not type(now) or isinstance(was, End):  # which says by itself what it is
         return [f"{name} {was} -> {now}"]
     names = sorted(field.name for field in fields(was))
     return [each for name in names for each in _differences(getattr(was, name), getattr(now, name), name)]

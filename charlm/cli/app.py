@@ -7,17 +7,17 @@ import re
 import signal
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
 from typing import Any, NoReturn
 
 import typer
 
 from charlm.cli import evaluate, info, inspect_cells, options, sample, train
 from charlm.errors import CharlmError, Interrupted
+from charlm.runs.signals import STOPPED, Interruption
 
-INTERRUPTED, STOPPED = 128 + signal.SIGINT, "interrupted"
+INTERRUPTED = 128 + signal.SIGINT
 
 app = typer.Typer(
     name="charlm",
@@ -55,9 +55,9 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     arguments = [argument for argument in arguments if argument != "--debug"]
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy's threads and torch's wait by spinning: one set is enough
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # CUDA's sums then come out alike, however a product is called
-    stopped: list[int] = []
+    stop = Interruption()
     try:
-        with _noting_signals(stopped):
+        with stop:
             status = app(arguments, prog_name="charlm", standalone_mode=False)
         sys.stdout.flush()
         if status == INTERRUPTED:  # which is how Typer passes on a KeyboardInterrupt
@@ -65,44 +65,13 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     except BaseException as error:
         if debug and not isinstance(error, SystemExit):
             _print(traceback.format_exc())
-        was_stopped = stopped and isinstance(error, KeyboardInterrupt | typer.Abort)
-        message, hint, status = _explain(Interrupted(stopped[0], STOPPED) if was_stopped else error)
+        was_stopped = stop.signal and isinstance(error, KeyboardInterrupt | typer.Abort)
+        message, hint, status = _explain(Interrupted(stop.signal, STOPPED) if was_stopped else error)
         if message:
             _say(message, hint, status, next((argument for argument in arguments if argument in COMMANDS), ""))
     if argv is None:
         gc.freeze()  # the process ends: to look through all of torch once more for what is left would take a third of a second
     sys.exit(status if isinstance(status, int) else 0)
-
-
-@contextlib.contextmanager
-def _noting_signals(stopped: list[int]) -> Iterator[None]:
-    """While entered, SIGTERM and SIGHUP end a command as Ctrl-C does, tidily, by a KeyboardInterrupt; `stopped` has which came.
-
-    A signal that was being ignored, as under nohup, stays so.
-    """
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        if _is_importing(frame):  # which an exception may turn into anything; and there is nothing yet to leave tidy
-            os.write(2, f"charlm: {STOPPED}\n".encode())
-            os._exit(128 + number)
-        stopped.append(number)
-        raise KeyboardInterrupt
-
-    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    before = {number: signal.getsignal(number) for number in numbers if signal.getsignal(number) is not signal.SIG_IGN}
-    for number in before:
-        signal.signal(number, stop)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _is_importing(frame: FrameType | None) -> bool:
-    while frame is not None and frame.f_code.co_filename != "<frozen importlib._bootstrap>":
-        frame = frame.f_back
-    return frame is not None
 
 
 def _explain(error: BaseException) -> tuple[str, str, int]:

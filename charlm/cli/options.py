@@ -1,6 +1,8 @@
 """The options that several commands share, and what they lead to."""
 
 import difflib
+import math
+import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import fields
@@ -10,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 import charlm
-from charlm.config import CorpusConfig, check_device, check_threads
+from charlm.config import CorpusConfig, HeldUnit, check_device, check_threads
 from charlm.errors import TextError, UsageError, counted
 
 if TYPE_CHECKING:
@@ -54,6 +56,7 @@ Unknown = Annotated[
 Encoding = Annotated[str, typer.Option(help="How the text's bytes stand for characters: utf-8, latin-1, utf-16, ...")]
 Glob = Annotated[str, typer.Option(help="Which files of a folder are read.")]
 DEFAULT_TEXT = CorpusConfig()
+MOST_HELD = 1e6  # a unit's value; beyond it sums overflow in float32
 
 
 # What people type out of the habit of other programs, and what it is called here.
@@ -95,7 +98,8 @@ def find_and_open(checkpoint: str | None, device: str, threads: int) -> tuple[Pa
     check_device(device)
     check_threads(threads)
     from charlm.checkpoint.model import load_model
-    from charlm.model.devices import pick_device, set_threads
+    from charlm.machine import set_threads
+    from charlm.model.devices import pick_device
 
     set_threads(threads)
     place = pick_device(device)
@@ -167,3 +171,39 @@ def print_json(value: dict[str, Any]) -> None:
 
     sys.stdout.write(json_line(value))
     sys.stdout.flush()
+
+
+def parse_unit(option: str, text: str) -> tuple[int, int]:
+    """The layer and unit of LAYER:UNIT, counted from zero. Raises `UsageError` naming the option."""
+    match = re.fullmatch(r"(\d{1,9}):(\d{1,9})", text.strip(), re.ASCII)
+    if match is None:
+        raise UsageError(f"{option} is {text!r}, which names no unit", "write it as LAYER:UNIT from zero, such as 0:12")
+    return int(match[1]), int(match[2])
+
+
+def parse_clamp(text: str) -> HeldUnit:
+    """The unit and value of LAYER:UNIT[:PART]=VALUE. Raises `UsageError` for anything else."""
+    name, _, number = text.partition("=")
+    match = re.fullmatch(r"(\d{1,9}:\d{1,9})(?::([a-z]))?", name.strip(), re.ASCII)
+    try:
+        value = float(number)
+    except ValueError:
+        value = math.nan
+    if match is None or not abs(value) <= MOST_HELD:
+        raise UsageError(
+            f"--clamp is {text!r}, which holds nothing", "write it as LAYER:UNIT=VALUE or LAYER:UNIT:h=VALUE, such as 0:12=2.5"
+        )
+    layer, unit = parse_unit("--clamp", match[1])
+    return HeldUnit(layer=layer, unit=unit, part=match[2], value=value)
+
+
+def parse_duration(text: str) -> float:
+    """Seconds in a duration such as 90, 60s, 5m, 2h or 1h30m. Raises `UsageError` for anything else."""
+    units = {"h": 3600.0, "m": 60.0, "s": 1.0}
+    text = text.strip().lower()
+    if re.fullmatch(r"\d+(\.\d+)?", text):
+        return float(text)
+    parts = re.fullmatch(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?", text)
+    if not text or parts is None:
+        raise UsageError(f"--max-time is {text!r}, which is no duration", "write it as 60s, 5m, 2h or 1h30m")
+    return sum(float(number) * unit for number, unit in zip(parts.groups(), units.values(), strict=True) if number)

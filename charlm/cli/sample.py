@@ -4,7 +4,7 @@ import re
 import secrets
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from charlm.cli import options
-from charlm.config import SampleConfig, check_seed, check_unknown, parse_clamp
+from charlm.config import HeldUnit, SampleConfig, check_seed, check_unknown
 from charlm.errors import TextError, UsageError, counted
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from charlm.model.language_model import LanguageModel
+    from charlm.model.stepper import LayerClamps
     from charlm.text.vocab import Ids, Vocab
 
 DEFAULT = SampleConfig()
@@ -64,7 +66,7 @@ def sample(
         temperature=0.0 if argmax else temperature, top_k=top_k, top_p=top_p, length=length, num_samples=num_samples
     )
     check_unknown(unknown)
-    held = [parse_clamp(each) for each in clamp or []]
+    held = [options.parse_clamp(each) for each in clamp or []]
     text = _read_prompt(prompt, prompt_file)
     if seed is not None:
         check_seed(seed)
@@ -72,51 +74,74 @@ def sample(
     model, card = options.open_model(checkpoint, device, threads or int(num_samples == 1))
     prompt_ids = _encode_prompt(card.vocab, text, skip_unknown=unknown == "skip")
     stop_ids = _encode_stop(card.vocab, stop or "")
+    clamps = _clamps(model, held) if held else None
+    seed = _named_seed(config) if seed is None else seed
+    is_kept = num_samples > 1 or json  # a single one goes out as it is drawn, and may be as long as anyone likes
+    if is_kept:
+        _require_room(model, config)
     import torch
 
-    from charlm.model.devices import require_memory
-    from charlm.model.stepper import layer_clamps
     from charlm.sampling import cut_at, generate
     from charlm.text.vocab import with_start
 
-    clamps = layer_clamps(model, held) if held else None
-    places = [(each.layer, each.unit, each.part or model.layers[each.layer].parts[-1]) for each in held]
-    if twice := [place for place in places if places.count(place) > 1]:
-        raise UsageError("--clamp holds {}:{}:{} twice".format(*twice[0]), "hold it at one value")
-    if seed is None:
-        seed = secrets.randbelow(2**31)
-        if config.temperature > 0:
-            print(f"seed: {seed}", file=sys.stderr)
-    what = f"to keep {counted(num_samples, 'sample')} of {counted(length, 'character')}"
-    if num_samples > 1 or json:  # a single one goes out as it is drawn, and may be as long as anyone likes
-        require_memory(num_samples * (16 * length + 8 * model.vocab_size), what, model.device, "draw fewer, or shorter ones")
     steps = generate(model, with_start(card.vocab, prompt_ids), config, torch.Generator().manual_seed(seed), clamps)
-    if num_samples == 1 and not json:
+    if not is_kept:
         _stream(card.vocab, chain(prompt_ids.tolist(), cut_at((int(ids[0]) for ids in steps), stop_ids)))
         return
-    drawn = _drawn(steps, num_samples, length)
-    rows = [list(cut_at(iter(row), stop_ids)) for row in drawn]
+    rows = [list(cut_at(iter(row), stop_ids)) for row in _drawn(steps, config)]
     if json:
         shown = card.vocab.decode(prompt_ids)
         options.print_json({"samples": [{"prompt": shown, "text": card.vocab.decode(row)} for row in rows], "seed": seed})
-        return
-    for number, row in enumerate(rows):
-        if number:
-            sys.stdout.buffer.write(SEPARATOR)
-        _stream(card.vocab, chain(prompt_ids.tolist(), row))
+    else:
+        _print_each(card.vocab, [[*prompt_ids.tolist(), *row] for row in rows])
 
 
-def _drawn(steps: Iterator["Tensor"], num_samples: int, length: int) -> list[list[int]]:
+def _clamps(model: "LanguageModel", held: Sequence[HeldUnit]) -> "LayerClamps":
+    """What holds the units, each once."""
+    from charlm.model.stepper import layer_clamps
+
+    clamps = layer_clamps(model, held)
+    places = [(layer, int(clamp.units), clamp.part) for layer, own in enumerate(clamps) for clamp in own]
+    if twice := [place for place in places if places.count(place) > 1]:
+        raise UsageError("--clamp holds {}:{}:{} twice".format(*twice[0]), "hold it at one value")
+    return clamps
+
+
+def _named_seed(config: SampleConfig) -> int:
+    """A seed that is drawn, and named where anything depends on it."""
+    seed = secrets.randbelow(2**31)
+    if config.temperature > 0:
+        print(f"seed: {seed}", file=sys.stderr)
+    return seed
+
+
+def _require_room(model: "LanguageModel", config: SampleConfig) -> None:
+    """Raise `UsageError` for more than memory can keep until all is drawn."""
+    from charlm.model.devices import require_memory
+
+    what = f"to keep {counted(config.num_samples, 'sample')} of {counted(config.length, 'character')}"
+    needed = config.num_samples * (16 * config.length + 8 * model.vocab_size)
+    require_memory(needed, what, model.device, "draw fewer, or shorter ones")
+
+
+def _drawn(steps: Iterator["Tensor"], config: SampleConfig) -> list[list[int]]:
     """All ids of each sample, and meanwhile how far that is."""
     from charlm.display.waiting import waiting
 
-    rows: list[list[int]] = [[] for _ in range(num_samples)]
+    rows: list[list[int]] = [[] for _ in range(config.num_samples)]
     with waiting() as tell:
         for number, ids in enumerate(steps, 1):
             for row, symbol in zip(rows, ids.tolist(), strict=True):
                 row.append(symbol)
-            tell("drawing", number / length)
+            tell("drawing", number / config.length)
     return rows
+
+
+def _print_each(vocab: "Vocab", rows: Sequence[Sequence[int]]) -> None:
+    for number, row in enumerate(rows):
+        if number:
+            sys.stdout.buffer.write(SEPARATOR)
+        _stream(vocab, iter(row))
 
 
 def _read_prompt(prompt: str | None, prompt_file: str | None) -> str:
@@ -125,8 +150,10 @@ def _read_prompt(prompt: str | None, prompt_file: str | None) -> str:
     source = "-" if prompt == "-" else prompt_file
     if source is None:
         return prompt or ""
-    if source != "-" and Path(source).is_char_device():
-        raise TextError(f"--prompt-file {source} is a device, which may never end", "name a file; - reads standard input")
+    if source != "-":
+        from charlm.text.source import refuse_device
+
+        refuse_device(Path(source), f"--prompt-file {source}", "a file")
     try:
         raw = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
     except OSError as error:

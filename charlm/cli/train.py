@@ -12,7 +12,7 @@ import typer
 
 from charlm.cli import options
 from charlm.cli.options import lower
-from charlm.config import CorpusConfig, End, ModelConfig, TrainConfig, parse_duration
+from charlm.config import CorpusConfig, End, ModelConfig, TrainConfig
 from charlm.errors import UsageError
 from charlm.recipe import Wish
 
@@ -29,6 +29,7 @@ def train(
         typer.Argument(metavar="CORPUS...", help="Text files, a folder, or - for standard input.", show_default=False),
     ] = None,
     cell: Annotated[str, typer.Option(help="lstm, gru or rnn.", callback=lower)] = MODEL.cell,
+    task: Annotated[str, typer.Option(help="What to learn.", hidden=True, callback=lower)] = TRAINING.task,
     preset: Annotated[
         str,
         typer.Option(metavar="SIZE", help="small, medium or large; auto goes by the time and the machine.", callback=lower),
@@ -105,7 +106,7 @@ def train(
     Ctrl-C saves the run and prints the command that goes on with it.
     """
     values = {**locals()}  # and not those of the context, which some versions of Typer leave as they were typed
-    end = End(max_steps=max_steps, epochs=epochs, max_seconds=None if max_time is None else parse_duration(max_time))
+    end = End.of(steps=max_steps, epochs=epochs, seconds=None if max_time is None else options.parse_duration(max_time))
     sources = {name: ctx.get_parameter_source(name) for name, value in values.items() if value not in (None, [])}
     typed = {name for name, source in sources.items() if source is not None and source.name != "DEFAULT"}
     if resume is None:
@@ -117,14 +118,13 @@ def train(
     from charlm.runs.drive import drive
     from charlm.runs.folder import open_run
 
-    show = "json" if json else "quiet" if quiet else "bar" if sys.stderr.isatty() else "log"
     run = open_run(
         folder, end=end if resume else None, **{name: values[name] for name in ("device", "threads") if name in typed}
     )
     run.notices[:0] = notices
-    reporter = progress.REPORTERS[show]()
-    with progress.in_touch(reporter):
-        done = drive(run, reporter, report_seconds=0.5 if show == "bar" else 1.0 if json else 5.0)
+    asked = progress.Asked(json=json, quiet=quiet, is_terminal=sys.stderr.isatty())
+    with progress.in_touch(*progress.suiting(asked)) as reporter:
+        done = drive(run, reporter, report_seconds=reporter.seconds)
     if not quiet:
         print(f"done: {progress.describe_end(done)}\nmodel: {visible_line(done.checkpoint)}", file=sys.stderr)
         print(f"sample from it: charlm sample -c {visible_line(shlex.quote(str(folder)))}", file=sys.stderr)
@@ -143,7 +143,7 @@ def _find(resume: str, typed: set[str]) -> Path:
     return find_run(resume)
 
 
-def _start(corpus: Sequence[str], values: dict[str, Any], end: End, typed: set[str]) -> tuple[Path, list[str]]:
+def _start(corpus: Sequence[str], values: dict[str, Any], end: End | None, typed: set[str]) -> tuple[Path, list[str]]:
     wish = Wish(
         model=options.config_from(ModelConfig, values),
         training=options.config_from(TrainConfig, values),

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from charlm.display.terminal import visible
-from charlm.inspection.findings import VERDICTS, Finding, Passage, Saturation, Snippet, UnitView, low
+from charlm.inspection.findings import VERDICTS, Finding, Passage, Saturation, Snippet, UnitView
 
 STEPS = 254  # an even number, so that the middle of a range is itself a step
 NOT_A_NUMBER = 255
@@ -128,6 +128,9 @@ def _data(
         "units": [_unit(unit, block, characters) for unit in units],
         "ranked": [_finding(finding) for finding in ranked],
         "gates": [_gate(gate, block) for gate in gates],
+        "signals": {
+            signal.name: {"label": signal.label, "meaning": signal.meaning} for unit in units for signal in unit.signals
+        },
         "verdicts": VERDICTS,
     }
     data["characters"] = characters.table()  # only now are all known
@@ -137,15 +140,14 @@ def _data(
 def _unit(unit: UnitView, block: _Block, characters: _Characters) -> Json:
     signals = []
     for number, signal in enumerate(unit.signals):
-        least = low(signal)
         signals.append(
             {
-                "name": signal,
-                "low": least,
-                "values": block.bytes_(quantised(unit.values[number], least)),
+                "name": signal.name,
+                "low": signal.low,
+                "values": block.bytes_(quantised(unit.values[number], signal.low)),
                 "histogram": block.integers(folded(unit.histogram[number])),
                 "shareOn": _number(unit.share_on[number]),
-                "snippets": [_snippet(snippet, least, block, characters) for snippet in unit.snippets[number]],
+                "snippets": [_snippet(snippet, signal.low, block, characters) for snippet in unit.snippets[number]],
             }
         )
     findings = [_finding(finding) for finding in unit.findings]

@@ -6,10 +6,6 @@
 const NEUTRAL = 127; // of the steps 0 to 254 that values are stored as
 const NOTHING = 255;
 const LEVELS = 8; // of colour, on either side
-const MEANINGS = {
-  c: "cell state, as tanh(c)", h: "hidden state", i: "input gate", f: "forget gate", o: "output gate", g: "candidate",
-  r: "reset gate", z: "update gate", n: "candidate",
-};
 
 const $ = (id) => document.getElementById(id);
 
@@ -31,7 +27,8 @@ const fixed = (value, digits = 2) =>
 const signed = (value, digits = 3) => (value > 0 ? "+" : "") + fixed(value, digits);
 const percent = (value) => (value === null ? "–" : `${(100 * value).toFixed(value < 0.1 ? 1 : 0)} %`);
 const count = (value) => value.toLocaleString("en");
-const named = (signal) => (signal === "c" ? "tanh(c)" : signal);
+const named = (signal) => data.signals[signal]?.label ?? signal;
+const meaningOf = (signal) => data.signals[signal]?.meaning ?? "";
 const inline = (text) =>
   text.replaceAll("\n", "⏎").replaceAll("\t", "→").replace(/^ $/, "␣").replace(/^(?=\p{M})/u, "◌");
 
@@ -243,7 +240,7 @@ function signalBars(place) {
     const to = step === NOTHING ? 0.5 : step / (2 * NEUTRAL);
     const kind = to < 0.5 ? "low" : "high";
     const bars = bar(named(signal.name), 0.5, to, kind, fixed(valueOf(signal, step)), k === now.signal ? "now" : "");
-    bars[0].title = MEANINGS[signal.name] ?? "";
+    bars[0].title = meaningOf(signal.name);
     return bars;
   });
 }
@@ -293,7 +290,7 @@ function showHead() {
   $("name").textContent = `Layer ${layer}, unit ${unit}`;
   $("story").replaceChildren(...story(findingNow()));
   $("signals").replaceChildren(...signals.map((each, k) => {
-    const button = el("button", { type: "button", textContent: named(each.name), title: MEANINGS[each.name] ?? "" });
+    const button = el("button", { type: "button", textContent: named(each.name), title: meaningOf(each.name) });
     button.setAttribute("aria-pressed", String(k === now.signal));
     button.addEventListener("click", () => showSignal(k));
     return button;
@@ -457,7 +454,7 @@ function plot({ layer, gate, left, right }) {
   ];
   const picture = svg("svg", { viewBox: "-12 -3 116 115", role: "img", "aria-label": `Layer ${layer}, ${gate}` },
     svg("path", { class: "axis", d: "M0 0V100H100Z" }), ...ticks, ...dots);
-  const caption = el("figcaption", {}, el("b", { textContent: MEANINGS[gate] ?? gate }), ` ${gate}, layer ${layer}`);
+  const caption = el("figcaption", {}, el("b", { textContent: meaningOf(gate) || gate }), ` ${gate}, layer ${layer}`);
   return el("figure", {}, caption, picture);
 }
 

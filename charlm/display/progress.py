@@ -1,12 +1,14 @@
 """How a run looks while it trains: a bar on a terminal, a log line elsewhere, JSON where a program reads.
 
-A new way to show one: a class with `report`, `notice` and `close`, and its entry in REPORTERS.
+A new way to show one: a class that says whom it suits, and its entry in REPORTERS. All that suit listen at once.
 """
 
 import contextlib
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Any
 
 from tqdm import tqdm
@@ -14,14 +16,34 @@ from tqdm import tqdm
 from charlm.display.terminal import json_line, visible, visible_line
 from charlm.display.waiting import Silence, Stderr
 from charlm.errors import counted
-from charlm.training.events import EvalDone, Event, Reporter, RunDone, SampleDrawn, Scoring, StepsDone, as_record, bits
+from charlm.training.events import EvalDone, Event, RunDone, SampleDrawn, Scoring, StepsDone, as_row, bits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What a reporter may suit: the options `json` and `quiet`, and whether standard error is a terminal."""
+
+    json: bool
+    quiet: bool
+    is_terminal: bool
 
 
 class Quiet:
     """Shows nothing."""
 
+    SECONDS = 5.0  # of training, about, from one report of steps to the next
+
     def __init__(self) -> None:
         self.err = Stderr()
+
+    @classmethod
+    def suits(cls, asked: Asked) -> bool:
+        """Whether it is for whoever asked so."""
+        return asked.quiet and not asked.json
+
+    def breaking_silence(self) -> AbstractContextManager[None]:
+        """While entered, it says something where nothing was said for long, if that is its way."""
+        return contextlib.nullcontext()
 
     def report(self, event: Event) -> None:
         """Show nothing."""
@@ -40,6 +62,15 @@ class LogLines(Quiet):
         super().__init__()
         self.silence = Silence(self.say_where)
         self.where = "getting ready"
+
+    @classmethod
+    def suits(cls, asked: Asked) -> bool:
+        """Where there is no terminal."""
+        return not (asked.json or asked.quiet or asked.is_terminal)
+
+    def breaking_silence(self) -> AbstractContextManager[None]:
+        """While entered, it says where the run is."""
+        return self.silence.broken()
 
     def report(self, event: Event) -> None:
         """Write the event as one line."""
@@ -65,25 +96,38 @@ class LogLines(Quiet):
 class JsonLines(LogLines):
     """One JSON line per report on standard output, flushed; remarks still go to standard error."""
 
+    SECONDS = 1.0
+
+    @classmethod
+    def suits(cls, asked: Asked) -> bool:
+        """Wherever it is asked for, also in silence."""
+        return asked.json
+
     def report(self, event: Event) -> None:
-        """Write the event's record."""
+        """Write the event's row."""
         self.where = _where(event)
-        record = as_record(event)
-        if record is not None:
+        row = as_row(event)
+        if row is not None:
             self.silence.heard()
-            sys.stdout.write(json_line(record))
+            sys.stdout.write(json_line(row))
             sys.stdout.flush()
 
 
 class Bar(Quiet):
     """One tqdm bar: step, train and validation bits per character, speed and time left; samples scroll by above it."""
 
+    SECONDS = 0.5
     FORMAT = "{percentage:3.0f}% {bar} {desc}"
 
     def __init__(self) -> None:
         super().__init__()
         self.validation = "val -"
         self.bar: tqdm[Any] = tqdm(total=1.0, file=self.err, bar_format=self.FORMAT, desc="starting", dynamic_ncols=True)
+
+    @classmethod
+    def suits(cls, asked: Asked) -> bool:
+        """On a terminal."""
+        return asked.is_terminal and not (asked.json or asked.quiet)
 
     def report(self, event: Event) -> None:
         """Move the bar, or write a sample above it."""
@@ -141,6 +185,7 @@ def _bpc(nats: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
 
 
+# tqdm's own `format_sizeof` and `format_interval` would write 9.50k for 9500, and 03:03 for 3:03.
 def _count(number: float) -> str:
     return f"{number / 1e6:.2f}M" if number >= 1e6 else f"{number / 1e3:.0f}k" if number >= 1e4 else f"{number:.0f}"
 
@@ -151,14 +196,46 @@ def _clock(seconds: float) -> str:
     return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
 
 
-REPORTERS: dict[str, Callable[[], Reporter]] = {"bar": Bar, "log": LogLines, "json": JsonLines, "quiet": Quiet}
+def suiting(asked: Asked) -> list[Quiet]:
+    """A reporter of each kind that suits."""
+    return [kind() for kind in REPORTERS if kind.suits(asked)]
+
+
+class Tee:
+    """Several reporters as one. An `OSError` of one of them is that of all: whoever shows a run is told, as of a single one."""
+
+    def __init__(self, *reporters: Quiet) -> None:
+        self.reporters = reporters
+
+    @property
+    def seconds(self) -> float:
+        """How often the most eager of them likes to hear of steps."""
+        return min((reporter.SECONDS for reporter in self.reporters), default=Quiet.SECONDS)
+
+    def report(self, event: Event) -> None:
+        """Let each show the event."""
+        for reporter in self.reporters:
+            reporter.report(event)
+
+    def notice(self, text: str) -> None:
+        """Let each show the remark."""
+        for reporter in self.reporters:
+            reporter.notice(text)
+
+    def close(self) -> None:
+        """Let each leave the screen."""
+        for reporter in self.reporters:
+            reporter.close()
 
 
 @contextlib.contextmanager
-def in_touch(reporter: Reporter) -> Iterator[None]:
-    """While entered, a reporter of lines is never silent for long; at the end it is closed, whichever it is."""
+def in_touch(*reporters: Quiet) -> Iterator[Tee]:
+    """The reporters as one, of which none is silent for long; at the end each is closed, whatever went wrong."""
     with contextlib.ExitStack() as held:
-        held.callback(reporter.close)
-        if isinstance(reporter, LogLines):
-            held.enter_context(reporter.silence.broken())
-        yield
+        for reporter in reporters:
+            held.callback(reporter.close)
+            held.enter_context(reporter.breaking_silence())
+        yield Tee(*reporters)
+
+
+REPORTERS: tuple[type[Quiet], ...] = (Bar, LogLines, JsonLines, Quiet)

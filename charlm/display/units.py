@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from charlm.display.terminal import ColouredText, Ramp, console_on, visible
-from charlm.inspection.findings import Finding, Passage, Report, Saturation, UnitView, low
+from charlm.inspection.findings import Finding, Passage, Report, Saturation, UnitView
 
 NAMES = {"auroc": "AUROC", "spearman": "Spearman"}
 VERDICT_STYLES = {"used": "bold", "confirmed": "", "correlated": "dim"}
@@ -20,12 +20,7 @@ PLOT_ROWS, PLOT_COLUMNS = 8, 24
 SHADES = " ·∘○●"
 
 
-def name_of(signal: str) -> str:
-    """A signal as people read it: c is shown and ranked as tanh(c)."""
-    return "tanh(c)" if signal == "c" else signal
-
-
-def as_record(finding: Finding) -> dict[str, Any]:
+def as_row(finding: Finding) -> dict[str, Any]:
     """A finding as JSON."""
     delta = finding.delta_nats
     return {
@@ -82,12 +77,11 @@ def show_findings(file: TextIO, findings: Sequence[Finding]) -> None:
 
 def show_unit(file: TextIO, view: UnitView, signal: str, passage: Passage, ramp: Ramp, finding: Finding | None) -> None:
     """A legend, then the passage with each character coloured by the unit's signal."""
-    row = view.signals.index(signal)
-    values = view.values[row]
-    least = low(signal)
+    row = [each.name for each in view.signals].index(signal)
+    values, least = view.values[row], view.signals[row].low
     screen = ColouredText(file, least, 1.0, ramp)
     console = console_on(file)
-    head = Text.assemble((f"unit {view.layer}:{view.unit}  {name_of(signal)}", "bold"))
+    head = Text.assemble((f"unit {view.layer}:{view.unit}  {view.signals[row].label}", "bold"))
     if finding is not None:
         score = f"{NAMES[finding.statistic]} {finding.score:+.3f}, held out {finding.confirmed_score:+.3f}"
         head.append(f"  {visible(finding.feature)}: {finding.verdict}, {score}")

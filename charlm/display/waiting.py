@@ -6,15 +6,12 @@ Knows nothing of what the work is: it is told a stage and how far that is.
 import contextlib
 import sys
 import threading
-from collections.abc import Callable, Generator, Iterator
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from tqdm import tqdm
 
-from charlm.inspection.findings import Progress
 from charlm.text.corpus import Tell
-
-T = TypeVar("T")
 
 TICK = 3.0  # seconds
 MOST_TICKS = 3  # without a word, after which there is one: before ten seconds have passed
@@ -130,15 +127,3 @@ def waiting() -> Iterator[Tell]:
     lines = Lines()
     with lines.silence.broken():
         yield lines.tell
-
-
-def follow(work: Generator[Progress, None, T]) -> T:
-    """Do `work`, show how far it is, and give its result."""
-    with waiting() as tell, contextlib.closing(work):
-        while True:
-            try:
-                step = next(work)
-            except StopIteration as end:
-                result: T = end.value
-                return result
-            tell(step.stage, step.fraction)

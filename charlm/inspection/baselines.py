@@ -1,20 +1,22 @@
 """How well a feature can be told without the model: from the last 8 characters, and from models that were never trained.
 
-Each is fitted on some text and scored on another, in the same effects from -1 to 1 as units are. Generators yield characters.
+Each is fitted on some text and scored on another, in the same effects from -1 to 1 as units are.
 """
 
-from collections.abc import Generator
+from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from charlm.config import ModelConfig
-from charlm.inspection.labels import Bounds, Labels
+from charlm.features.labels import Bounds, Labels
+from charlm.inspection.confirmation import confirm
 from charlm.inspection.parallel import side_by_side
-from charlm.inspection.ranking import MOST_KEPT, confirm, rank
+from charlm.inspection.ranking import MOST_KEPT, rank
 from charlm.inspection.statistics import Counts, Floats, effects, mid_ranks
-from charlm.inspection.trace import untrained_chapter
+from charlm.inspection.telling import TellCount, tell_nobody
+from charlm.inspection.trace import Trace
 from charlm.model.language_model import LanguageModel
 from charlm.text.vocab import Ids
 
@@ -27,35 +29,29 @@ COMMONEST = 64  # symbols that the linear predictor tells apart
 RIDGE = 1e-4
 
 
-def untrained(
-    config: ModelConfig,
-    labels: Labels,
-    halves: tuple[Bounds, Bounds],
-    device: torch.device,
-    workers: int = 1,
-) -> Generator[int, None, Floats]:
+def untrained(trained: Trace, labels: Labels, halves: tuple[Bounds, Bounds], tell: TellCount = tell_nobody) -> Floats:
     """For each feature the effect `(F,)` on the second half of the unit that was the best in the first half among all units
-    of 5 untrained models of the same shape; 0 where it turns round.
+    of 5 untrained models of the same shape as the trained one; 0 where it turns round.
     """
-    works = [_untrained(config, seed, labels, halves, device) for seed in range(UNTRAINED)]
-    results = yield from side_by_side(works, workers)
+    works = [partial(_untrained, trained.model, seed, labels, halves) for seed in range(UNTRAINED)]
+    results = side_by_side(works, trained.workers, tell)
     found, held = np.array(results).swapaxes(0, 1)  # (UNTRAINED, F) each
     best_of_all: Floats = np.maximum(held[found.argmax(axis=0), np.arange(found.shape[1])], 0.0)
     return best_of_all
 
 
 def _untrained(
-    config: ModelConfig, seed: int, labels: Labels, halves: tuple[Bounds, Bounds], device: torch.device
-) -> Generator[int, None, tuple[Floats, Floats]]:
+    like: LanguageModel, seed: int, labels: Labels, halves: tuple[Bounds, Bounds], tell: TellCount
+) -> tuple[Floats, Floats]:
     """The size of each feature's best unit's effect in the first half, and the effect in the second with that sign: `(F,)`."""
     first, second = (shortened(bounds, UNTRAINED_CHARACTERS) for bounds in halves)
-    model = LanguageModel.initialised(config, len(labels.vocab), torch.Generator().manual_seed(seed)).to(device)
-    here, there = ([untrained_chapter(model, labels.ids, bounds)] for bounds in (first, second))
-    ranking = yield from rank(model, here, labels, most_kept=MOST_KEPT // UNTRAINED)  # they may all be at work at once
+    model = LanguageModel.initialised(like.config, len(labels.vocab), torch.Generator().manual_seed(seed)).to(like.device)
+    here, there = (Trace.untrained(model, labels.ids, bounds) for bounds in (first, second))
+    ranking = rank(here, labels, tell, most_kept=MOST_KEPT // UNTRAINED)  # they may all be at work at once
     best = ranking.best()
     effects_here = ranking.effects[best, np.arange(len(best))]
     signs = np.sign(effects_here)
-    confirmed = yield from confirm(model, there, labels, best.tolist(), signs, np.random.default_rng(0), draws=0)
+    confirmed = confirm(there, labels, best.tolist(), signs, np.random.default_rng(0), tell, draws=0)
     return np.abs(effects_here), confirmed.effects * signs
 
 
@@ -78,7 +74,7 @@ def from_context(labels: Labels, halves: tuple[Bounds, Bounds]) -> Floats:
     targets, _ = _ranked(labels, first)
     truth, counts = _ranked(labels, second)
     best = np.zeros(len(graded))
-    for prediction in (*_tables(ids, first, second, targets), _linear(ids, first, second, targets, len(labels.vocab))):
+    for prediction in (*tables(ids, first, second, targets), linear(ids, first, second, targets, len(labels.vocab))):
         for number, column in enumerate(prediction.T):
             _, places, sizes = np.unique(column, return_inverse=True, return_counts=True)
             total = float(mid_ranks(sizes)[places] @ truth[:, number])
@@ -93,7 +89,7 @@ def _ranked(labels: Labels, bounds: Bounds) -> tuple[Floats, Counts]:
     return np.stack([mid_ranks(count)[level] for count, level in zip(counts, levels, strict=True)], axis=1), counts
 
 
-def _tables(ids: Ids, first: Bounds, second: Bounds, targets: Floats) -> Generator[Floats, None, None]:
+def tables(ids: Ids, first: Bounds, second: Bounds, targets: Floats) -> Iterator[Floats]:
     """Predictions `(n, F)` for the second stretch from 1, 2, ... 8 characters."""
     keys, new_keys = np.zeros(first[1] - first[0], dtype=np.uint64), np.zeros(second[1] - second[0], dtype=np.uint64)
     fitted: Floats = np.broadcast_to(targets.mean(axis=0), targets.shape)
@@ -118,7 +114,7 @@ def _shifted(ids: Ids, bounds: Bounds, back: int) -> npt.NDArray[np.uint64]:
     return np.where(places >= 0, ids[np.maximum(places, 0)].astype(np.uint64) + np.uint64(1), np.uint64(0))
 
 
-def _linear(ids: Ids, first: Bounds, second: Bounds, targets: Floats, vocab_size: int) -> Floats:
+def linear(ids: Ids, first: Bounds, second: Bounds, targets: Floats, vocab_size: int) -> Floats:
     """Predictions `(n, F)` for the second stretch by ridge regression on which symbol stands at each of the 8 places."""
     commonest = np.argsort(-np.bincount(ids[slice(*first)], minlength=vocab_size), kind="stable")[:COMMONEST]
     column = np.full(vocab_size + 1, len(commonest))  # the rest, and what is before the text's start, share one

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from charlm.model.cells import Signal
+
 VERDICTS = {
     "used": "confirmed, and both held at its mean and at its own values from elsewhere in the text it raises the loss more "
     "than 95 % of comparable units do, where the feature is present and where it is absent counting half each",
@@ -20,17 +22,9 @@ VERDICTS = {
 }  # the strongest first
 
 
-SIGNED = ("c", "h", "g", "n")  # signals from -1 to 1; the other gates are from 0 to 1
-
-
-def low(signal: str) -> float:
-    """The least value that a signal of this name takes, c as tanh(c); the greatest is 1."""
-    return -1.0 if signal in SIGNED else 0.0
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnitId:
-    """One signal of one unit. `signal` is c (as tanh(c)), h, or a gate: i, f, o, g of an LSTM; r, z, n of a GRU."""
+    """One signal of one unit: the name of a part of its state or of a gate, as its cell's `signals` have it."""
 
     layer: int
     unit: int
@@ -107,19 +101,29 @@ class Snippet:
 class UnitView:
     """All that is shown of one unit: every signal over a passage of n characters, and its habits in more of the text.
 
-    `signals` are names, the state first; `values` is `(S, n)`, in [-1, 1] for states and g and n, in [0, 1] for other gates.
+    `signals` are its cell's; `values` is `(S, n)`, each signal from its least value to 1.
     `histogram[s]` `(BINS,)` counts signal s over that same range; `snippets[s]` are passages where signal s is highest, the
     highest first, then those where it is lowest. `share_on[s]` is the fraction of time it is above the middle of its range.
     """
 
     layer: int
     unit: int
-    signals: tuple[str, ...]
+    signals: tuple[Signal, ...]
     values: npt.NDArray[np.float32]
     histogram: npt.NDArray[np.int64]
     snippets: tuple[tuple[Snippet, ...], ...]
     share_on: npt.NDArray[np.float64]
     findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Closeup:
+    """A unit where one of its signals is liveliest: the view and the passage there, and the best finding about that signal."""
+
+    unit: UnitId
+    view: UnitView
+    passage: Passage
+    finding: Finding | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,14 +137,6 @@ class Saturation:
     gate: str
     left: npt.NDArray[np.float64]
     right: npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """What is being done, and how far that is, from 0 to 1."""
-
-    stage: str
-    fraction: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

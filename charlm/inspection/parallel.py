@@ -6,46 +6,55 @@ threads they never wait for each other, which on a machine with other work to do
 
 import queue
 import threading
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
+
+from charlm.inspection.telling import TellCount
 
 T = TypeVar("T")
 
 
-def side_by_side(works: Sequence[Generator[int, None, T]], workers: int) -> Generator[int, None, list[T]]:
-    """Do all `works`, at most `workers` at a time; yields what they yield as it comes, and gives their results in order."""
+class _NotWanted(BaseException):
+    """Raised in a piece of work, where it tells how far it is, when nobody needs its result any more."""
+
+
+def side_by_side(works: Sequence[Callable[[TellCount], T]], workers: int, tell: TellCount) -> list[T]:
+    """The results of all `works` in order, done at most `workers` at a time. With one worker or one work, by this thread.
+
+    Only this thread calls `tell`, which need not be made for several. What a work or `tell` raises is raised, and an interrupt
+    too; the other works end when they next tell how far they are.
+    """
     if workers < 2 or len(works) < 2:
-        results = []
-        for work in works:
-            results.append((yield from work))  # noqa: PERF401 (a comprehension cannot yield)
-        return results
-    progress: queue.SimpleQueue[int | None] = queue.SimpleQueue()
+        return [work(tell) for work in works]
+    told: queue.SimpleQueue[int | None] = queue.SimpleQueue()
     is_over = threading.Event()
 
-    def do(work: Generator[int, None, T]) -> T | None:
+    def pass_on(more: int) -> None:
+        if is_over.is_set():
+            raise _NotWanted
+        told.put(more)
+
+    def do(work: Callable[[TellCount], T]) -> T | None:
         try:
-            while not is_over.is_set():
-                progress.put(next(work))
-        except StopIteration as end:
-            result: T = end.value
-            return result
+            return None if is_over.is_set() else work(pass_on)
+        except _NotWanted:
+            return None
         except BaseException:
             is_over.set()  # the others need not go on
             raise
         finally:
-            progress.put(None)  # this one has ended
-        return None
+            told.put(None)  # this one has ended
 
     with ThreadPoolExecutor(workers) as pool:
         try:
             futures = [pool.submit(do, work) for work in works]
             left = len(works)
             while left:
-                if (done := progress.get()) is None:
+                if (more := told.get()) is None:
                     left -= 1
                 else:
-                    yield done
+                    tell(more)
         finally:
             is_over.set()
             for future in futures:

@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 BINS = 1000  # so that 0.1 and 0.9, where gates count as saturated, are edges
-MOST_LEVELS = 4096  # of a graded label; what is higher counts as the highest
 
 Floats = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]

@@ -1,10 +1,10 @@
-"""What every unit does at every character: c, h and the gates, by the model's own equations. Knows nothing of features.
+"""What every unit does at every character, by the model's own equations: a `Trace`. Knows nothing of features.
 
 A text is read in chapters, each cut into lanes that are read side by side, so that the weights are fetched once for many
 characters. The lanes are no approximation: the state at the head of each is the one that the model carries there.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,10 +12,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from charlm.inspection.findings import UnitId, low
-from charlm.model.cells import Cell, State
-from charlm.model.language_model import LanguageModel, ModelState
+from charlm.inspection.findings import UnitId
+from charlm.model.cells import Signal
+from charlm.model.language_model import LanguageModel
 from charlm.model.relay import guessed, relay
+from charlm.model.stack import ModelState, streams
 from charlm.model.stepper import Stepper
 from charlm.text.vocab import Ids
 
@@ -32,29 +33,30 @@ class Group:
     """One signal of the H units of a layer, such as the forget gates of layer 0."""
 
     layer: int
-    signal: str
+    kind: Signal
     size: int
 
     @property
+    def signal(self) -> str:
+        """Its name."""
+        return self.kind.name
+
+    @property
     def low(self) -> float:
-        """The least value it takes, c as tanh(c); the greatest is 1."""
-        return low(self.signal)
+        """The least value it takes; the greatest is 1."""
+        return self.kind.low
 
     def ranged(self, values: Tensor) -> Tensor:
-        """`values` as they are ranked and shown, from `low` to 1: tanh(c) for c."""
-        return torch.tanh(values) if self.signal == "c" else values
+        """`values` as they are ranked and shown, from `low` to 1."""
+        return torch.tanh(values) if self.kind.is_squashed else values
 
 
 def groups(model: LanguageModel) -> tuple[Group, ...]:
-    """All there is to trace, in the order in which blocks have it: c, h, then the gates; the lowest layer first."""
-    return tuple(
-        Group(layer, signal, cell.hidden_size)
-        for layer, cell in enumerate(model.layers)
-        for signal in (*sorted(cell.parts), *cell.gate_names)
-    )
+    """All there is to trace, in the order in which blocks have it: a cell's signals, the lowest layer first."""
+    return tuple(Group(layer, signal, cell.hidden_size) for layer, cell in enumerate(model.layers) for signal in cell.signals)
 
 
-def unit_of(all_groups: tuple[Group, ...], index: int) -> UnitId:
+def unit_of(all_groups: Sequence[Group], index: int) -> UnitId:
     """The unit and signal that a row of all groups' rows, one after the other, stands for."""
     for group in all_groups:
         if index < group.size:
@@ -63,7 +65,7 @@ def unit_of(all_groups: tuple[Group, ...], index: int) -> UnitId:
     raise IndexError("there are not so many units")
 
 
-def group_of(all_groups: tuple[Group, ...], unit: UnitId) -> int:
+def group_of(all_groups: Sequence[Group], unit: UnitId) -> int:
     """Which of the groups has `unit`."""
     return next(n for n, group in enumerate(all_groups) if (group.layer, group.signal) == (unit.layer, unit.signal))
 
@@ -102,7 +104,7 @@ class Chapter:
             start=self.start + which.start * length,
             stop=min(stop, self.start + which.stop * length),
             ids=self.ids[:, which],
-            heads=stream(self.heads, which),
+            heads=streams(self.heads, which),
         )
 
 
@@ -136,22 +138,12 @@ def chapters(
         joined = _cut(ids, start, stop, JOINED * length).to(model.device)
         heads, _ = relay(model, joined, state, groups=2, workers=workers, parts=JOINED)
         lanes = -(-(stop - start) // length)
-        heads = stream(heads, slice(0, lanes))
+        heads = streams(heads, slice(0, lanes))
         block = joined.t().reshape(-1, length)[:lanes].t().contiguous()  # (T, B)
         last = (stop - start) - length * (lanes - 1)  # characters that the last lane really has
-        state = _read(model, block[:last, -1:], stream(heads, slice(lanes - 1, lanes)))
+        state = _read(model, block[:last, -1:], streams(heads, slice(lanes - 1, lanes)))
         yield Chapter(start=start, stop=stop, ids=block, heads=heads), state
         start = stop
-
-
-@torch.inference_mode()
-def untrained_chapter(model: LanguageModel, ids: Ids, bounds: tuple[int, int]) -> Chapter:
-    """`ids` from one bound to the other as one chapter, for a model that was never trained: it forgets so soon that the last
-    128 characters before a lane tell the state there.
-    """
-    start, stop = bounds
-    block = _cut(ids, start, stop, max(FORGOTTEN, -(-(stop - start) // LANES))).to(model.device)
-    return Chapter(start=start, stop=stop, ids=block, heads=guessed(model, block, model.initial_state(1), FORGOTTEN))
 
 
 def _cut(ids: Ids, start: int, stop: int, length: int) -> Tensor:
@@ -159,15 +151,6 @@ def _cut(ids: Ids, start: int, stop: int, length: int) -> Tensor:
     flat = np.zeros((-(-(stop - start) // length), length), dtype=ids.dtype)
     flat.reshape(-1)[: stop - start] = ids[start:stop]
     return torch.from_numpy(flat.T.copy())
-
-
-def _named(cell: Cell, parts: State) -> Iterator[tuple[str, Tensor]]:
-    return zip(cell.parts, parts, strict=True)
-
-
-def stream(state: ModelState, which: slice | Tensor) -> ModelState:
-    """Some of the streams of a state."""
-    return tuple(tuple(part[which] for part in cell_state) for cell_state in state)
 
 
 def _read(model: LanguageModel, ids: Tensor, state: ModelState) -> ModelState:
@@ -182,16 +165,72 @@ def blocks(model: LanguageModel, chapter: Chapter) -> Iterator[Block]:
     stepper, state = Stepper(model), chapter.heads
     for start in range(0, len(chapter.ids), BLOCK):
         window = chapter.ids[start : start + BLOCK].long()
-        steps: list[list[Tensor]] = []
+        steps = []
         for ids in window:
             state, all_gates = stepper.advance(ids, state)
-            steps.append([])
-            for cell, parts, gates in zip(stepper.cells, state, all_gates, strict=True):
-                steps[-1] += [part for _, part in sorted(_named(cell, parts), key=lambda named: named[0])] + list(
-                    gates[: len(cell.gate_names)]
-                )
+            layers = zip(stepper.cells, state, all_gates, strict=True)
+            steps.append([values for cell, parts, gates in layers for values in cell.seen(parts, gates)])
         positions = chapter.positions(start, len(window)).flatten()
         is_text = positions < chapter.stop
         columns = (torch.cat(list(group)) for group in zip(*steps, strict=True))  # (n, H) each
         values = tuple((column if is_text.all() else column[is_text.to(column.device)]).t() for column in columns)
         yield Block(positions[is_text].numpy(), values)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trace:
+    """A model's signals over a text, computed whenever they are asked for: all of them together are too many to keep.
+
+    `chapters` adjoin and know the states that their lanes begin with. `workers` threads compute at a time; no number depends
+    on how many.
+    """
+
+    model: LanguageModel
+    chapters: tuple[Chapter, ...]
+    workers: int = 1
+
+    @classmethod
+    def over(
+        cls, model: LanguageModel, ids: Ids, bounds: tuple[int, int], state: ModelState | None = None, workers: int = 1
+    ) -> "tuple[Trace, ModelState]":
+        """The trace of `ids` from one bound to the other, read from `state` of one stream (if None, zero); the state after."""
+        state = model.initial_state(1) if state is None else state
+        read = []
+        for chapter, after in chapters(model, ids, bounds, state, workers):
+            read.append(chapter)
+            state = after
+        return cls(model=model, chapters=tuple(read), workers=workers), state
+
+    @classmethod
+    @torch.inference_mode()
+    def untrained(cls, model: LanguageModel, ids: Ids, bounds: tuple[int, int]) -> "Trace":
+        """The same for a model that was never trained, of one chapter and from a zero state: it forgets so soon that the last
+        128 characters before a lane tell the state there.
+        """
+        start, stop = bounds
+        block = _cut(ids, start, stop, max(FORGOTTEN, -(-(stop - start) // LANES))).to(model.device)
+        heads = guessed(model, block, model.initial_state(1), FORGOTTEN)
+        return cls(model=model, chapters=(Chapter(start=start, stop=stop, ids=block, heads=heads),))
+
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        """What blocks have values of, in their order."""
+        return groups(self.model)
+
+    @property
+    def num_units(self) -> int:
+        """The number U of rows that all groups have together."""
+        return sum(group.size for group in self.groups)
+
+    @property
+    def size(self) -> int:
+        """The number of characters N."""
+        return sum(chapter.stop - chapter.start for chapter in self.chapters)
+
+    def parts(self) -> list[Chapter]:
+        """All chapters in parts for as many threads, in order."""
+        return [part for chapter in self.chapters for part in chapter.parts()]
+
+    def blocks(self, part: Chapter) -> Iterator[Block]:
+        """Every unit's signals at every character of one of the parts or chapters."""
+        return blocks(self.model, part)

@@ -1,50 +1,58 @@
-"""What is shown of single units: their values along a passage, what they are like in the whole, where they are highest.
+"""Which units are shown, and what of them: values along a passage, what they are like in the whole, where they are highest.
 
 A view is taken from one stretch of text, of at most 100,000 characters, that begins in a known state.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from charlm.inspection.findings import Finding, Passage, Snippet, UnitView, low
+from charlm.config import ModelConfig
+from charlm.inspection.findings import Closeup, Finding, Passage, Snippet, UnitId, UnitView
 from charlm.inspection.statistics import Floats
-from charlm.inspection.trace import Chapter, blocks, chapters, groups, stream
-from charlm.model.language_model import LanguageModel, ModelState, next_symbol_nats
+from charlm.inspection.trace import Trace
+from charlm.model.cells import Signal
+from charlm.model.language_model import LanguageModel, next_symbol_nats
+from charlm.model.stack import ModelState, streams
+from charlm.text.streams import as_tensor
 from charlm.text.vocab import Ids, Vocab
 
 VIEWED = 100_000  # characters
+VIEWED_FOR_CLOSEUPS = 50_000  # characters, of which the liveliest stretch is shown
+MOST_UNITS = 64  # in a page
+PAGE_CHARACTERS = 20_000
 EXPECTED = 5  # of the next characters, the likeliest
 HISTOGRAM_BINS = 50
-SNIPPETS, BEFORE, AFTER = 4, 60, 20  # of each kind, and the characters before and after the one that they are for
+SNIPPETS = 4  # of each kind
+BEFORE = 60  # characters of a snippet before the one that it is for
+AFTER = 20  # characters after it
 APART = 400  # characters, at least, from one snippet to the next
 
 Floats32 = npt.NDArray[np.float32]
+Traced = tuple[tuple[Signal, ...], Floats32]  # a unit's S signals, and their values (S, N)
 
 
 class Viewer:
     """The units of a model over `ids` `(N,)`, read from `state`; only the first 100,000 are looked at."""
 
     def __init__(self, model: LanguageModel, vocab: Vocab, ids: Ids, state: ModelState | None = None, start: int = 0) -> None:
-        self.model, self.vocab, self.start = model, vocab, start
+        self.vocab, self.start = vocab, start
         self.ids = ids[:VIEWED]
-        self.chapter: Chapter
-        ((self.chapter, _),) = chapters(model, self.ids, (0, len(self.ids)), state)
+        self.trace, _ = Trace.over(model, self.ids, (0, len(self.ids)), state)
+        (self.chapter,) = self.trace.chapters
         self.pieces = pieces(vocab, self.ids)
 
-    def values(self, units: Sequence[tuple[int, int]]) -> list[tuple[tuple[str, ...], Floats32]]:
-        """For each (layer, unit) its signals' names and values `(S, N)`, c as tanh(c)."""
-        mine = [
-            [(place, group) for place, group in enumerate(groups(self.model)) if group.layer == layer] for layer, _ in units
-        ]
+    def values(self, units: Sequence[tuple[int, int]]) -> list[Traced]:
+        """For each (layer, unit) its signals and their values `(S, N)`, as they are shown."""
+        mine = [[(place, group) for place, group in enumerate(self.trace.groups) if group.layer == layer] for layer, _ in units]
         result = [np.zeros((len(own), len(self.ids)), dtype=np.float32) for own in mine]
-        for block in blocks(self.model, self.chapter):
+        for block in self.trace.blocks(self.chapter):
             for (_, unit), own, array in zip(units, mine, result, strict=True):
                 rows = torch.stack([group.ranged(block.values[place][unit]) for place, group in own])
                 array[:, block.positions] = rows.cpu().numpy()
-        return [(tuple(group.signal for _, group in own), array) for own, array in zip(mine, result, strict=True)]
+        return [(tuple(group.kind for _, group in own), array) for own, array in zip(mine, result, strict=True)]
 
     def passage(self, start: int, length: int) -> Passage:
         """The characters from `start` on, with what each cost and what the model expected next."""
@@ -52,11 +60,11 @@ class Viewer:
         steps, lanes = self.chapter.ids.shape
         lane = min(max(start - 1, 0) // steps, lanes - 1)  # of the character before, which says what the first one cost
         begin = lane * steps  # where the state is known
-        ids = torch.from_numpy(self.ids[begin:stop].astype(np.int64)).to(self.model.device).unsqueeze(1)
-        state, pieces_of = stream(self.chapter.heads, slice(lane, lane + 1)), []
+        ids = as_tensor(self.ids[begin:stop], self.trace.model.device).unsqueeze(1)
+        state, pieces_of = streams(self.chapter.heads, slice(lane, lane + 1)), []
         with torch.inference_mode():
             for window in torch.split(ids, 1024):
-                logits, state = self.model(window, state)
+                logits, state = self.trace.model(window, state)
                 pieces_of.append(logits)
             logits = torch.cat(pieces_of)  # (stop - begin, 1, V)
             nats = next_symbol_nats(logits[:-1], ids[1:]).squeeze(1).cpu().numpy()
@@ -74,13 +82,13 @@ class Viewer:
     def unit_view(
         self,
         unit: tuple[int, int],
-        signals: tuple[str, ...],
+        signals: tuple[Signal, ...],
         values: Floats32,
         findings: Sequence[Finding],
         bounds: tuple[int, int],
     ) -> UnitView:
         """Everything about a unit, given what `values` says of it; its values only between two bounds."""
-        lows = [low(signal) for signal in signals]
+        lows = [signal.low for signal in signals]
         layer, number = unit
         return UnitView(
             layer=layer,
@@ -129,3 +137,31 @@ def pieces(vocab: Vocab, ids: Ids, *, each: bool = False) -> tuple[str, ...]:
         return tuple(chr(number) if number < 0x80 else f"\\x{number:02x}" for number in ids.tolist())
     decode = vocab.decoder()
     return tuple(decode([number], False) for number in ids.tolist())
+
+
+def best_units(findings: Sequence[Finding], most: int) -> list[UnitId]:
+    """The units of the best findings, each once and by the signal of its best one: so many at most."""
+    best = {(found.unit.layer, found.unit.unit): found for found in reversed(findings)}
+    return [found.unit for found in sorted(best.values(), key=findings.index)[:most]]
+
+
+def units_of_page(config: ModelConfig, wanted: Sequence[tuple[int, int]], findings: Sequence[Finding]) -> list[tuple[int, int]]:
+    """A page's units (layer, unit): those wanted, those of the findings, then the first others of all layers, 64 in all."""
+    found = [(finding.unit.layer, finding.unit.unit) for finding in findings]
+    others = [(layer, unit) for unit in range(MOST_UNITS) for layer in range(config.num_layers)]
+    units = dict.fromkeys(unit for unit in (*wanted, *found, *others) if unit[1] < config.hidden_size)
+    return list(units)[:MOST_UNITS]
+
+
+def closeups(
+    viewer: Viewer, chosen: Sequence[UnitId], values: Sequence[Traced], findings: Sequence[Finding], length: int
+) -> Iterator[Closeup]:
+    """Each chosen unit, of which `values` are known, over the `length` characters in which its signal varies most."""
+    for unit, (signals, rows) in zip(chosen, values, strict=True):
+        start = viewer.liveliest(rows[[signal.name for signal in signals].index(unit.signal)], length)
+        yield Closeup(
+            unit=unit,
+            view=viewer.unit_view((unit.layer, unit.unit), signals, rows, findings, (start, start + length)),
+            passage=viewer.passage(start, length),
+            finding=next((found for found in findings if found.unit == unit), None),
+        )

@@ -1,10 +1,14 @@
 """RNN, GRU, LSTM: one recurrent layer each, with one signature. Knows nothing of layers above or below.
 
-A cell is its equations, in `gates` and `advance`; whole windows run through torch's fused kernel over the same weights, or
-through ours (kernels.py), and the tests hold all equal. State goes in and comes out: `(h, c)` for the LSTM, `(h,)` for the
-others, always with h first, so that code which carries, detaches or gathers states never asks which cell it has.
+A cell is its equations, in `gates` and `advance`, and one step of it is the two together. Whole windows of these three run
+through torch's fused kernel over the same weights, or through ours (kernels.py), and the tests hold all equal. State goes in
+and comes out: `(h, c)` for the LSTM, `(h,)` for the others, always with h first, so that code which carries, detaches or
+gathers states never asks which cell it has.
 
 Shapes: B streams, T steps, E inputs, H hidden units, G gates, each H wide.
+
+A new cell is a class here, with its entry in CELLS at the end: `num_gates`, `signals`, `gates` and `advance`. Its windows are
+then its steps, one after the other, until it has something faster.
 """
 
 import math
@@ -15,6 +19,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import Function
+from torch.nn import functional as F
 
 from charlm.model.kernels import GRUWindow, RNNWindow, is_for_own_windows
 
@@ -43,18 +48,40 @@ def hold(part: str, x: Tensor, clamps: Sequence[Clamp]) -> Tensor:
     return x
 
 
-class Cell(nn.Module):
-    """One layer: weights W `(G*H, E)`, U `(G*H, H)` and two biases, as torch's fused `kernel` keeps them."""
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """Something that can be seen of a unit: a part of its state, or a gate. It takes values from `low` to 1.
 
-    kernel: ClassVar[type[nn.RNN] | type[nn.GRU] | type[nn.LSTM]]
-    own_kernel: ClassVar[type[Function] | None] = None  # for learning on a CPU, in full precision
+    One that `is_squashed` has no such bounds, and is ranked and shown as its tanh.
+    """
+
+    name: str
+    meaning: str
+    low: float = -1.0
+    is_squashed: bool = False
+
+    @property
+    def label(self) -> str:
+        """The name as people read it, of the values that they see."""
+        return f"tanh({self.name})" if self.is_squashed else self.name
+
+
+class Cell(nn.Module):
+    """One layer: weights W `(G*H, E)` and U `(G*H, H)`, and a bias for each. Its equations are `gates` and `advance`."""
+
+    num_gates: ClassVar[int]  # G
     parts: ClassVar[tuple[str, ...]] = ("h",)  # of the state
-    gate_names: ClassVar[tuple[str, ...]] = ()
+    signals: ClassVar[tuple[Signal, ...]]  # the parts, in the order of the alphabet, then what `gates` gives, in its order
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__()
         self.hidden_size = hidden_size
-        self.fused: Any = self.kernel(input_size, hidden_size)  # Any: torch names its parameters at run time
+        self.add_weights(input_size)
+
+    def add_weights(self, input_size: int) -> None:
+        """Make the parameters, which `input_weights` and `past_weights` find."""
+        self.from_input = nn.Linear(input_size, self.num_gates * self.hidden_size)
+        self.from_past = nn.Linear(self.hidden_size, self.num_gates * self.hidden_size)
 
     def initialise(self, generator: torch.Generator) -> None:
         """Draw every weight and bias from U(-1/sqrt(H), 1/sqrt(H)), torch's own default for these layers."""
@@ -62,20 +89,23 @@ class Cell(nn.Module):
         for parameter in self.parameters():
             nn.init.uniform_(parameter, -bound, bound, generator=generator)
 
+    def gather_weights(self) -> None:
+        """Lay copied weights out as the cell likes them best."""
+
     def initial_state(self, batch_size: int) -> State:
         """Zeros: one `(B, H)` for each part of the state, where the weights are."""
-        weight = self.fused.weight_hh_l0
+        weight, _ = self.input_weights
         return tuple(weight.new_zeros(batch_size, self.hidden_size) for _ in self.parts)
 
     @property
     def input_weights(self) -> tuple[Tensor, Tensor]:
-        """W `(G*H, E)` and b `(G*H,)`: what the input adds to the gates is W x + b."""
-        return self.fused.weight_ih_l0, self.fused.bias_ih_l0
+        """W `(G*H, E)` and b `(G*H,)`: the input adds W x + b to the gates."""
+        return self.from_input.weight, self.from_input.bias
 
     @property
     def past_weights(self) -> tuple[Tensor, Tensor]:
-        """U `(G*H, H)` and b' `(G*H,)`: what the past adds to the gates is U h + b'."""
-        return self.fused.weight_hh_l0, self.fused.bias_hh_l0
+        """U `(G*H, H)` and b' `(G*H,)`: the past adds U h + b' to the gates."""
+        return self.from_past.weight, self.from_past.bias
 
     def gates(self, from_input: Tensor, from_past: Tensor) -> Gates:
         """What decides the step, `(B, H)` each, by the cell's equations: W x + b and U h + b' in, both `(B, G*H)`."""
@@ -85,15 +115,58 @@ class Cell(nn.Module):
         """The state after the step. Clamped units are held before anything is computed from them."""
         raise NotImplementedError
 
+    def step(self, x: Tensor, state: State) -> tuple[State, Gates]:
+        """One step: x `(B, E)` and a state -> the state after it, and the gates that made it. All of it is differentiable."""
+        gates = self.gates(F.linear(x, *self.input_weights), F.linear(state[0], *self.past_weights))
+        return self.advance(gates, state), gates
+
     def forward(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
-        """A whole window through a kernel: `(T, B, E)` and state -> h at every step `(T, B, H)` and new state."""
+        """A whole window, step by step: `(T, B, E)` and state -> h at every step `(T, B, H)` and the state after the last."""
+        outputs = []
+        for x in inputs:
+            state, _ = self.step(x, state)
+            outputs.append(state[0])
+        return torch.stack(outputs), state
+
+    def seen(self, state: State, gates: Gates) -> tuple[Tensor, ...]:
+        """The values of all `signals` after a step, given the state and the gates that made it: `(B, H)` each."""
+        parts = (part for _, part in sorted(zip(self.parts, state, strict=True), key=lambda named: named[0]))
+        return (*parts, *gates)[: len(self.signals)]
+
+
+class FusedCell(Cell):
+    """A cell whose windows go through torch's fused `kernel`, which has the weights, or through ours over the same weights."""
+
+    kernel: ClassVar[type[nn.RNN] | type[nn.GRU] | type[nn.LSTM]]
+    own_kernel: ClassVar[type[Function] | None] = None  # for learning on a CPU, in full precision
+
+    def add_weights(self, input_size: int) -> None:
+        """Let torch's kernel make them."""
+        self.fused: Any = self.kernel(input_size, self.hidden_size)  # Any: torch names its parameters at run time
+
+    def gather_weights(self) -> None:
+        """Into one piece of memory: a copy has them apart, and cuDNN would gather them at every call."""
+        self.fused.flatten_parameters()
+
+    @property
+    def input_weights(self) -> tuple[Tensor, Tensor]:
+        """As every cell's."""
+        return self.fused.weight_ih_l0, self.fused.bias_ih_l0
+
+    @property
+    def past_weights(self) -> tuple[Tensor, Tensor]:
+        """As every cell's."""
+        return self.fused.weight_hh_l0, self.fused.bias_hh_l0
+
+    def forward(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
+        """A whole window at once: `(T, B, E)` and state -> h at every step `(T, B, H)` and the state after the last."""
         if self.own_kernel is not None and is_for_own_windows(inputs):
             (w, b), (u, b_past) = self.input_weights, self.past_weights
             outputs, *own_state = self.own_kernel.apply(inputs, *state, w, u, b, b_past)  # type: ignore[no-untyped-call]
             return outputs, tuple(own_state)
-        return self.through_fused(inputs, state)
+        return self.through_torch(inputs, state)
 
-    def through_fused(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
+    def through_torch(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
         """The same through torch's kernel, wherever the window is."""
         stacked = tuple(part.unsqueeze(0).contiguous() for part in state)  # torch counts layers first: (1, B, H)
         outputs, last = self.fused(inputs, stacked if len(stacked) > 1 else stacked[0])
@@ -101,11 +174,12 @@ class Cell(nn.Module):
         return outputs, tuple(part.squeeze(0) for part in parts)
 
 
-class RNN(Cell):
+class RNN(FusedCell):
     """The plain recurrent network (Elman 1990): h = tanh(W x + U h + b)."""
 
-    kernel = nn.RNN
-    own_kernel = RNNWindow
+    num_gates = 1
+    signals = (Signal("h", "hidden state"),)
+    kernel, own_kernel = nn.RNN, RNNWindow
 
     def gates(self, from_input: Tensor, from_past: Tensor) -> Gates:
         """The one equation: h = tanh(W x + U h)."""
@@ -117,12 +191,17 @@ class RNN(Cell):
         return (hold("h", h, clamps),)
 
 
-class GRU(Cell):
+class GRU(FusedCell):
     """The gated recurrent unit (Cho et al. 2014), the reset gate applied after the recurrent product, as cuDNN does."""
 
-    kernel = nn.GRU
-    own_kernel = GRUWindow
-    gate_names = ("r", "z", "n")
+    num_gates = 3
+    signals = (
+        Signal("h", "hidden state"),
+        Signal("r", "reset gate", low=0.0),
+        Signal("z", "update gate", low=0.0),
+        Signal("n", "candidate"),
+    )
+    kernel, own_kernel = nn.GRU, GRUWindow
 
     def gates(self, from_input: Tensor, from_past: Tensor) -> Gates:
         """r, z = sigmoid(W x + U h); n = tanh(W x + r * U h)."""
@@ -140,20 +219,28 @@ class GRU(Cell):
         return (hold("h", (1 - z) * n + z * h, clamps),)
 
 
-class LSTM(Cell):
+class LSTM(FusedCell):
     """Long short-term memory (Hochreiter and Schmidhuber 1997), with the forget gate of Gers et al. 2000."""
 
-    kernel = nn.LSTM
+    num_gates = 4
     parts = ("h", "c")
-    gate_names = ("i", "f", "o", "g")
+    signals = (
+        Signal("c", "cell state, as tanh(c)", is_squashed=True),
+        Signal("h", "hidden state"),
+        Signal("i", "input gate", low=0.0),
+        Signal("f", "forget gate", low=0.0),
+        Signal("o", "output gate", low=0.0),
+        Signal("g", "candidate"),
+    )
+    kernel = nn.LSTM
 
     def initialise(self, generator: torch.Generator) -> None:
         """As every cell, but for a forget bias of 1, so that a new cell remembers (Jozefowicz et al. 2015)."""
         super().initialise(generator)
         forget = slice(self.hidden_size, 2 * self.hidden_size)
         with torch.no_grad():
-            self.fused.bias_ih_l0[forget] = 1.0
-            self.fused.bias_hh_l0[forget] = 0.0
+            self.input_weights[1][forget] = 1.0
+            self.past_weights[1][forget] = 0.0
 
     def gates(self, from_input: Tensor, from_past: Tensor) -> Gates:
         """i, f, o = sigmoid(W x + U h); g = tanh(W x + U h)."""

@@ -1,20 +1,11 @@
-"""The names that people give to devices and precisions -> torch's; its threads; work recorded for a GPU.
+"""The names that people give to devices and precisions -> torch's, and what a device has. Knows nothing of models."""
 
-Knows nothing of models.
-"""
-
-import contextlib
-import platform
-from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from pathlib import Path
-from typing import ClassVar
 
 import torch
-from torch import Tensor
 
 from charlm import machine
-from charlm.errors import UsageError
+from charlm.errors import UsageError, gigabytes
 
 CPU = torch.device("cpu")
 
@@ -40,24 +31,8 @@ def pick_device(name: str) -> torch.device:
             what = f"--device {name}: torch {torch.__version__} can run no LSTM on this {torch.cuda.get_device_name(name)}"
             raise UsageError(what, "try --device cpu")
         torch.backends.cudnn.allow_tf32 = False  # so that float32 is float32 there too, and an exact loss exact
-        torch.cuda.set_device(int(number or 0))  # the one whose work is recorded
+        torch.cuda.set_device(int(number or 0))  # the one whose work is captured
     return torch.device(name)
-
-
-def set_threads(threads: int) -> int:
-    """Use `threads` processor threads (0: as many as torch finds cores), and give the number in use."""
-    torch.set_flush_denormal(True)  # before any thread is made, for each keeps the flag that it was born with
-    if threads:
-        torch.set_num_threads(threads)
-    return torch.get_num_threads()
-
-
-def processor() -> str:
-    """The processor by name, and the widest instructions that torch takes on it: sums come out another way with others."""
-    name = platform.processor() or platform.machine()
-    with contextlib.suppress(OSError, IndexError):
-        name = Path("/proc/cpuinfo").read_text().split("model name", 1)[1].split(":", 1)[1].split("\n", 1)[0].strip()
-    return f"{name}, {torch.backends.cpu.get_cpu_capability()}"
 
 
 def free_memory(device: torch.device) -> float:
@@ -69,11 +44,7 @@ def require_memory(needed: float, what: str, device: torch.device, hint: str) ->
     """Raise `UsageError`, before anything is allocated, unless `device` could give `needed` bytes for `what`."""
     free = free_memory(device)
     if needed > free:
-        raise UsageError(f"{what} needs about {_gigabytes(needed)} of memory, and {_gigabytes(free)} are free", hint)
-
-
-def _gigabytes(size: float) -> str:
-    return f"{size / 1e9:,.1f} GB"
+        raise UsageError(f"{what} needs about {gigabytes(needed)} of memory, and {gigabytes(free)} are free", hint)
 
 
 def pick_precision(name: str, device: torch.device) -> str:
@@ -89,7 +60,7 @@ def pick_precision(name: str, device: torch.device) -> str:
             f"--precision fp16 needs CUDA, and the device is {device.type}", "leave it out, or try --precision fp32"
         )
     if name == "bf16" and device.type != "cuda" and not runs("bf16", device):
-        where = f"this processor lacks the instructions that torch's bfloat16 LSTM needs ({processor()})"
+        where = f"this processor lacks the instructions that torch's bfloat16 LSTM needs ({machine.processor()})"
         what = f"--precision bf16: {where if device.type == 'cpu' else f'torch has no bfloat16 LSTM for {device.type} here'}"
         raise UsageError(what, without)
     if name != "auto":
@@ -122,47 +93,3 @@ def autocast(precision: str, device: torch.device) -> AbstractContextManager[Non
 def needs_loss_scaling(precision: str, device: torch.device) -> bool:
     """Whether gradients may be too small for the arithmetic: on CUDA in bf16 too, for torch runs cuDNN's cells in fp16 then."""
     return device.type == "cuda" and precision != "fp32"
-
-
-RECORD_AFTER = 3  # plain calls, in which libraries choose their kernels and take the memory that they work in
-
-
-class Recording:
-    """A `function` of tensors, recorded once as a CUDA graph: hundreds of launches become one.
-
-    A call copies its arguments to where those of the recording stand, and gives what the next call will overwrite. Numbers
-    that the function takes from anywhere else are frozen, tensors are not. What the function does to Python's own objects it
-    does while it is recorded, and never again; work on the GPU is done at each call, and not while it is recorded.
-    """
-
-    failed: ClassVar[list[torch.cuda.CUDAGraph]] = []  # kept, because torch's allocator may still point to them
-
-    def __init__(
-        self, function: Callable[..., Sequence[Tensor]], arguments: Sequence[Tensor], generators: Sequence[torch.Generator] = ()
-    ) -> None:
-        self.arguments = [each.clone() for each in arguments]
-        self.graph = torch.cuda.CUDAGraph()
-        if hasattr(self.graph, "register_generator_state"):  # later versions of torch will find generators by themselves
-            for generator in generators:
-                self.graph.register_generator_state(generator)
-        self.done = [torch.cuda.Event() for _ in range(2)]  # type: ignore[no-untyped-call]  # torch leaves it untyped
-        try:
-            # The outer context leaves the inner one's stream, which torch stays on where a recording fails.
-            with torch.cuda.stream(torch.cuda.current_stream()), torch.cuda.graph(self.graph):
-                self.results = function(*self.arguments)
-        except RuntimeError:
-            self.failed.append(self.graph)
-            raise
-
-    def __call__(self, *arguments: Tensor) -> Sequence[Tensor]:
-        """What the function gives for `arguments`, of the recorded shapes.
-
-        Waits for the call before the last one, so that a clock on this side is never far ahead of the GPU.
-        """
-        self.done.reverse()
-        self.done[0].synchronize()
-        for mine, given in zip(self.arguments, arguments, strict=True):
-            mine.copy_(given)
-        self.graph.replay()
-        self.done[0].record()
-        return self.results

@@ -17,7 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from charlm.model.language_model import LanguageModel, ModelState, flat
+from charlm.model.language_model import LanguageModel
+from charlm.model.stack import ModelState, flat
 
 WINDOW = 128  # characters of a lane, after which it may be found where it was before
 WARM_UP = 512  # characters from which a head is guessed
@@ -62,9 +63,8 @@ def relay(
         read(everyone)
         kept = torch.zeros_like(reading.heads)
         for _ in range(ROUNDS):
-            began, ended, heads = reading.heads.clone(), reading.ends.clone(), reading.heads.clone()
-            for lane in range(1, lanes):  # each begins where the one before it, itself moved, ends
-                heads[lane] = ended[lane - 1] + kept[lane - 1] * (heads[lane - 1] - began[lane - 1])
+            began, ended = reading.heads.clone(), reading.ends.clone()
+            heads = foreseen(began, ended, kept)
             moved = _far(heads, began).nonzero().flatten()
             if not len(moved):
                 break
@@ -88,6 +88,18 @@ def guessed(model: LanguageModel, ids: Tensor, state: ModelState, warm_up: int) 
         return state
     _, ends = model.outputs(ids[-warm_up:, :-1].long(), model.initial_state(ids.shape[1] - 1))
     return _parted(model, torch.cat([_joined(state), _joined(ends)]))
+
+
+def foreseen(began: Tensor, ended: Tensor, kept: Tensor) -> Tensor:
+    """The heads `(B, D)` that lanes should have begun with, given with which they did, where they ended, and how much of a move
+    of its head each keeps up to its end: lane l begins where lane l - 1, itself moved, would end,
+
+        head[l] = ended[l - 1] + kept[l - 1] * (head[l - 1] - began[l - 1]).
+    """
+    heads = began.clone()
+    for lane in range(1, len(heads)):
+        heads[lane] = ended[lane - 1] + kept[lane - 1] * (heads[lane - 1] - began[lane - 1])
+    return heads
 
 
 class _Reading:

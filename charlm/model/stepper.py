@@ -14,22 +14,23 @@ from torch.nn import functional as F
 
 from charlm.config import HeldUnit, check_unit
 from charlm.errors import UsageError
+from charlm.model.capture import CAPTURE_AFTER, Captured
 from charlm.model.cells import Clamp, Gates, State
-from charlm.model.devices import RECORD_AFTER, Recording
 from charlm.model.kernels import Product
-from charlm.model.language_model import LanguageModel, ModelState, flat, unflat
+from charlm.model.language_model import LanguageModel
+from charlm.model.stack import ModelState, flat, unflat
 
 LayerClamps = Sequence[Sequence[Clamp]]  # each layer's, lowest first
 
 
 def layer_clamps(model: LanguageModel, held: Sequence[HeldUnit]) -> LayerClamps:
-    """Clamps that hold units in every stream. Raises `UsageError` for a unit that the model has not."""
+    """Clamps that hold units in every stream. Raises `UsageError` for a unit the model lacks."""
     clamps: list[list[Clamp]] = [[] for _ in model.layers]
     for each in held:
         check_unit("--clamp", each.layer, each.unit, model.config)
         parts = model.layers[each.layer].parts
         if each.part not in (None, *parts):
-            message = f"--clamp {each.layer}:{each.unit}:{each.part}: a {model.config.cell.upper()} has no {each.part}"
+            message = f"--clamp {each.layer}:{each.unit}:{each.part}: the state of this {model.config.cell.upper()} has no {each.part}"
             raise UsageError(message, f"hold its {parts[-1]}")
         unit, value = torch.tensor([each.unit], device=model.device), model.head.weight.new_tensor([each.value])
         clamps[each.layer].append(Clamp(each.part or parts[-1], slice(None), unit, value))
@@ -76,27 +77,27 @@ class Stepper:
         return tuple(new_state), tuple(all_gates)
 
 
-class RecordedStepper(Stepper):
-    """A stepper for a GPU: as soon as it is warm, a step is recorded and then replayed. What a call gives the next overwrites.
+class CapturedStepper(Stepper):
+    """A stepper for a GPU: as soon as it is warm, a step is captured and then replayed. What a call gives the next overwrites.
 
     The streams must be as many at every call, and held in the same way. For no gradients.
     """
 
-    def __init__(self, model: LanguageModel, record: Callable[..., Callable[..., Sequence[Tensor]]] = Recording) -> None:
+    def __init__(self, model: LanguageModel, capture: Callable[..., Callable[..., Sequence[Tensor]]] = Captured) -> None:
         super().__init__(model)
-        self.record, self.steps = record, 0
-        self.recording: Callable[..., Sequence[Tensor]] | None = None
+        self.capture, self.steps = capture, 0
+        self.captured: Callable[..., Sequence[Tensor]] | None = None
 
     def step(self, ids: Tensor, state: ModelState, clamps: LayerClamps | None = None) -> tuple[Tensor, ModelState]:
         """As `Stepper.step`."""
 
         def on_parts(ids: Tensor, *parts: Tensor) -> tuple[Tensor, ...]:
-            logits, after = super(RecordedStepper, self).step(ids, unflat(parts, len(self.cells)), clamps)
+            logits, after = super(CapturedStepper, self).step(ids, unflat(parts, len(self.cells)), clamps)
             return logits, *flat(after)
 
-        if self.steps == RECORD_AFTER:
-            with contextlib.suppress(RuntimeError):  # where a step cannot be recorded, plain ones go on
-                self.recording = self.record(on_parts, (ids, *flat(state)))
+        if self.steps == CAPTURE_AFTER:
+            with contextlib.suppress(RuntimeError):  # where a step cannot be captured, plain ones go on
+                self.captured = self.capture(on_parts, (ids, *flat(state)))
         self.steps += 1
-        logits, *parts = (self.recording or on_parts)(ids, *flat(state))
+        logits, *parts = (self.captured or on_parts)(ids, *flat(state))
         return logits, unflat(parts, len(self.cells))

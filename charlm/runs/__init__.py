@@ -8,7 +8,7 @@ speed.py     how fast this machine trains
 make.py      make one: encode the corpus, write down what was decided
 restore.py   where a run stands: its newest good state
 disk.py      where its files are written, and what happens when the disk does not take them
-signals.py   a first signal asks, a second one insists
+signals.py   a signal interrupts a command; of a run a first one asks, and a second one insists
 drive.py     train an opened run to its end, saving on the way
 heldout.py   the part of its corpus that a model was not trained on
 """

@@ -9,7 +9,7 @@ from charlm.errors import RunError
 from charlm.files import write_atomically
 from charlm.runs.find import LAST, METRICS, MODEL, PREVIOUS
 from charlm.runs.record import RUN
-from charlm.training.events import Event, as_record
+from charlm.training.events import Event, as_row
 
 
 def sweep(folder: Path) -> None:
@@ -44,9 +44,9 @@ class Disk:
             lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
             for line in lines:
                 with contextlib.suppress(ValueError, KeyError, TypeError, RecursionError):
-                    record = json.loads(line)
-                    is_done = record["event"] == "done"
-                    if record["step"] <= step and (is_over or not is_done):
+                    row = json.loads(line)
+                    is_done = row["event"] == "done"
+                    if row["step"] <= step and (is_over or not is_done):
                         kept.append(line)
                         done = done or is_done
             write_atomically(path, "".join(line + "\n" for line in kept).encode())
@@ -60,11 +60,11 @@ class Disk:
         self._pending[name] = contents
         self._write()
 
-    def record(self, event: Event) -> None:
-        """Add the event's line to the metrics, if it has one."""
-        record = as_record(event)
-        if record is not None:
-            self._lines += json.dumps(record).encode() + b"\n"
+    def log(self, event: Event) -> None:
+        """Add the event's row to the metrics, if it has one."""
+        row = as_row(event)
+        if row is not None:
+            self._lines += json.dumps(row).encode() + b"\n"
             self._append()
 
     def _write(self) -> None:

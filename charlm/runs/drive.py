@@ -17,10 +17,10 @@ from charlm.checkpoint.model import load_model, model_bytes, save_model
 from charlm.checkpoint.training import trainer_bytes
 from charlm.config import SampleConfig
 from charlm.errors import Interrupted, RunError, counted
-from charlm.evaluation import Score, surprisals, total
+from charlm.evaluation import Score
 from charlm.files import folder_lock
 from charlm.machine import keep_freed_memory
-from charlm.model.language_model import LanguageModel
+from charlm.model.language_model import LanguageModel, num_parameters
 from charlm.runs.disk import Disk, sweep
 from charlm.runs.find import LAST, MODEL, PREVIOUS
 from charlm.runs.folder import Run, record_end
@@ -28,9 +28,9 @@ from charlm.runs.restore import restored
 from charlm.runs.signals import StopRequest
 from charlm.sampling import generate
 from charlm.text.vocab import with_start
+from charlm.training.captured import CapturedStep
 from charlm.training.events import CheckpointDue, EvalDone, Event, Reporter, RunDone, SampleDrawn, SampleDue, Scoring
 from charlm.training.loop import Trainer, train, training_step
-from charlm.training.recorded import RecordedStep
 
 PREVIEW = SampleConfig(temperature=0.8, length=200)
 PREVIEW_SEED = 1
@@ -63,7 +63,7 @@ def drive(run: Run, reporter: Reporter, report_seconds: float = 1.0) -> RunDone:
             raise Interrupted(stop.signal, f"stopped and saved at step {trainer.step}", _how_to_go_on(run))
         done = _finish(run, trainer, stop, screen)
         if not was_done:
-            disk.record(done)
+            disk.log(done)
         screen.report(done)
         if screen.lost is not None:
             raise screen.lost
@@ -102,30 +102,29 @@ class Screen:
         """Leave that to whoever made the reporter."""
 
 
-def _describe(run: Run, trainer: Trainer) -> str:
+def _describe(run: Run, trainer: Trainer[LanguageModel]) -> str:
     corpus = run.corpus
     if trainer.progress >= 1:
         at = f"{run.folder} is already trained to its end, step {trainer.step}"
         return f"{at}; a later --max-steps, --epochs or --max-time goes on"
     verb = f"resuming {run.folder} at step {trainer.step}" if trainer.step else f"training {run.folder}"
-    parameters = sum(parameter.numel() for parameter in trainer.model.parameters())
-    what = f"{run.shape}, {parameters:,} parameters"
+    what = f"{run.shape}, {num_parameters(trainer.model):,} parameters"
     return f"{verb}: {what}, on {len(corpus.ids):,} characters of {len(corpus.vocab)} kinds; {run.device}, {run.precision}"
 
 
-def _events(run: Run, trainer: Trainer, stop: StopRequest, screen: Screen, report_seconds: float) -> Iterator[Event]:
+def _events(
+    run: Run, trainer: Trainer[LanguageModel], stop: StopRequest, screen: Screen, report_seconds: float
+) -> Iterator[Event]:
     return train(
         trainer,
-        run.streams,
-        run.corpus.validation_ids,
         elapsed=time.monotonic,
-        step=RecordedStep(screen.notice) if run.device.type == "cuda" else training_step,
+        step=CapturedStep(screen.notice) if run.device.type == "cuda" else training_step,
         should_stop=lambda: stop.signal != 0 or screen.has_gone,
         report_seconds=report_seconds,
     )
 
 
-def _handle(event: Event, run: Run, trainer: Trainer, reporter: Reporter, disk: Disk) -> None:
+def _handle(event: Event, run: Run, trainer: Trainer[LanguageModel], reporter: Reporter, disk: Disk) -> None:
     """Do what an event asks, saving before showing: a screen that has gone must not cost the work."""
     if isinstance(event, EvalDone) and event.is_best:
         scores = Scores(validation_nats=event.validation_nats, exact=False)
@@ -137,7 +136,7 @@ def _handle(event: Event, run: Run, trainer: Trainer, reporter: Reporter, disk: 
         disk.save(LAST, trainer_bytes(trainer, run.about))
     if isinstance(event, SampleDue):
         event = SampleDrawn(step=event.step, seconds=event.seconds, progress=event.progress, text=_preview(run, trainer))
-    disk.record(event)
+    disk.log(event)
     reporter.report(event)
 
 
@@ -156,19 +155,18 @@ def _card(run: Run, step: int, scores: Scores) -> ModelCard:
     )
 
 
-def _preview(run: Run, trainer: Trainer) -> str:
+def _preview(run: Run, trainer: Trainer[LanguageModel]) -> str:
     vocab = run.corpus.vocab
     prompt = with_start(vocab, vocab.encode(""))
     generator = torch.Generator().manual_seed(PREVIEW_SEED)
     return vocab.decode([int(ids[0]) for ids in generate(trainer.model, prompt, PREVIEW, generator)])
 
 
-def _finish(run: Run, trainer: Trainer, stop: StopRequest, reporter: Reporter) -> RunDone:
+def _finish(run: Run, trainer: Trainer[LanguageModel], stop: StopRequest, reporter: Reporter) -> RunDone:
     """Score the best model exactly, once, and write the score into it."""
     path = run.folder / MODEL
     model, card = load_model(path, run.device)
-    if not card.scores.exact and len(run.corpus.validation_ids) > 1:
-        score = _exact_score(run, trainer, model, stop, reporter)
+    if not card.scores.exact and (score := _exact_score(run, trainer, model, stop, reporter)) is not None:
         card = replace(card, scores=Scores(validation_nats=score.nats_per_character, exact=True))
         try:
             save_model(path, model, card)
@@ -177,10 +175,13 @@ def _finish(run: Run, trainer: Trainer, stop: StopRequest, reporter: Reporter) -
     return RunDone(**trainer.now(), validation_nats=card.scores.validation_nats, checkpoint=str(path))
 
 
-def _exact_score(run: Run, trainer: Trainer, model: LanguageModel, stop: StopRequest, reporter: Reporter) -> Score:
-    """That of the validation part, with a report now and then: a long text takes a while."""
-    ids, reported = run.corpus.validation_ids, time.monotonic()
-    reporter.notice(f"scoring the best model exactly, on all {counted(len(ids), 'character')} of the validation part")
+def _exact_score(
+    run: Run, trainer: Trainer[LanguageModel], model: LanguageModel, stop: StopRequest, reporter: Reporter
+) -> Score | None:
+    """That of the validation part, None where there is none, with a report now and then: a long text takes a while."""
+    size, reported = len(run.corpus.validation_ids), time.monotonic()
+    if size > 1:
+        reporter.notice(f"scoring the best model exactly, on all {counted(size, 'character')} of the validation part")
 
     def look_up(scored: int) -> None:
         nonlocal reported
@@ -189,9 +190,9 @@ def _exact_score(run: Run, trainer: Trainer, model: LanguageModel, stop: StopReq
             raise Interrupted(stop.signal, what, _how_to_go_on(run))
         if time.monotonic() - reported > SCORING_SECONDS:
             reported = time.monotonic()
-            reporter.report(Scoring(**trainer.now(), scored=scored / len(ids)))
+            reporter.report(Scoring(**trainer.now(), scored=scored / size))
 
-    return total(surprisals(model, ids, look_up))
+    return trainer.task.score(model, exact=True, tell=look_up)
 
 
 def _how_to_go_on(run: Run) -> str:

@@ -2,14 +2,13 @@
 
 import contextlib
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from charlm.checkpoint.card import ModelCard
-from charlm.errors import TextError
+from charlm.errors import CheckpointError, TextError
 from charlm.runs.find import CORPUS
-from charlm.runs.record import RUN, read_record
+from charlm.runs.record import RUN, RunRecord, read_record
 from charlm.text.corpus import open_corpus
 from charlm.text.source import read_symbols, sha256_of
 from charlm.text.vocab import Ids
@@ -27,10 +26,9 @@ def held_out(model: Path, card: ModelCard) -> tuple[Ids, Path]:
     if card.splits.train >= card.splits.test:
         raise TextError("the model was trained on the whole of its corpus", "name a TEXT that it has not seen")
     run = model.parent
-    record = _record_in(run / RUN)
-    if record.get("corpus_sha256") == card.corpus_sha256 and (run / CORPUS).is_file():
-        ids_sha256 = str(record.get("ids_sha256"))
-        ids = open_corpus(run / CORPUS, card.vocab, card.splits, card.corpus_sha256, ids_sha256).ids
+    record = _record_in(run)
+    if record is not None and record.corpus_sha256 == card.corpus_sha256 and (run / CORPUS).is_file():
+        ids = open_corpus(run / CORPUS, card.vocab, card.splits, card.corpus_sha256, record.ids_sha256).ids
         return ids[card.splits.train :], run / CORPUS
     if (run / HELD_OUT).is_file():
         with contextlib.suppress(TextError):  # some other text of that name
@@ -48,8 +46,9 @@ def _read(path: Path, card: ModelCard) -> Ids:
     return np.concatenate([card.vocab.encode_symbols(symbols) for symbols in read_symbols(path, card.text)])
 
 
-def _record_in(path: Path) -> dict[str, Any]:
+def _record_in(run: Path) -> RunRecord | None:
+    """What its run says, where there is one beside the model that can be read."""
     try:
-        return read_record(path)
-    except (OSError, ValueError, RecursionError):
-        return {}
+        return read_record(run / RUN)
+    except (OSError, CheckpointError):
+        return None

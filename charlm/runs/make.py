@@ -9,30 +9,27 @@ import secrets
 import shlex
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from charlm.checkpoint.fields import vocab_to_json
 from charlm.config import CorpusConfig
 from charlm.errors import RunError
 from charlm.files import flush_folder, folder_lock
-from charlm.model.devices import pick_device, pick_precision, set_threads
 from charlm.recipe import Wish, choose
-from charlm.runs.facts import machine_facts
+from charlm.runs.facts import machine_facts, settle
 from charlm.runs.find import CORPUS, LAST, METRICS, MODEL, PREVIOUS, RUNS
-from charlm.runs.folder import require_room
-from charlm.runs.record import MAX_FILES, RUN, number_of, write_json
+from charlm.runs.folder import SMALLER, fitting, require_names
+from charlm.runs.record import MOST_FILES, RUN, Choice, RunRecord, number_of, write_record
 from charlm.runs.speed import GIVEN, MEASURED, ROUGH, Speed, speed_here
 from charlm.text.corpus import Tell, encode_corpus
 from charlm.text.source import find_files
-from charlm.text.streams import Streams
+from charlm.training.optimiser import OPTIMISERS
 
 MAKING, OLD = ".making", ".old"  # how the folders end of a run that is not yet one, and of one that is to go
-MAX_NAME = 200  # bytes
+MOST_OF_NAME = 200  # bytes
 
 
 def make_run(
@@ -50,28 +47,28 @@ def make_run(
     `tell` is told how far the reading of the text is. Raises `TextError`, `RunError` or `UsageError`, and leaves nothing behind
     then.
     """
-    device = pick_device(wish.training.device)
-    precision = pick_precision(wish.training.precision, device)
-    set_threads(wish.training.threads)
+    require_names(wish.model, wish.training)
+    here = settle(wish.training.device, wish.training.precision, wish.training.threads)
     files = find_files(arguments, text.glob)
     target = _plain(out) if out else _free_name(arguments[0])
     _check_target(target, overwrite=overwrite)
-    facts: dict[str, Any] = {
-        "argv": list(argv),
-        "files": _names(files),
-        "started": datetime.now(UTC).isoformat(timespec="microseconds"),
-        "number": 1 + max(map(number_of, RUNS.glob("[!.]*")), default=0),
-        "text": asdict(text),
-        "machine": machine_facts(device, precision),
-    }
+    begun = partial(
+        RunRecord,
+        argv=tuple(argv),
+        files=_names(files),
+        started=datetime.now(UTC).isoformat(timespec="microseconds"),
+        number=1 + max(map(number_of, RUNS.glob("[!.]*")), default=0),
+        text=text,
+        machine=(facts := machine_facts(here.device, here.precision)),
+    )
 
     def speed() -> Speed | None:
         tell("measuring how fast this machine is", 0.0)
-        return speed_here(wish, facts["machine"], target.parent, device)
+        return speed_here(wish, facts, target.parent, here.device)
 
     with _making(target) as making:
-        decided, notices = _encode(files, making / CORPUS, text, wish, device, speed, tell)
-        write_json(making / RUN, facts | decided)
+        record, notices = _encode(files, making / CORPUS, text, wish, here.device, begun, speed, tell)
+        write_record(making / RUN, record)
         flush_folder(making)
         if overwrite:
             _put_over(making, target)
@@ -86,10 +83,11 @@ def _encode(
     text: CorpusConfig,
     wish: Wish,
     device: torch.device,
+    begun: Callable[..., RunRecord],
     speed_here: Callable[[], Speed | None],
     tell: Tell,
-) -> tuple[dict[str, Any], list[str]]:
-    """Write the encoded corpus; what `run.json` says of it, and of what was decided by its size.
+) -> tuple[RunRecord, list[str]]:
+    """Write the encoded corpus; the record that was `begun`, with what is known of the corpus and decided by its size.
 
     A function of its own, so that the file is mapped no more when its folder is renamed, which Windows would refuse.
     """
@@ -97,27 +95,20 @@ def _encode(
     speed, speed_is = wish.speed, GIVEN if wish.speed else None
     if speed is None and wish.depends_on_speed and (found := speed_here()) is not None:
         speed, speed_is = found.characters, ROUGH if found.is_rough else MEASURED
-    recipe = choose(wish, len(corpus.train_ids), len(corpus.vocab), speed)
-    training = recipe.training
-    streams = Streams.fitted(corpus.train_ids, training.batch_size, training.seq_len, training.seed)
-    require_room(recipe.model, len(corpus.vocab), training, streams.batch_size, device)
-    decided = {
-        "model": asdict(recipe.model),
-        "training": asdict(training),
-        "end": asdict(recipe.end.resolve(streams.windows_per_epoch)),
-        "recipe": {
-            "preset": wish.preset,
-            "by_hand": sorted(wish.by_hand),
-            "why": recipe.why,
-            "speed": speed,
-            "speed_is": speed_is,
-        },
-        "vocab": vocab_to_json(corpus.vocab),
-        "splits": asdict(corpus.splits),
-        "corpus_sha256": corpus.sha256,
-        "ids_sha256": corpus.ids_sha256,
-    }
-    return decided, [*notices, recipe.why]
+    recipe = choose(wish, len(corpus.train_ids), len(corpus.vocab), speed, OPTIMISERS[wish.training.optimiser].rate)
+    task = fitting(corpus, recipe.model, recipe.training, device, SMALLER)
+    by_hand = tuple(sorted(wish.by_hand))
+    record = begun(
+        model=recipe.model,
+        training=recipe.training,
+        end=recipe.end.resolve(task.batches_per_epoch),
+        recipe=Choice(preset=wish.preset, by_hand=by_hand, why=recipe.why, speed=speed, speed_is=speed_is),
+        vocab=corpus.vocab,
+        splits=corpus.splits,
+        corpus_sha256=corpus.sha256,
+        ids_sha256=corpus.ids_sha256,
+    )
+    return record, [*notices, recipe.why]
 
 
 @contextlib.contextmanager
@@ -163,7 +154,7 @@ def _hidden(target: Path) -> str:
 
 def _cut(name: str) -> str:
     """As much of a name as leaves room for what is added to it: file systems allow 255 bytes."""
-    return os.fsencode(name)[:MAX_NAME].decode("utf-8", "ignore")
+    return os.fsencode(name)[:MOST_OF_NAME].decode("utf-8", "ignore")
 
 
 def _sweep(target: Path) -> None:
@@ -185,9 +176,10 @@ def _plain(out: Path) -> Path:
     return out.resolve() if out.is_symlink() or out.name in ("", "..") else out
 
 
-def _names(files: Sequence[str]) -> list[str]:
+def _names(files: Sequence[str]) -> tuple[str, ...]:
     """The texts by their whole names; a pipe is `-`. None, where they are more than anyone would look up."""
-    return [str(Path(name).absolute()) if Path(name).is_file() else "-" for name in files] if len(files) <= MAX_FILES else []
+    few = files if len(files) <= MOST_FILES else ()
+    return tuple(str(Path(name).absolute()) if Path(name).is_file() else "-" for name in few)
 
 
 def _free_name(argument: str) -> Path:

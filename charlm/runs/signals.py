@@ -1,36 +1,62 @@
-"""A first SIGINT, SIGTERM or SIGHUP asks a run to stop; a second one ends the process. Knows nothing of runs."""
+"""What SIGINT, SIGTERM and SIGHUP do: they interrupt a command tidily; a run they ask to stop, and a second one ends it.
+
+Knows nothing of runs, and does not load torch.
+"""
 
 import os
 import signal
 from collections.abc import Callable
 from types import FrameType
-from typing import Any
+from typing import Any, Self
+
+STOPPED = "interrupted"  # what is said where there is no more to say
 
 
-class StopRequest:
-    """While entered, the first SIGINT, SIGTERM or SIGHUP is only noted in `signal`; a second one ends the process at once.
-
-    A signal that was being ignored, as under nohup, stays so.
-    """
+class _Heeded:
+    """While entered, the three signals come to `_come`. One that was being ignored, as under nohup, stays so."""
 
     NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
 
     def __init__(self) -> None:
-        self.signal = 0
+        self.signal = 0  # the first that came
         self._before: dict[int, Callable[[int, FrameType | None], Any] | int | None] = {}
 
-    def __enter__(self) -> "StopRequest":
+    def __enter__(self) -> Self:
         numbers = [getattr(signal, name) for name in self.NAMES if hasattr(signal, name)]
         for number in numbers:
             if signal.getsignal(number) is not signal.SIG_IGN:
-                self._before[number] = signal.signal(number, self._note)
+                self._before[number] = signal.signal(number, self._come)
         return self
 
-    def _note(self, number: int, _frame: FrameType | None) -> None:
-        if self.signal:
-            os._exit(128 + number)
-        self.signal = number
+    def _come(self, number: int, frame: FrameType | None) -> None:
+        raise NotImplementedError
 
     def __exit__(self, *error: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
+
+
+class StopRequest(_Heeded):
+    """While entered, the first signal is only noted in `signal`; a second one ends the process at once."""
+
+    def _come(self, number: int, _frame: FrameType | None) -> None:
+        if self.signal:
+            os._exit(128 + number)
+        self.signal = number
+
+
+class Interruption(_Heeded):
+    """While entered, each signal ends the work as Ctrl-C does, tidily, by a KeyboardInterrupt; the first is in `signal`."""
+
+    def _come(self, number: int, frame: FrameType | None) -> None:
+        if _is_importing(frame):  # which an exception may turn into anything; and there is nothing yet to leave tidy
+            os.write(2, f"charlm: {STOPPED}\n".encode())
+            os._exit(128 + number)
+        self.signal = self.signal or number
+        raise KeyboardInterrupt
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    while frame is not None and frame.f_code.co_filename != "<frozen importlib._bootstrap>":
+        frame = frame.f_back
+    return frame is not None

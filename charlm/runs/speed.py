@@ -6,17 +6,18 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from charlm.config import End, ModelConfig, TrainConfig
+from charlm.errors import CheckpointError
 from charlm.machine import keep_freed_memory
 from charlm.model.language_model import LanguageModel
 from charlm.recipe import REFERENCE, STEP, SYMBOLS, Wish, coarse
-from charlm.runs.facts import DECIDE_BITS
-from charlm.runs.record import RUN, number_of, read_record
-from charlm.text.streams import Window
+from charlm.runs.facts import is_alike
+from charlm.runs.record import RUN, MachineFacts, read_record
+from charlm.tasks.language import LanguageTask
+from charlm.text.streams import Streams, Window
 from charlm.training.loop import Trainer, training_step
 
 CHARACTERS = REFERENCE.batch_size * REFERENCE.seq_len  # in a step
@@ -41,34 +42,33 @@ class Speed:
     is_rough: bool
 
 
-def speed_here(wish: Wish, facts: dict[str, Any], place: Path, device: torch.device) -> Speed | None:
+def speed_here(wish: Wish, facts: MachineFacts, place: Path, device: torch.device) -> Speed | None:
     """The speed of this machine in coarse steps; None where nothing can be known.
 
     What a run in `place` was told is kept while it is not clearly wrong, and is all there is to go by where a run is too short
     for more than a rough measurement.
     """
-    earlier, seconds = earlier_speed(place, facts, wish), min(MOST_SECONDS, SHARE * (wish.end.max_seconds or math.inf))
+    earlier, seconds = earlier_speed(place, facts, wish), min(MOST_SECONDS, SHARE * (wish.seconds or math.inf))
     found = None
     if seconds >= LEAST_SECONDS:
         with contextlib.suppress(RuntimeError):  # such as no memory left on a card: training itself will say what to do
-            found = measured_speed(wish.model, wish.training, device, facts["precision"], seconds)
+            found = measured_speed(wish.model, wish.training, device, facts.precision, seconds)
     if (found is None or found.is_rough) and earlier is not None:
         return Speed(earlier, is_rough=False)
     return None if found is None else Speed(coarse(found.characters, earlier), found.is_rough)
 
 
-def earlier_speed(place: Path, facts: dict[str, Any], wish: Wish) -> float | None:
+def earlier_speed(place: Path, facts: MachineFacts, wish: Wish) -> float | None:
     """What the newest run in `place` was told of a machine of the same `facts`, for such a network and optimiser."""
     newest: tuple[int, str, float] | None = None
     with contextlib.suppress(OSError):
         for path in place.glob(f"[!.]*/{RUN}"):
-            with contextlib.suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
+            with contextlib.suppress(OSError, CheckpointError):
                 record = read_record(path)
-                asked = (record["model"]["cell"], record["training"]["optimiser"])
-                is_alike = all(record["machine"][name] == facts[name] for name in DECIDE_BITS)
-                speed, anchors = record["recipe"]["speed"], record["recipe"]["speed_is"] == MEASURED
-                if is_alike and anchors and asked == (wish.model.cell, wish.training.optimiser) and 0 < speed < math.inf:
-                    newest = max(newest or (0, "", 0.0), (number_of(path.parent), str(record["started"]), float(speed)))
+                asked, speed = (record.model.cell, record.training.optimiser), record.recipe.speed
+                anchors = record.recipe.speed_is == MEASURED and is_alike(record.machine, facts)
+                if anchors and asked == (wish.model.cell, wish.training.optimiser) and speed is not None and speed > 0:
+                    newest = max(newest or (0, "", 0.0), (record.number, record.started, speed))
     return newest[2] if newest else None
 
 
@@ -130,13 +130,15 @@ def _steps(
         embedding_size=size.embedding_size,
     )
     network = LanguageModel.initialised(config, SYMBOLS, torch.Generator().manual_seed(1)).to(device)
-    trainer = Trainer.fresh(network, replace(TrainConfig(), optimiser=training.optimiser), End(max_steps=1), precision, streams)
     longest = max(LENGTHS["cuda" if device.type == "cuda" else "cpu"])
-    ids = torch.randint(SYMBOLS, (longest + 1, streams), generator=torch.Generator().manual_seed(1)).to(device)
+    ids = torch.randint(SYMBOLS, ((streams + 1) * longest + 1,), generator=torch.Generator().manual_seed(1)).numpy()
+    task = LanguageTask(streams=Streams.fitted(ids, streams, longest, seed=1), validation_ids=ids[:0])
+    trainer = Trainer.fresh(network, task, replace(TrainConfig(), optimiser=training.optimiser), End("steps", 1), precision)
+    whole = next(task.batches(0, 0, device))
 
     def step(length: int) -> float:
         start = now()
-        loss, _ = training_step(trainer, Window(ids[:length], ids[1 : length + 1]))
+        loss, _ = training_step(trainer, Window(whole.inputs[:length], whole.targets[:length]))
         float(loss)  # waits for the device
         if device.type == "cuda":
             torch.cuda.synchronize(device)

@@ -47,8 +47,8 @@ def find_files(arguments: Sequence[str], glob: str) -> list[str]:
         if not argument:
             raise TextError("the name of a text is empty", "name a file or a folder, or - for standard input")
         path = Path(argument)
-        if path.is_char_device() and not path.samefile(os.devnull):
-            raise TextError(f"{argument} is a device, which may never end", "name a file or a folder; - reads standard input")
+        if not (path.is_char_device() and path.samefile(os.devnull)):
+            refuse_device(path, argument, "a file or a folder")
         if argument != "-" and path.is_dir():
             try:
                 found = sorted(str(file) for file in path.rglob(glob) if file.is_file())
@@ -62,6 +62,12 @@ def find_files(arguments: Sequence[str], glob: str) -> list[str]:
         else:
             raise TextError(f"there is no file {argument}", "check the path; - reads standard input")
     return files
+
+
+def refuse_device(path: Path, called: str, instead: str) -> None:
+    """Raise `TextError` for a device, as which the text is `called`; what to name is `instead`."""
+    if path.is_char_device():
+        raise TextError(f"{called} is a device, which may never end", f"name {instead}; - reads standard input")
 
 
 def spool(files: Sequence[str], folder: Path) -> list[Path]:

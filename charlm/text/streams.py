@@ -7,8 +7,10 @@ nothing of models or of the state that is carried from window to window.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -16,15 +18,23 @@ from charlm.errors import TextError, counted
 from charlm.text.vocab import Ids
 
 PIECE = 1 << 22  # characters, at the most, that are brought to the device at a time
-CPU = torch.device("cpu")
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
+def as_tensor(ids: npt.NDArray[np.integer], device: torch.device) -> Tensor:
+    """Ids, of whatever shape, as models take them: int64, on `device`."""
+    return torch.from_numpy(ids.astype(np.int64)).to(device)
+
+
+class Window(NamedTuple):
     """T steps of B streams: `inputs` and `targets`, int64 `(T, B)`, where targets are the characters one step on."""
 
     inputs: Tensor
     targets: Tensor
+
+    @property
+    def num_predictions(self) -> int:
+        """T * B: each character predicts the next."""
+        return self.targets.numel()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +70,7 @@ class Streams:
         last = len(self.ids) - 1 - self.batch_size * lane
         return int(np.random.default_rng((self.seed, epoch)).integers(0, last + 1))
 
-    def windows(self, epoch: int, start: int = 0, device: torch.device = CPU) -> Iterator[Window]:
+    def windows(self, epoch: int, start: int = 0, device: torch.device | str = "cpu") -> Iterator[Window]:
         """The windows of `epoch` from number `start` on, in order; each continues the one before it, lane by lane.
 
         The text goes to `device` in long pieces, as the small integers that it is stored as, so that no window waits for it.

@@ -84,7 +84,7 @@ def bits(nats: float | None) -> float | None:
     return None if nats is None else nats / math.log(2)
 
 
-def as_record(event: Event) -> dict[str, Any] | None:
+def as_row(event: Event) -> dict[str, Any] | None:
     """The event as `--json` and `metrics.jsonl` write it; None for those that lead to no line."""
     names: dict[type[Event], str] = {StepsDone: "step", EvalDone: "eval", SampleDrawn: "sample", RunDone: "done"}
     name = names.get(type(event))

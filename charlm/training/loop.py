@@ -1,27 +1,28 @@
 """Truncated backpropagation through time, as a generator of events: the caller prints, samples and saves.
 
-Knows nothing of files, screens or clocks: time comes from an `elapsed()` that the caller hands in, and counts only while
-steps are taken. All that the next step depends on is in `Trainer`, and nothing else changes it.
+Knows nothing of what is learned, which is the task's affair, nor of files, screens or clocks: time comes from an `elapsed()`
+that the caller hands in, and counts only while steps are taken. All that the next step depends on is in `Trainer`, and nothing
+else changes it.
 """
 
 import math
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from charlm.config import End, TrainConfig
 from charlm.errors import DivergedError
-from charlm.evaluation import approximate_cost, approximate_score
 from charlm.model.devices import autocast, needs_loss_scaling
-from charlm.model.language_model import MOST_WEIGHT, LanguageModel, ModelState, detach, next_symbol_nats
-from charlm.text.streams import Streams, Window
-from charlm.text.vocab import Ids
+from charlm.model.stack import MOST_WEIGHT, ModelState, detach
 from charlm.training.events import CheckpointDue, EvalDone, Event, SampleDue, StepsDone
-from charlm.training.optimiser import AdamW, clip_gradients, follow_schedule, make_optimiser
+from charlm.training.optimiser import Optimiser, clip_gradients, follow_schedule, make_optimiser
+from charlm.training.task import Batch, Task
+
+M = TypeVar("M", bound=nn.Module)
 
 EVALUATIONS = 20  # in a run at the most, where --eval-every does not say...
 PATIENCE = 16  # ...for each waits until so many times what it reads was read since the last: a fiftieth of the run's time
@@ -31,52 +32,59 @@ SAVE_SECONDS = 30.0  # of training, at the most, between two checkpoints
 
 
 @dataclass(slots=True)
-class Trainer:
+class Trainer(Generic[M]):
     """How a run is trained, and where it stands: the second half is everything that a continuation needs.
 
-    `end` is in steps or seconds. `epoch` and `window` name the next window to be read; `state` is carried into it;
-    `generator` drives dropout.
+    `end` is in steps or seconds. `epoch` and `batch` name the next batch to be read; `state` is carried into it; `generator`
+    drives dropout.
     """
 
+    task: Task[M, Any]
     config: TrainConfig
     end: End
     precision: str
 
-    model: LanguageModel
-    optimiser: AdamW
+    model: M
+    optimiser: Optimiser
     scaler: torch.amp.GradScaler
     generator: torch.Generator
     state: ModelState
     step: int = 0
     epoch: int = 0
-    window: int = 0
+    batch: int = 0
     seconds: float = 0.0
     evaluated_step: int = 0
     best_nats: float = math.inf
 
     @classmethod
-    def fresh(cls, model: LanguageModel, config: TrainConfig, end: End, precision: str, batch_size: int) -> "Trainer":
-        """Where a run of `batch_size` streams stands before its first step."""
+    def fresh(cls, model: M, task: Task[M, Any], config: TrainConfig, end: End, precision: str) -> "Trainer[M]":
+        """Where a run stands before its first step."""
+        device = device_of(model)
         return cls(
+            task=task,
             config=config,
             end=end,
             precision=precision,
             model=model,
             optimiser=make_optimiser(model, config, precision),
-            scaler=torch.amp.GradScaler(model.device.type, enabled=needs_loss_scaling(precision, model.device)),
-            generator=torch.Generator(model.device).manual_seed(config.seed),
-            state=model.initial_state(batch_size),
+            scaler=torch.amp.GradScaler(device.type, enabled=needs_loss_scaling(precision, device)),
+            generator=torch.Generator(device).manual_seed(config.seed),
+            state=task.initial_state(model),
         )
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return device_of(self.model)
 
     @property
     def progress(self) -> float:
         """The share of the run that is done, from 0 to 1."""
-        end = self.end
-        return min(1.0, self.step / end.max_steps if end.max_steps else self.seconds / (end.max_seconds or math.inf))
+        return min(1.0, self.end.so_far(self.step, self.seconds) / self.end.amount)
 
     def is_past(self, end: End) -> bool:
         """Whether the run has gone beyond `end`, rather than just to it."""
-        return self.step > (end.max_steps or math.inf) or self.seconds > (end.max_seconds or math.inf)
+        return end.so_far(self.step, self.seconds) > end.amount
 
     def tensors(self) -> dict[str, Tensor]:
         """Every tensor that the next step depends on, by name: parameters, the optimiser's moments and counts, carried state.
@@ -99,32 +107,34 @@ class Trainer:
         return {"step": self.step, "seconds": self.seconds, "progress": self.progress}
 
 
-def training_step(trainer: Trainer, window: Window) -> tuple[Tensor, Tensor]:
+def device_of(model: nn.Module) -> torch.device:
+    """Where the parameters are."""
+    return next(model.parameters()).device
+
+
+def training_step(trainer: Trainer[M], batch: Batch) -> tuple[Tensor, Tensor]:
     """One step of truncated BPTT: the state goes in, gradients flow back to it and no further, the new state comes out.
 
     Gives the mean loss in nats and the gradient norm before clipping, as scalars on the device, for which nothing here waits.
     """
-    model, optimiser, scaler = trainer.model, trainer.optimiser, trainer.scaler
-    with autocast(trainer.precision, model.device):
-        logits, state = model(window.inputs, trainer.state, trainer.generator)
-    loss = next_symbol_nats(logits, window.targets).mean()
+    optimiser, scaler = trainer.optimiser, trainer.scaler
+    with autocast(trainer.precision, trainer.device):
+        loss, state = trainer.task.loss(trainer.model, batch, trainer.state, trainer.generator)
     optimiser.zero_grad()
     scaler.scale(loss).backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
     scaler.unscale_(optimiser)  # type: ignore[arg-type]  # which has all that it asks for
-    grad_norm = clip_gradients(model, trainer.config.clip_norm)
+    grad_norm = clip_gradients(trainer.model, trainer.config.clip_norm)
     scaler.step(optimiser)  # type: ignore[arg-type]
     scaler.update()
     trainer.state = detach(state)
     return loss.detach(), grad_norm.detach()
 
 
-Step = Callable[[Trainer, Window], tuple[Tensor, Tensor]]  # training_step, or what does the same
+Step = Callable[[Trainer[Any], Batch], tuple[Tensor, Tensor]]  # training_step, or what does the same
 
 
 def train(
-    trainer: Trainer,
-    streams: Streams,
-    validation_ids: Ids,
+    trainer: Trainer[M],
     *,
     elapsed: Callable[[], float],
     step: Step = training_step,
@@ -136,17 +146,17 @@ def train(
     Raises `DivergedError` when a loss or a gradient is no longer finite, before anything is evaluated or saved with what it
     left behind.
     """
-    sums, saved, cost = Sums(since=trainer.seconds), trainer.seconds, approximate_cost(len(validation_ids))
+    task, sums, saved = trainer.task, Sums(since=trainer.seconds), trainer.seconds
     began, before = elapsed(), trainer.progress
     while trainer.progress < 1:
-        if trainer.window == 0:
-            trainer.state = trainer.model.initial_state(streams.batch_size)  # here, and at no other time
-        for window in streams.windows(trainer.epoch, trainer.window, trainer.model.device):
+        if trainer.batch == 0:
+            trainer.state = task.initial_state(trainer.model)  # here, and at no other time
+        for batch in task.batches(trainer.epoch, trainer.batch, trainer.device):
             follow_schedule(trainer.optimiser, trainer.progress)
-            sums.add(*step(trainer, window), window.targets.numel())
-            trainer.step, trainer.window = trainer.step + 1, trainer.window + 1
+            sums.add(*step(trainer, batch), batch.num_predictions)
+            trainer.step, trainer.batch = trainer.step + 1, trainer.batch + 1
             trainer.seconds += elapsed() - began
-            steps = PATIENCE * cost // window.targets.numel()
+            steps = PATIENCE * task.look_size // batch.num_predictions
             due = Due.after_step(trainer, before, stopping=should_stop(), unsaved=trainer.seconds - saved, patience=steps)
             before = trainer.progress  # what `due` has seen: a report's wait for the device counts for the next step
             if due.report or trainer.seconds - sums.since >= report_seconds:
@@ -155,7 +165,7 @@ def train(
             if due.evaluation or due.checkpoint:  # either may be saved
                 require_sound(trainer)
             if due.evaluation:
-                yield evaluate(trainer, validation_ids)
+                yield evaluate(trainer)
             if due.sample:
                 yield SampleDue(**trainer.now())
             if due.checkpoint:
@@ -164,9 +174,9 @@ def train(
             if due.leave:
                 return
             began = elapsed()
-        trainer.epoch, trainer.window = trainer.epoch + 1, 0
+        trainer.epoch, trainer.batch = trainer.epoch + 1, 0
     if trainer.evaluated_step < trainer.step:  # the end was moved to where the run already stood
-        yield evaluate(trainer, validation_ids)
+        yield evaluate(trainer)
         yield CheckpointDue(**trainer.now())
 
 
@@ -199,7 +209,7 @@ class Due:
     leave: bool
 
     @classmethod
-    def after_step(cls, trainer: Trainer, before: float, *, stopping: bool, unsaved: float, patience: int) -> "Due":
+    def after_step(cls, trainer: Trainer[M], before: float, *, stopping: bool, unsaved: float, patience: int) -> "Due":
         """Decide it from the step just taken; `before` was the progress ahead of it, `unsaved` seconds are not saved.
 
         An evaluation that nobody asked for waits until `patience` steps were taken since the last.
@@ -217,7 +227,7 @@ class Due:
         return cls(report=any_due, evaluation=evaluation, sample=sample, checkpoint=checkpoint, leave=over or stopping)
 
 
-def report(trainer: Trainer, sums: Sums, elapsed: Callable[[], float]) -> StepsDone:
+def report(trainer: Trainer[M], sums: Sums, elapsed: Callable[[], float]) -> StepsDone:
     """The means over the steps in `sums`; waits for the device, and counts the wait as training."""
     began = elapsed()
     loss, grad_norm = float(sums.loss) / sums.steps, float(sums.grad_norm) / sums.steps
@@ -229,13 +239,13 @@ def report(trainer: Trainer, sums: Sums, elapsed: Callable[[], float]) -> StepsD
     return StepsDone(**trainer.now(), loss_nats=loss, grad_norm=grad_norm, chars_per_second=speed)
 
 
-def require_finite(trainer: Trainer, value: float, what: str) -> None:
+def require_finite(trainer: Trainer[M], value: float, what: str) -> None:
     """Raise `DivergedError` unless `value` is a finite number."""
     if not math.isfinite(value):
         raise diverged(trainer, value, what)
 
 
-def require_sound(trainer: Trainer) -> None:
+def require_sound(trainer: Trainer[M]) -> None:
     """Raise `DivergedError` unless all that a checkpoint would hold is finite, and such as can be opened again."""
     if trainer.scaler.is_enabled() and (scale := trainer.scaler.get_scale()) < LEAST_SCALE:
         raise diverged(trainer, scale, "loss, whatever it is divided by, gives no finite gradient; its scale")
@@ -246,7 +256,7 @@ def require_sound(trainer: Trainer) -> None:
                 raise diverged(trainer, largest, f"greatest magnitude in {name}")
 
 
-def diverged(trainer: Trainer, value: float, what: str) -> DivergedError:
+def diverged(trainer: Trainer[M], value: float, what: str) -> DivergedError:
     """The error that says so."""
     less = "--learning-rate or --clip-norm" if trainer.config.clip_norm else "--learning-rate, or --clip-norm 1"
     return DivergedError(
@@ -255,12 +265,12 @@ def diverged(trainer: Trainer, value: float, what: str) -> DivergedError:
     )
 
 
-def evaluate(trainer: Trainer, validation_ids: Ids) -> EvalDone:
+def evaluate(trainer: Trainer[M]) -> EvalDone:
     """Score the validation part; the trainer's own state, and all that the next step depends on, stay as they are."""
-    nats = None
-    if len(validation_ids) > 1:
-        with autocast(trainer.precision, trainer.model.device):
-            nats = approximate_score(trainer.model, validation_ids).nats_per_character
+    with autocast(trainer.precision, trainer.device):
+        score = trainer.task.score(trainer.model, exact=False)
+    nats = None if score is None else score.nats_per_character
+    if nats is not None:
         require_finite(trainer, nats, "validation loss")
     trainer.evaluated_step = trainer.step
     is_best = nats is None or nats < trainer.best_nats

@@ -1,8 +1,9 @@
 """How much memory a run will need at the least, from its numbers alone. Allocates nothing, and knows of no machine."""
 
-from charlm.config import ModelConfig, TrainConfig
+from charlm.config import ModelConfig, TrainConfig, chosen
 from charlm.model.cells import CELLS
-from charlm.model.language_model import LanguageModel
+from charlm.model.language_model import LanguageModel, num_parameters
+from charlm.training.optimiser import OPTIMISERS
 
 
 def training_bytes(model: ModelConfig, vocab_size: int, training: TrainConfig, batch_size: int, *, saves: bool) -> int:
@@ -12,10 +13,10 @@ def training_bytes(model: ModelConfig, vocab_size: int, training: TrainConfig, b
     A lower bound, half of what was measured, so that no run is refused that would have fitted (benchmarks/memory.py).
     """
     network = LanguageModel.shapes(model, vocab_size)
-    in_cells = sum(parameter.numel() for cell in network.layers for parameter in cell.parameters())
-    others = sum(parameter.numel() for parameter in network.parameters()) - in_cells
-    moments = 1 if training.optimiser == "muon" else 2  # of a cell's weights
+    in_cells = num_parameters(network.cells)
+    others = num_parameters(network) - in_cells
+    moments = chosen("--optimiser", training.optimiser, OPTIMISERS).moments
     saved = in_cells * (1 + moments) + others * 3
-    gates = max(1, len(CELLS[model.cell].gate_names))
+    gates = CELLS[model.cell].num_gates
     activations = 3 * model.embedding_size + 3 * gates * model.num_layers * model.hidden_size + 6 * vocab_size  # in 16 bits
     return 4 * (in_cells + others + (3 if saves else 1) * saved) + 2 * training.seq_len * batch_size * activations

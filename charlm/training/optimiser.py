@@ -1,13 +1,18 @@
-"""Parameter groups, the two optimisers, the learning-rate schedule and clipping. Knows nothing of windows or of a run's end."""
+"""Parameter groups, the optimisers, the learning-rate schedule and clipping. Knows nothing of tasks or of a run's end.
+
+A new optimiser is a class with `fresh_state` and `step`, and its entry in OPTIMISERS at the end.
+"""
 
 import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from charlm.config import TrainConfig
-from charlm.model.language_model import LanguageModel
+from charlm.config import TrainConfig, chosen
+from charlm.model.cells import Cell
 
 BETAS = (0.9, 0.99)
 EPSILON = 1e-8
@@ -22,14 +27,12 @@ WARM_UP = 0.02  # share of the run over which the rate rises
 FINAL_RATE = 0.02  # share of the peak rate at which it ends
 
 
-class AdamW:
-    """AdamW (Loshchilov and Hutter 2019) by torch's fused kernel; a checkpoint always has the same tensors, all made now.
+class Optimiser:
+    """Parameters in groups, each with a rate and a decay, and what is known of each parameter from its steps before.
 
-    To the last bit what `torch.optim.AdamW` does, which would load torch's compiler first: a second of a short run. On CUDA the
-    rates are tensors, so that a recorded step follows the schedule too.
+    All of `state` is made at once, so that a checkpoint always has the same tensors. On CUDA the rates are tensors, so that a
+    captured step follows the schedule too.
     """
-
-    _step_supports_amp_scaling = True  # a loss scaler then gives `found_inf` to the kernel, and does not wait to know it
 
     def __init__(self, groups: list[dict[str, Any]], rate: float) -> None:
         self.param_groups = [{"lr": rate, "weight_decay": 0.0, **group} for group in groups]
@@ -42,19 +45,36 @@ class AdamW:
             for p in group["params"]:
                 self.state[p] = self.fresh_state(p, group)
 
-    def fresh_state(self, p: Tensor, group: dict[str, Any]) -> dict[str, Tensor]:  # noqa: ARG002 (Muon's asks for it)
+    def fresh_state(self, p: Tensor, group: dict[str, Any]) -> dict[str, Tensor]:
         """What is known of a parameter before the first step."""
-        return {
-            "step": torch.zeros((), device=p.device),
-            "exp_avg": torch.zeros_like(p, memory_format=torch.preserve_format),
-            "exp_avg_sq": torch.zeros_like(p, memory_format=torch.preserve_format),
-        }
+        raise NotImplementedError
+
+    def step(self) -> None:
+        """One step of every parameter that has a gradient."""
+        raise NotImplementedError
 
     def zero_grad(self) -> None:
         """Forget the gradients."""
         for group in self.param_groups:
             for p in group["params"]:
                 p.grad = None
+
+
+class AdamW(Optimiser):
+    """AdamW (Loshchilov and Hutter 2019) by torch's fused kernel.
+
+    To the last bit what `torch.optim.AdamW` does, which would load torch's compiler first: a second of a short run.
+    """
+
+    _step_supports_amp_scaling = True  # a loss scaler then gives `found_inf` to the kernel, and does not wait to know it
+
+    def fresh_state(self, p: Tensor, group: dict[str, Any]) -> dict[str, Tensor]:  # noqa: ARG002 (Muon's asks for it)
+        """A count of steps, and the two moments."""
+        return {
+            "step": torch.zeros((), device=p.device),
+            "exp_avg": torch.zeros_like(p, memory_format=torch.preserve_format),
+            "exp_avg_sq": torch.zeros_like(p, memory_format=torch.preserve_format),
+        }
 
     @torch.no_grad()
     def step(self) -> None:
@@ -90,7 +110,8 @@ class Muon(AdamW):
     """Muon (Jordan et al. 2024) for the groups that say how many `gates` their matrices are made of, AdamW for the others.
 
     Each gate's matrix moves by its momentum with all singular values made about 1, so that what the gradient says often but
-    softly counts as much as what it shouts. Gates are matrices of their own: taken together they learn more slowly.
+    softly counts as much as what it shouts. Gates are matrices of their own: taken together, as by torch's own Muon, they learn
+    more slowly.
     """
 
     def fresh_state(self, p: Tensor, group: dict[str, Any]) -> dict[str, Tensor]:
@@ -111,7 +132,7 @@ class Muon(AdamW):
     def _turn(self) -> tuple[int, int]:
         """How many steps were taken, by AdamW's count, and every how many a matrix moves.
 
-        On a GPU at every one: asking for the count would wait for it, a recorded step cannot take turns, and what it would save
+        On a GPU at every one: asking for the count would wait for it, a captured step cannot take turns, and what it would save
         is little there.
         """
         count = next(state["step"] for state in self.state.values() if "step" in state)
@@ -152,31 +173,6 @@ def orthogonalised(blocks: Tensor) -> Tensor:
     return x.mT if tall else x
 
 
-def make_optimiser(model: LanguageModel, config: TrainConfig, precision: str) -> AdamW:
-    """The optimiser that `config` names; of matrices, but not of biases, a little decays.
-
-    With Muon, `learning_rate` is that of the cells' matrices, and the rest has two fifths of it.
-    """
-    muon = config.optimiser == "muon"
-    rate = config.learning_rate * REST if muon else config.learning_rate
-    matrices = {p for cell in model.layers for p in cell.parameters() if p.ndim > 1} if muon else set()
-    others = [p for p in model.parameters() if p not in matrices]
-    groups: list[dict[str, Any]] = [
-        {"params": [p for p in others if p.ndim > 1], "weight_decay": WEIGHT_DECAY},
-        {"params": [p for p in others if p.ndim == 1]},
-    ]
-    if not muon:
-        return AdamW(groups, rate)
-    for cell in model.layers:
-        gates = len(cell.fused.bias_hh_l0) // cell.hidden_size
-        mine = [p for p in cell.parameters() if p.ndim > 1]
-        dtype = torch.float32 if precision == "fp32" else torch.bfloat16
-        groups.append(
-            {"params": mine, "gates": gates, "dtype": dtype, "lr": config.learning_rate, "weight_decay": WEIGHT_DECAY}
-        )
-    return Muon(groups, rate)
-
-
 def schedule(progress: float) -> float:
     """The share of the peak rate when `progress`, from 0 to 1, of the run is done: a short rise, then half a cosine down."""
     if progress < WARM_UP:
@@ -185,7 +181,7 @@ def schedule(progress: float) -> float:
     return FINAL_RATE + (1 - FINAL_RATE) * (1 + math.cos(math.pi * share)) / 2
 
 
-def follow_schedule(optimiser: AdamW, progress: float) -> None:
+def follow_schedule(optimiser: Optimiser, progress: float) -> None:
     """Make the next step take the rates that are due."""
     for group in optimiser.param_groups:
         rate = group["peak"] * schedule(progress)
@@ -201,3 +197,55 @@ def clip_gradients(model: nn.Module, norm: float) -> Tensor:
     A `norm` of 0 leaves them as they are.
     """
     return nn.utils.clip_grad_norm_(model.parameters(), norm or math.inf)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptimiserKind:
+    """How an optimiser is made, from a model, its configuration and the precision of its steps; and what others ask of it.
+
+    `rate` is the highest rate where nobody says, None for the recipe's, which goes by how much is read. `moments` is how many
+    numbers are kept for each of a cell's weights.
+    """
+
+    make: Callable[[nn.Module, TrainConfig, str], Optimiser]
+    rate: float | None
+    moments: int
+
+
+def make_optimiser(model: nn.Module, config: TrainConfig, precision: str) -> Optimiser:
+    """The optimiser that `config` names. Raises `UsageError` for a name that OPTIMISERS lacks."""
+    return chosen("--optimiser", config.optimiser, OPTIMISERS).make(model, config, precision)
+
+
+def make_adamw(model: nn.Module, config: TrainConfig, precision: str) -> Optimiser:  # noqa: ARG001 (as all are made)
+    """AdamW for all parameters."""
+    return AdamW(groups_of(model.parameters()), config.learning_rate)
+
+
+def make_muon(model: nn.Module, config: TrainConfig, precision: str) -> Optimiser:
+    """Muon for the cells' matrices, whose rate is `learning_rate`, and AdamW for the rest, which has two fifths of it."""
+    cells = [module for module in model.modules() if isinstance(module, Cell)]
+    matrices = {p for cell in cells for p in cell.parameters() if p.ndim > 1}
+    groups = groups_of(p for p in model.parameters() if p not in matrices)
+    for cell in cells:
+        mine = [p for p in cell.parameters() if p.ndim > 1]
+        dtype = torch.float32 if precision == "fp32" else torch.bfloat16
+        groups.append(
+            {"params": mine, "gates": cell.num_gates, "dtype": dtype, "lr": config.learning_rate, "weight_decay": WEIGHT_DECAY}
+        )
+    return Muon(groups, config.learning_rate * REST)
+
+
+def groups_of(parameters: Iterable[nn.Parameter]) -> list[dict[str, Any]]:
+    """Matrices, which decay a little, and biases, which do not."""
+    mine = list(parameters)
+    return [
+        {"params": [p for p in mine if p.ndim > 1], "weight_decay": WEIGHT_DECAY},
+        {"params": [p for p in mine if p.ndim == 1]},
+    ]
+
+
+OPTIMISERS = {
+    "muon": OptimiserKind(make=make_muon, rate=None, moments=1),
+    "adamw": OptimiserKind(make=make_adamw, rate=6e-3, moments=2),
+}

@@ -3,6 +3,7 @@
 import struct
 from pathlib import Path
 
+import numpy as np
 import pytest
 import safetensors.torch
 import torch
@@ -11,7 +12,9 @@ from charlm.checkpoint.format import to_bytes
 from charlm.checkpoint.training import load_trainer, save_trainer
 from charlm.config import End, TrainConfig
 from charlm.errors import CheckpointError
+from charlm.tasks.language import LanguageTask
 from charlm.tensorfile import TensorFile
+from charlm.text.streams import Streams
 from charlm.training.loop import Trainer
 from tests.conftest import CELLS, LAYERS, Philox, new_model
 
@@ -27,7 +30,11 @@ def standing_at(left: int, following: int) -> torch.Tensor:
 
 def new_trainer(cell: str = "gru", layers: int = 1, seed: int = 0, batch_size: int = 4) -> Trainer:
     model = new_model(cell, layers, dropout=0.3, seed=seed)
-    return Trainer.fresh(model, TrainConfig(), End(max_steps=40), "fp32", batch_size)
+    ids = np.zeros(1 + batch_size * WINDOWS * 64 + 64, dtype=np.uint8)
+    streams = Streams(ids=ids, batch_size=batch_size, seq_len=64, seed=1)
+    assert streams.windows_per_epoch == WINDOWS
+    task = LanguageTask(streams=streams, validation_ids=ids[:0])
+    return Trainer.fresh(model, task, TrainConfig(), End("steps", 40), "fp32")
 
 
 def scrambled(trainer: Trainer) -> Trainer:
@@ -37,7 +44,7 @@ def scrambled(trainer: Trainer) -> Trainer:
         for tensor in tensors_of(trainer)[:-1]:
             tensor.copy_(torch.rand(tensor.shape, generator=generator))
     trainer.generator.manual_seed(77)
-    trainer.step, trainer.epoch, trainer.window, trainer.seconds, trainer.best_nats = 9, 2, 3, 4.5, 1.75
+    trainer.step, trainer.epoch, trainer.batch, trainer.seconds, trainer.best_nats = 9, 2, 3, 4.5, 1.75
     return trainer
 
 
@@ -48,7 +55,7 @@ def tensors_of(trainer: Trainer) -> list[torch.Tensor]:
 
 
 def numbers_of(trainer: Trainer) -> list[float]:
-    return [trainer.step, trainer.epoch, trainer.window, trainer.seconds, trainer.best_nats]
+    return [trainer.step, trainer.epoch, trainer.batch, trainer.seconds, trainer.best_nats]
 
 
 @pytest.mark.parametrize("layers", LAYERS)
@@ -57,7 +64,7 @@ def test_all_that_a_continuation_needs_comes_back(tmp_path, cell, layers):
     """Weights, moments, counts, carried state, random state and numbers are those that were saved."""
     saved, loaded = scrambled(new_trainer(cell, layers)), new_trainer(cell, layers, seed=1)
     save_trainer(tmp_path / "last", saved)
-    assert load_trainer(tmp_path / "last", loaded, WINDOWS) == []
+    assert load_trainer(tmp_path / "last", loaded) == []
     assert all(torch.equal(a, b) for a, b in zip(tensors_of(saved), tensors_of(loaded), strict=True))
     assert numbers_of(saved) == numbers_of(loaded)
     save_trainer(tmp_path / "again", loaded)
@@ -68,7 +75,7 @@ def test_a_run_that_was_never_evaluated_has_no_best(tmp_path):
     """An infinite best loss, which JSON has no number for, comes back as it was."""
     save_trainer(tmp_path / "last", new_trainer())
     loaded = scrambled(new_trainer())
-    load_trainer(tmp_path / "last", loaded, WINDOWS)
+    load_trainer(tmp_path / "last", loaded)
     assert loaded.best_nats == float("inf")
 
 
@@ -87,7 +94,7 @@ def test_wherever_a_generator_stands_it_is_resumed(tmp_path):
     for drawn in (0, 1, 1, 621, 1, 1, 1, 622, 7):
         torch.rand(drawn, generator=trainer.generator)
         save_trainer(tmp_path / "last", trainer)
-        assert load_trainer(tmp_path / "last", loaded, WINDOWS) == []
+        assert load_trainer(tmp_path / "last", loaded) == []
         assert torch.equal(loaded.generator.get_state(), trainer.generator.get_state())
 
 
@@ -95,7 +102,7 @@ def assert_refused(path: Path) -> None:
     trainer = scrambled(new_trainer())
     tensors, numbers = [tensor.clone() for tensor in tensors_of(trainer)], numbers_of(trainer)
     with pytest.raises(CheckpointError):
-        load_trainer(path, trainer, WINDOWS)
+        load_trainer(path, trainer)
     assert all(torch.equal(a, b) for a, b in zip(tensors, tensors_of(trainer), strict=True))
     assert numbers == numbers_of(trainer)
 
@@ -180,7 +187,7 @@ def test_the_random_state_of_another_kind_of_device_is_left_out(tmp_path, kind, 
     save_trainer(path, saved)
     with_state(path, torch.randint(256, (size,), generator=torch.Generator().manual_seed(size), dtype=torch.uint8))
     before = loaded.generator.get_state()
-    assert load_trainer(path, loaded, WINDOWS) == ["the random state is another kind of device's, and dropout starts anew"]
+    assert load_trainer(path, loaded) == ["the random state is another kind of device's, and dropout starts anew"]
     assert torch.equal(loaded.generator.get_state(), before)
     assert all(torch.equal(a, b) for a, b in zip(tensors_of(saved)[:-1], tensors_of(loaded)[:-1], strict=True))
 
@@ -190,7 +197,7 @@ def test_a_run_goes_on_on_another_kind_of_device(tmp_path, was, becomes):
     """With its own random state where the kind is the same, and one line where it is not."""
     saved, loaded = scrambled(with_generator(new_trainer(), was)), with_generator(new_trainer(), becomes)
     save_trainer(tmp_path / "last", saved)
-    assert len(load_trainer(tmp_path / "last", loaded, WINDOWS)) == (was != becomes)
+    assert len(load_trainer(tmp_path / "last", loaded)) == (was != becomes)
     assert torch.equal(saved.generator.get_state(), loaded.generator.get_state()) == (was == becomes)
 
 
@@ -200,7 +207,7 @@ def test_wherever_a_gpus_generator_stands_it_is_resumed(tmp_path, offset):
     trainer, loaded = with_generator(new_trainer(), "a GPU"), with_generator(new_trainer(), "a GPU")
     trainer.generator.offset = offset
     save_trainer(tmp_path / "last", trainer)
-    assert load_trainer(tmp_path / "last", loaded, WINDOWS) == []
+    assert load_trainer(tmp_path / "last", loaded) == []
     assert (loaded.generator.seed, loaded.generator.offset) == (11, offset)
 
 
@@ -212,5 +219,5 @@ def test_a_gpus_generator_that_stands_nowhere_is_refused(tmp_path, offset):
     with_state(path, torch.frombuffer(bytearray(struct.pack("<Qq", 1, offset)), dtype=torch.uint8))
     before = [tensor.clone() for tensor in tensors_of(trainer)]
     with pytest.raises(CheckpointError, match="no state that a random generator"):
-        load_trainer(path, trainer, WINDOWS)
+        load_trainer(path, trainer)
     assert all(torch.equal(a, b) for a, b in zip(before, tensors_of(trainer), strict=True))

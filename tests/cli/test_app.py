@@ -1,3 +1,5 @@
+"""The command as a whole: help is quick, every fault is one line and a status, and a signal ends it at once."""
+
 import os
 import signal
 import subprocess

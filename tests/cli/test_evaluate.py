@@ -1,3 +1,5 @@
+"""`charlm eval`: its score is the exact one, its forms agree, and each character is shown with its surprise."""
+
 import json
 import math
 import sys

@@ -1,3 +1,5 @@
+"""`charlm info`: a model file says everything of itself, without torch, and obeys nothing that stands in it."""
+
 import json
 import shutil
 import subprocess
@@ -7,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from charlm.config import CELL_NAMES
 from tests.commands import TEXT, is_error, trained
+from tests.conftest import CELLS
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +42,7 @@ def test_the_model_file_alone_says_everything(charlm, model):
 @pytest.mark.parametrize(("cell", "gates", "biases"), [("lstm", 4, 2), ("gru", 3, 2), ("rnn", 1, 2)])
 def test_the_parameter_count_is_that_of_the_equations(charlm, tmp_path: Path, cell, gates, biases):
     """Parameters: an embedding, gates of input, recurrence and bias for each layer, and a head."""
-    assert cell in CELL_NAMES
+    assert cell in CELLS
     folder = trained(tmp_path, TEXT, "--cell", cell, "--num-layers", "2")
     v, e, h = len(set(TEXT)), 5, 8
     counts = {

@@ -10,11 +10,10 @@ import pytest
 from rich.color import Color
 from safetensors.numpy import load_file
 
-from charlm.config import CELL_NAMES
 from charlm.display.terminal import BLOCKS, DARK, LIGHT
 from charlm.inspection.findings import VERDICTS
 from tests.commands import COMMAND, is_error, latch_run, on_terminal, running, trained
-from tests.conftest import Result
+from tests.conftest import CELLS, Result
 from tests.inspection.reference import SIGNALS, mode_text
 
 KEYS = [
@@ -35,7 +34,7 @@ FEATURE = ("--feature", r"mode=\[[^\]]*")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """For each cell, a model of STORY with two layers of 8 units, half of the text held out."""
     options = ("--num-layers", "2", "--validation-fraction", "0.5")
-    return {cell: str(trained(tmp_path_factory.mktemp(cell), STORY, "--cell", cell, *options)) for cell in CELL_NAMES}
+    return {cell: str(trained(tmp_path_factory.mktemp(cell), STORY, "--cell", cell, *options)) for cell in CELLS}
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +71,7 @@ def levels_of(screen: str) -> tuple[str, list[int]]:
     return "".join(row for row, _ in shown), [BLOCKS.index(block) for row, blocks in shown for block in blocks.ljust(len(row))]
 
 
-@pytest.mark.parametrize("cell", CELL_NAMES)
+@pytest.mark.parametrize("cell", CELLS)
 def test_json_has_the_names_that_other_programs_rely_on(inspect, cell):
     """--json is one line with the best unit of each feature, every value of its type, and nothing else."""
     result = inspect("--json", cell=cell)
@@ -186,7 +185,7 @@ def test_two_features_of_one_name_are_a_usage_error(inspect):
     is_error(inspect("--feature", "x=a", "--feature", "x=b"), 2, "same name")
 
 
-@pytest.mark.parametrize(("cell", "signal"), [(cell, signal) for cell in CELL_NAMES for signal in (None, *SIGNALS[cell])])
+@pytest.mark.parametrize(("cell", "signal"), [(cell, signal) for cell in CELLS for signal in (None, *SIGNALS[cell])])
 def test_what_is_shown_of_a_unit_is_what_it_did(inspect, cell, signal):
     """--show writes the text over blocks with the levels of the saved activations, c as tanh(c), by default c or else h."""
     options = () if signal is None else ("--signal", signal)
@@ -250,7 +249,7 @@ def test_the_model_itself_is_never_written_over(inspect, runs, option):
     assert model.read_bytes() == before
 
 
-@pytest.mark.parametrize("cell", CELL_NAMES)
+@pytest.mark.parametrize("cell", CELLS)
 def test_gates_are_counted_as_they_were(charlm, inspect, latch, cell):
     """--gates says of each gate of each layer how much of the time it is nearly shut and nearly open; an RNN has none."""
     arguments = ("--gates", "--save-activations", "a.safetensors")
@@ -321,24 +320,13 @@ def test_what_breaks_off_leaves_the_old_file_and_no_litter(inspect, monkeypatch,
 @pytest.mark.parametrize("stage", ["reading", "ranking", "testing", "trying"])
 def test_an_interrupt_at_any_stage_ends_at_once(inspect, monkeypatch, stage):
     """Ctrl-C while threads are at work is status 130, one line, and no finding."""
-    from charlm.display import waiting
+    from charlm.display.waiting import Lines
 
-    real = waiting.follow
+    def interrupted(_lines: Lines, told: str, _fraction: float) -> None:
+        if told.startswith(stage):
+            raise KeyboardInterrupt
 
-    def interrupted(work):
-        def until_stage():
-            while True:
-                try:
-                    step = next(work)
-                except StopIteration as end:
-                    return end.value
-                if step.stage.startswith(stage):
-                    work.throw(KeyboardInterrupt())
-                yield step
-
-        return real(until_stage())
-
-    monkeypatch.setattr(waiting, "follow", interrupted)
+    monkeypatch.setattr(Lines, "tell", interrupted)
     result = inspect("--threads", "2")
     assert (result.status, result.out, result.err) == (130, b"", "charlm: interrupted\n")
 

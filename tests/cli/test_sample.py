@@ -1,3 +1,5 @@
+"""`charlm sample`: prompts, choices, stops, seeds, held units, and which model is taken."""
+
 import io
 import json
 import shutil
@@ -337,8 +339,9 @@ def test_with_all_of_h_held_nothing_is_remembered(sample):
 BAD_CLAMPS = [
     *(
         (text, "LAYER:UNIT")
-        for text in ("", "0:1", "0:1=", "0:1=x", "0:1=nan", "0:1=-inf", "0=1", "0:1:i=1", "-1:0=1", "0:1:=1")
+        for text in ("", "0:1", "0:1=", "0:1=x", "0:1=nan", "0:1=-inf", "0=1", "0:1:I=1", "-1:0=1", "0:1:=1")
     ),
+    ("0:1:i=1", "has no i"),
     ("1:0=1", "the layer"),
     ("0:8=1", "the unit"),
 ]

@@ -1,3 +1,5 @@
+"""`charlm train`: any text is taken or refused in one line, options have bounds, and a run folder is as designed."""
+
 import json
 import math
 import os
@@ -7,12 +9,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from charlm.config import CELL_NAMES
 from charlm.files import folder_lock
 from charlm.recipe import MOST_PASSES, PRESETS
 from charlm.runs.speed import Speed
-from charlm.training import loop
+from charlm.tasks import language
 from tests.commands import SHORT, TEXT, TINY, is_error
+from tests.conftest import CELLS
 
 KOREAN = "옛날 옛적에 호랑이가 담배를 피우던 시절, 산골에 할머니가 살았다.\n"
 
@@ -35,7 +37,7 @@ def sampled(charlm, length: int = 30) -> bytes:
     return result.out
 
 
-@pytest.mark.parametrize("cell", CELL_NAMES)
+@pytest.mark.parametrize("cell", CELLS)
 def test_every_cell_trains_and_samples(charlm, cell):
     """Any cell leads from a text to a sample in two commands."""
     assert charlm("train", "t.txt", *SHORT, "--cell", cell, "--num-layers", "2", "--dropout", "0.1").status == 0
@@ -311,7 +313,7 @@ def test_the_final_score_is_the_exact_one_of_the_model_saved(charlm, tmp_path: P
     assert training["scores"]["exact"] is True
 
 
-@pytest.mark.parametrize("cell", CELL_NAMES)
+@pytest.mark.parametrize("cell", CELLS)
 def test_the_same_seed_gives_the_same_model_to_the_byte(charlm, tmp_path: Path, cell):
     """Equal runs leave equal files, and another seed another one."""
     for out, seed in (("one", "7"), ("two", "7"), ("three", "8")):
@@ -349,7 +351,7 @@ def test_a_run_folder_holds_what_the_design_says(charlm, tmp_path: Path):
     run = json.loads((folder / "run.json").read_text())
     assert run["argv"]
     assert run["training"]["seed"] == 1
-    assert run["end"]["max_steps"] == 4
+    assert run["end"] == {"unit": "steps", "amount": 4}
     assert {"torch", "device", "charlm"} <= set(run["machine"])
     records = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     assert records[-1]["event"] == "done"
@@ -402,13 +404,13 @@ def test_an_empty_out_folder_is_taken(charlm, tmp_path: Path):
 
 def test_a_loss_that_is_no_number_ends_the_run_with_the_last_good_state(charlm, tmp_path: Path, monkeypatch):
     """NaN stops a run with exit status 3, and what was saved before stays."""
-    real, calls = loop.next_symbol_nats, []
+    real, calls = language.next_symbol_nats, []
 
     def spoiled(logits, targets):
         calls.append(1)
         return real(logits, targets) * (math.nan if len(calls) > 7 else 1.0)
 
-    monkeypatch.setattr(loop, "next_symbol_nats", spoiled)
+    monkeypatch.setattr(language, "next_symbol_nats", spoiled)
     result = charlm("train", "t.txt", *TINY, "--max-steps", "40", "--eval-every", "5", "--quiet")
     is_error(result, 3, "diverged", "--learning-rate")
     monkeypatch.undo()

@@ -1,3 +1,5 @@
+"""Reporters: each takes every event, and none writes to standard output what is not data."""
+
 import io
 import json
 import math
@@ -5,7 +7,7 @@ import sys
 
 import pytest
 
-from charlm.display.progress import REPORTERS, describe_end
+from charlm.display.progress import REPORTERS, Asked, Bar, JsonLines, LogLines, Quiet, describe_end, in_touch, suiting
 from charlm.training.events import CheckpointDue, EvalDone, Event, RunDone, SampleDrawn, SampleDue, StepsDone
 
 WHEN = {"step": 30, "seconds": 61.0, "progress": 0.25}
@@ -38,10 +40,10 @@ class DeadScreen(Screen):
         raise OSError(5, "Input/output error")
 
 
-def shown(name: str, monkeypatch: pytest.MonkeyPatch, screen: io.StringIO, events: list[Event] = EVENTS) -> str:
-    """What the reporter called `name` writes to `screen` on standard error for a notice and `events`."""
+def shown(kind: type[Quiet], monkeypatch: pytest.MonkeyPatch, screen: io.StringIO, events: list[Event] = EVENTS) -> str:
+    """What a reporter of that `kind` writes to `screen` on standard error for a notice and `events`."""
     monkeypatch.setattr(sys, "stderr", screen)
-    reporter = REPORTERS[name]()
+    reporter = kind()
     reporter.notice("mark \x1b this")
     for event in events:
         reporter.report(event)
@@ -49,50 +51,50 @@ def shown(name: str, monkeypatch: pytest.MonkeyPatch, screen: io.StringIO, event
     return screen.getvalue()
 
 
-@pytest.mark.parametrize("name", REPORTERS)
-def test_every_reporter_takes_every_event(name, monkeypatch, capsys):
+@pytest.mark.parametrize("kind", REPORTERS)
+def test_every_reporter_takes_every_event(kind, monkeypatch, capsys):
     """No event is too much for any reporter, and nothing hostile gets through."""
-    error = shown(name, monkeypatch, Screen())
+    error = shown(kind, monkeypatch, Screen())
     assert "[31m" not in error.replace("␛[31m", "")
     assert "\ud800" not in error
-    assert ("mark ␛ this" in error) == (name != "quiet")
+    assert ("mark ␛ this" in error) == (kind is not Quiet)
     assert "\x1b" not in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("name", REPORTERS)
-def test_a_screen_that_has_gone_stops_no_run(name, monkeypatch):
+@pytest.mark.parametrize("kind", REPORTERS)
+def test_a_screen_that_has_gone_stops_no_run(kind, monkeypatch):
     """When standard error fails, a run goes on."""
-    assert shown(name, monkeypatch, DeadScreen()) == ""
+    assert shown(kind, monkeypatch, DeadScreen()) == ""
 
 
-@pytest.mark.parametrize("name", ["bar", "log", "quiet"])
-def test_standard_output_is_for_data(name, monkeypatch, capsys):
+@pytest.mark.parametrize("kind", [Bar, LogLines, Quiet])
+def test_standard_output_is_for_data(kind, monkeypatch, capsys):
     """But for JSON, reporters leave standard output alone."""
-    shown(name, monkeypatch, Screen())
+    shown(kind, monkeypatch, Screen())
     assert capsys.readouterr().out == ""
 
 
-def test_json_lines_are_the_records(monkeypatch, capsys):
-    """Each event that has a record is one line of valid JSON."""
-    shown("json", monkeypatch, Screen())
-    records = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [record["event"] for record in records] == ["step", "eval", "eval", "sample", "done", "done"]
-    assert records[0]["train_nats"] == 2 * math.log(2)
-    assert records[1]["validation_bpc"] == pytest.approx(3)
-    assert records[2]["validation_bpc"] is None
-    assert all(record["step"] == 30 and record["seconds"] == 61.0 for record in records)
+def test_json_lines_are_the_rows(monkeypatch, capsys):
+    """Each event that has a row is one line of valid JSON."""
+    shown(JsonLines, monkeypatch, Screen())
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [row["event"] for row in rows] == ["step", "eval", "eval", "sample", "done", "done"]
+    assert rows[0]["train_nats"] == 2 * math.log(2)
+    assert rows[1]["validation_bpc"] == pytest.approx(3)
+    assert rows[2]["validation_bpc"] is None
+    assert all(row["step"] == 30 and row["seconds"] == 61.0 for row in rows)
 
 
 def test_json_has_no_number_that_json_lacks(monkeypatch, capsys):
     """A gradient norm that overflowed under loss scaling is null."""
     event = StepsDone(**WHEN, loss_nats=1.0, grad_norm=math.inf, chars_per_second=1.0)
-    shown("json", monkeypatch, Screen(), [event])
+    shown(JsonLines, monkeypatch, Screen(), [event])
     assert json.loads(capsys.readouterr().out)["grad_norm"] is None
 
 
 def test_the_bar_has_what_people_look_for(monkeypatch):
     """Step, train and validation bits per character, speed and time left are on the bar."""
-    bar = shown("bar", monkeypatch, Screen(), [EVENTS[1], EVENTS[0]])
+    bar = shown(Bar, monkeypatch, Screen(), [EVENTS[1], EVENTS[0]])
     last = bar.split("\r")[-1]
     for part in ("step 30", "train 2.000", "3.000", "123k chars/s", "3:03 left", "25%"):
         assert part in last, last
@@ -100,7 +102,7 @@ def test_the_bar_has_what_people_look_for(monkeypatch):
 
 def test_a_log_line_stands_alone(monkeypatch):
     """Where there is no terminal each report is one line with its step."""
-    rows = shown("log", monkeypatch, io.StringIO()).split("\n")[:-1]
+    rows = shown(LogLines, monkeypatch, io.StringIO()).split("\n")[:-1]
     assert rows[0] == "mark ␛ this"
     assert len(rows) == 4  # an evaluation without a score is nothing to read
     assert all("30" in row for row in rows[1:])
@@ -111,7 +113,7 @@ def test_a_log_line_stands_alone(monkeypatch):
 
 def test_quiet_is_quiet(monkeypatch):
     """The quiet reporter writes nothing."""
-    assert shown("quiet", monkeypatch, Screen()) == ""
+    assert shown(Quiet, monkeypatch, Screen()) == ""
 
 
 @pytest.mark.parametrize(("nats", "words"), [(math.log(2), "0.6931 nats/char, 1.000 bits/char"), (None, "no score")])
@@ -121,3 +123,59 @@ def test_the_end_says_what_was_reached(nats, words):
     assert words in line
     assert "30 steps" in line
     assert "1:01:01" in line
+
+
+ASKED = [Asked(json=json, quiet=quiet, is_terminal=there) for json in (0, 1) for quiet in (0, 1) for there in (0, 1)]
+
+
+@pytest.mark.parametrize("asked", ASKED, ids=str)
+def test_whoever_asks_is_shown_a_run_in_one_way(asked, monkeypatch):
+    """Of the reporters there are one suits: JSON before silence, and that before whatever the screen takes."""
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    expected = JsonLines if asked.json else Quiet if asked.quiet else Bar if asked.is_terminal else LogLines
+    assert [type(reporter) for reporter in suiting(asked)] == [expected]
+
+
+class Noting(Quiet):
+    """A reporter that keeps what it is told."""
+
+    SECONDS = 2.0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: list[object] = []
+
+    def report(self, event: Event) -> None:
+        self.told.append(event)
+
+    def notice(self, text: str) -> None:
+        self.told.append(text)
+
+    def close(self) -> None:
+        self.told.append("closed")
+
+
+class Failing(Noting):
+    """One whose screen has gone."""
+
+    def close(self) -> None:
+        raise OSError(5, "Input/output error")
+
+
+def test_several_may_listen_at_once():
+    """Each is told everything, in turn, as often as the most eager likes."""
+    first, second = Noting(), Noting()
+    with in_touch(first, Quiet(), second) as reporter:
+        assert reporter.seconds == 2.0
+        reporter.notice("a remark")
+        for event in EVENTS:
+            reporter.report(event)
+    assert first.told == second.told == ["a remark", *EVENTS, "closed"]
+
+
+def test_each_is_closed_whatever_became_of_the_others():
+    """One that cannot be closed says so, once the others are."""
+    first, last = Noting(), Noting()
+    with pytest.raises(OSError, match="Input"), in_touch(first, Failing(), last):
+        pass
+    assert first.told == last.told == ["closed"]

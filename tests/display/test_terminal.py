@@ -1,3 +1,5 @@
+"""Text on a terminal: every code point is harmless, and colours and blocks stand where their characters do."""
+
 import io
 import json
 import re

@@ -9,11 +9,12 @@ import pytest
 from rich.cells import cell_len
 
 from charlm.display.terminal import BLOCKS, DARK
-from charlm.display.units import as_record, describe_gaps, show_findings, show_gates, show_unit
-from charlm.inspection.features import FEATURES
+from charlm.display.units import as_row, describe_gaps, show_findings, show_gates, show_unit
+from charlm.features.registry import FEATURES
 from charlm.inspection.findings import Delta, Finding, Passage, Report, Saturation, UnitId, UnitView
+from charlm.model.cells import LSTM, Signal
 
-SIGNALS = ("c", "h", "i", "f", "o", "g")
+SIGNALS = tuple(signal.name for signal in LSTM.signals)
 HOSTILE = "\x1b[2J\x9b\u202e[/nope][bold]\0\r\ud800"
 
 
@@ -106,7 +107,7 @@ def test_gaps_are_told_by_reason():
     assert describe_gaps(report([], [])) == []
 
 
-def view(values: np.ndarray, signals: tuple[str, ...] = SIGNALS) -> UnitView:
+def view(values: np.ndarray, signals: tuple[Signal, ...] = LSTM.signals) -> UnitView:
     rows = np.tile(values.astype(np.float32), (len(signals), 1))
     return UnitView(
         layer=1,
@@ -193,10 +194,10 @@ def test_the_fullest_place_has_the_biggest_dot(number):
 
 
 @pytest.mark.parametrize("delta", [None, Delta(present=0.5, absent=-0.25)])
-def test_a_record_is_valid_json_of_everything(delta):
+def test_a_row_is_valid_json_of_everything(delta):
     """A finding as JSON has every field; a unit that was not clamped has null for both changes."""
-    record = json.loads(json.dumps(as_record(finding(delta=delta)), allow_nan=False))
-    assert record == {
+    row = json.loads(json.dumps(as_row(finding(delta=delta)), allow_nan=False))
+    assert row == {
         "layer": 1,
         "unit": 1023,
         "signal": "c",

@@ -13,8 +13,7 @@ import pytest
 from charlm.config import CorpusConfig
 from charlm.display import waiting as module
 from charlm.display.progress import LogLines, in_touch
-from charlm.display.waiting import MOST_TICKS, TICK, follow, waiting
-from charlm.inspection.findings import Progress
+from charlm.display.waiting import MOST_TICKS, TICK, waiting
 from charlm.text.corpus import encode_corpus
 from charlm.text.vocab import Vocab
 from charlm.training.events import Scoring, StepsDone
@@ -79,17 +78,13 @@ def test_nothing_goes_on_when_the_work_has_ended(quickly, err, ends):
 
 
 def test_a_terminal_has_a_bar_that_is_gone_in_the_end(monkeypatch):
-    """Its stage and share are shown; what work gives is given on."""
+    """Its stage and share are shown."""
     screen = Screen()
     monkeypatch.setattr(sys, "stderr", screen)
-
-    def work():
-        yield Progress("reading", 0.1)
+    with waiting() as tell:
+        tell("reading", 0.1)
         time.sleep(0.15)
-        yield Progress("counting", 0.7)
-        return 5
-
-    assert follow(work()) == 5
+        tell("counting", 0.7)
     assert "counting" in screen.getvalue()
     assert " 70%" in screen.getvalue()
     assert screen.getvalue().rsplit("\r", 2)[-2].strip() == ""

@@ -1,31 +1,22 @@
 """What the tests of inspection share: the recurrence written out by hand, whole traces, and a model whose latch is known."""
 
 import itertools
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
 
 from charlm.config import ModelConfig
-from charlm.inspection.features import Feature
-from charlm.inspection.trace import Chapter, blocks, chapters, groups
+from charlm.features.registry import Feature
+from charlm.inspection.trace import Trace
+from charlm.model.cells import CELLS
 from charlm.model.language_model import LanguageModel
 from charlm.text.vocab import Ids, Vocab
+from tests.model.reference import REFERENCES
 
-SIGNALS = {"lstm": ("c", "h", "i", "f", "o", "g"), "gru": ("h", "r", "z", "n"), "rnn": ("h",)}
-
-T = TypeVar("T")
-
-
-def finished(work: Generator[Any, None, T]) -> T:
-    """What a generator returns at its end."""
-    while True:
-        try:
-            next(work)
-        except StopIteration as end:
-            return end.value
+SIGNALS = {name: tuple(signal.name for signal in cell.signals) for name, cell in CELLS.items()}
 
 
 def random_ids(number: int, vocab_size: int = 13, seed: int = 0, dtype: str = "uint8") -> Ids:
@@ -35,10 +26,6 @@ def random_ids(number: int, vocab_size: int = 13, seed: int = 0, dtype: str = "u
 def letters(vocab_size: int) -> Vocab:
     """The first symbols of the alphabet."""
     return Vocab(kind="char", symbols=tuple(range(ord("a"), ord("a") + vocab_size)), start=0)
-
-
-def sigmoid(x: np.ndarray) -> np.ndarray:
-    return 1 / (1 + np.exp(-x))
 
 
 @dataclass
@@ -56,16 +43,16 @@ class Walk:
 
 def walk(model: LanguageModel, ids: Sequence[int], held: Mapping[tuple[int, str, int], Any] | None = None) -> Walk:
     """One character, one layer, one gate at a time, in float64, from zero. `held[layer, part, unit]` is a value or `(N,)`."""
-    cell, size = model.config.cell, model.config.hidden_size
-    weights = {name: value.detach().double().numpy() for name, value in model.named_parameters()}
-    names = {"lstm": "ifgo", "gru": "rzn", "rnn": "h"}[cell]
+    size, numpy = model.config.hidden_size, lambda pair: [each.detach().double().numpy() for each in pair]
     held = {key: np.broadcast_to(values, len(ids)) for key, values in (held or {}).items()}
-    signals = {(layer, name): np.zeros((len(ids), size)) for layer in range(len(model.layers)) for name in SIGNALS[cell]}
+    signals: dict[tuple[int, str], np.ndarray] = {}
     logits = np.zeros((len(ids), model.vocab_size))
-    state = [{part: np.zeros(size) for part in "hc"} for _ in model.layers]
+    (embedding,), (head, bias) = numpy([model.embedding.weight]), numpy([model.head.weight, model.head.bias])
+    weights = [(numpy(cell.input_weights), numpy(cell.past_weights)) for cell in model.layers]
+    state = [dict.fromkeys(cell.parts, np.zeros(size)) for cell in model.layers]
     for t, symbol in enumerate(ids):
-        x = weights["embedding.weight"][int(symbol)]
-        for layer, now in enumerate(state):
+        x = embedding[int(symbol)]
+        for layer, ((w, b), (u, b_past)) in enumerate(weights):
 
             def clamp(part: str, values: np.ndarray, layer: int = layer, t: int = t) -> np.ndarray:
                 for unit in range(size):
@@ -73,45 +60,35 @@ def walk(model: LanguageModel, ids: Sequence[int], held: Mapping[tuple[int, str,
                         values[unit] = held[layer, part, unit][t]
                 return values
 
-            w = {key.rpartition(".")[2]: value for key, value in weights.items() if key.startswith(f"cells.{layer}.")}
-            from_input = np.split(w["weight_ih_l0"] @ x + w["bias_ih_l0"], len(names))
-            from_past = np.split(w["weight_hh_l0"] @ now["h"] + w["bias_hh_l0"], len(names))
-            total = {name: one + other for name, one, other in zip(names, from_input, from_past, strict=True)}
-            gates = {}
-            if cell == "lstm":
-                gates = {name: sigmoid(total[name]) for name in "ifo"} | {"g": np.tanh(total["g"])}
-                now["c"] = clamp("c", gates["f"] * now["c"] + gates["i"] * gates["g"])
-                now["h"] = clamp("h", gates["o"] * np.tanh(now["c"]))
-            elif cell == "gru":
-                gates = {name: sigmoid(total[name]) for name in "rz"}
-                gates["n"] = np.tanh(from_input[2] + gates["r"] * from_past[2])
-                now["h"] = clamp("h", (1 - gates["z"]) * gates["n"] + gates["z"] * now["h"])
-            else:
-                now["h"] = clamp("h", np.tanh(total["h"]))
-            for name in SIGNALS[cell]:
-                signals[layer, name][t] = gates[name] if name in gates else now[name]
-            x = now["h"]
-        logits[t] = weights["head.weight"] @ x + weights["head.bias"]
+            gates = len(w) // size
+            from_input, from_past = np.split(w @ x + b, gates), np.split(u @ state[layer]["h"] + b_past, gates)
+            after = REFERENCES[model.config.cell](from_input, from_past, state[layer], clamp)
+            for name, values in after.items():
+                signals.setdefault((layer, name), np.zeros((len(ids), size)))[t] = values
+            state[layer] = {part: after[part] for part in state[layer]}
+            x = after["h"]
+        logits[t] = head @ x + bias
     return Walk(signals, logits)
 
 
-def read(model: LanguageModel, ids: Ids) -> list[Chapter]:
-    """The whole text's chapters."""
-    return [chapter for chapter, _ in chapters(model, ids, (0, len(ids)))]
+def read(model: LanguageModel, ids: Ids, workers: int = 1) -> Trace:
+    """The trace of a whole text, from a zero state."""
+    return Trace.over(model, ids, (0, len(ids)), workers=workers)[0]
 
 
-def traced(model: LanguageModel, text: Sequence[Chapter]) -> dict[tuple[int, str], torch.Tensor]:
-    """By (layer, signal) the values `(N, H)` of adjoining chapters; every place comes once."""
-    start, stop = text[0].start, text[-1].stop
-    found = [torch.full((stop - start, group.size), torch.nan, dtype=model.head.weight.dtype) for group in groups(model)]
+def traced(trace: Trace) -> dict[tuple[int, str], torch.Tensor]:
+    """By (layer, signal) the values `(N, H)` of a text; every place comes once."""
+    start, stop = trace.chapters[0].start, trace.chapters[-1].stop
+    dtype = trace.model.head.weight.dtype
+    found = [torch.full((stop - start, group.size), torch.nan, dtype=dtype) for group in trace.groups]
     places = []
-    for chapter in text:
-        for block in blocks(model, chapter):
+    for chapter in trace.chapters:
+        for block in trace.blocks(chapter):
             places += block.positions.tolist()
             for values, part in zip(found, block.values, strict=True):
                 values[torch.from_numpy(block.positions - start)] = part.t()
     assert sorted(places) == list(range(start, stop))
-    return {(group.layer, group.signal): values for group, values in zip(groups(model), found, strict=True)}
+    return {(group.layer, group.signal): values for group, values in zip(trace.groups, found, strict=True)}
 
 
 def given(name: str, levels: np.ndarray, *, is_graded: bool = False) -> Feature:

@@ -8,20 +8,19 @@ import torch
 from sklearn.linear_model import Ridge
 
 from charlm.config import ModelConfig
+from charlm.features.labels import Labels
+from charlm.features.registry import Feature
 from charlm.inspection import baselines
-from charlm.inspection.baselines import CONTEXT, from_context, shortened, untrained
-from charlm.inspection.features import Feature
-from charlm.inspection.labels import Labels
+from charlm.inspection.baselines import CONTEXT, from_context, linear, shortened, tables, untrained
 from charlm.inspection.ranking import binned, rank
 from charlm.inspection.trace import groups
 from charlm.model.language_model import LanguageModel
 from charlm.text.vocab import Vocab
 from tests.conftest import CELLS, new_model
-from tests.inspection.reference import finished, given, letters, random_ids, read, traced
+from tests.inspection.reference import given, letters, random_ids, read, traced
 
 N = 6000
 HALVES = (0, N // 2), (N // 2, N)
-CPU = torch.device("cpu")
 
 
 def effect(ids: np.ndarray, label: np.ndarray, *, is_graded: bool = False, vocab_size: int = 13) -> float:
@@ -95,7 +94,7 @@ def test_tables_are_dictionaries(vocab_size, bounds):
     ids = random_ids(170, vocab_size, dtype="uint16")
     first, second = bounds
     targets = np.random.default_rng(2).standard_normal((first[1] - first[0], 2))
-    found = list(baselines._tables(ids, first, second, targets))
+    found = list(tables(ids, first, second, targets))
     assert len(found) == CONTEXT
     for length, prediction in enumerate(found, 1):
         for column in range(2):
@@ -117,7 +116,7 @@ def test_the_linear_predictor_is_scikit_learns(vocab_size, monkeypatch):
         for t in range(500)
     ]
     ridge = Ridge(alpha=baselines.RIDGE * 300, fit_intercept=False).fit(rows[:300], targets)
-    found = baselines._linear(ids, first, second, targets, vocab_size)
+    found = linear(ids, first, second, targets, vocab_size)
     np.testing.assert_allclose(found, ridge.predict(rows[300:]), atol=1e-6)
 
 
@@ -150,7 +149,7 @@ def test_what_an_untrained_model_has_is_no_news(cell):
     config = ModelConfig(cell=cell, embedding_size=5, hidden_size=7, num_layers=1)
     ids = random_ids(2000)
     model = LanguageModel.initialised(config, 13, torch.Generator().manual_seed(3))
-    found = traced(model, read(model, ids))
+    found = traced(read(model, ids))
     group = groups(model)[0]
     row = binned(group, found[0, group.signal].t())[2].numpy()
     features = [
@@ -158,7 +157,7 @@ def test_what_an_untrained_model_has_is_no_news(cell):
         given("its opposite", row.max() - row, is_graded=True),
         given("a coin", np.random.default_rng(9).integers(0, 2, 2000)),
     ]
-    effects = finished(untrained(config, Labels(ids, letters(13), features), ((0, 1000), (1000, 2000)), CPU))
+    effects = untrained(read(model, ids), Labels(ids, letters(13), features), ((0, 1000), (1000, 2000)))
     np.testing.assert_allclose(effects[:2], 1, atol=0.01)
     assert 0 <= effects[2] < 0.15
 
@@ -173,11 +172,11 @@ def test_the_untrained_best_is_found_in_the_first_half_and_scored_in_the_second(
     features = [given(str(n), rng.integers(0, 2 + n, 2000), is_graded=n > 0) for n in range(6)]
     features.append(given("turns", np.where(np.arange(2000) < 1000, ids > 6, ids < 6)))
     labels = Labels(ids, letters(13), features)
-    found = finished(untrained(model.config, labels, halves, CPU))
-    here = finished(rank(model, read(model, ids[:1000]), labels))
+    found = untrained(read(model, ids), labels, halves)
+    here = rank(read(model, ids[:1000]), labels)
     after = [given(each.name, each.label(" " * 2000)[1000:], is_graded=each.is_graded) for each in features]
     later = Labels(ids[1000:], letters(13), after)
-    there = finished(rank(model, read(model, ids[1000:]), later))
+    there = rank(read(model, ids[1000:]), later)
     best = here.best()
     pairs = best, np.arange(len(features))
     expected = np.maximum(there.effects[pairs] * np.sign(here.effects[pairs]), 0)

@@ -10,22 +10,20 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 from charlm.errors import TextError
+from charlm.features.registry import FEATURES, Feature, from_regex
 from charlm.inspection import examine as module
-from charlm.inspection.examine import LEAST_CHARACTERS, examine, gate_habits, stretch_of
-from charlm.inspection.features import FEATURES, Feature, from_regex
-from charlm.inspection.findings import VERDICTS, Delta, Finding, Progress, Report, Saturation
-from charlm.inspection.intervention import Effect
-from charlm.inspection.labels import Labels
-from charlm.inspection.ranking import Confirmation, binned
+from charlm.inspection.confirmation import Confirmation
+from charlm.inspection.examine import LEAST_CHARACTERS, examine, gate_habits
+from charlm.inspection.findings import VERDICTS, Delta, Finding, Report, Saturation
+from charlm.inspection.ranking import binned
 from charlm.inspection.trace import group_of, groups
+from charlm.inspection.verdict import Effect
 from charlm.text.vocab import Vocab
 from tests.conftest import CELLS, new_model
 from tests.inspection.reference import (
     LATCH,
-    finished,
     given,
     latch_model,
-    letters,
     mode_text,
     random_ids,
     read,
@@ -56,14 +54,11 @@ ASKED = [*PRESENT.values(), *(FEATURES[name] for name in ABSENT)]
 
 
 @cache  # each takes seconds
-def examined(workers: int) -> tuple[Report, list[Progress]]:
+def examined(workers: int) -> tuple[Report, list[tuple[str, float]]]:
     """What is found in the latch's text, and the progress on the way."""
-    work, progress = examine(latch_model(8), IDS, QUOTES, ASKED, 1, workers), []
-    while True:
-        try:
-            progress.append(next(work))
-        except StopIteration as end:
-            return end.value, progress
+    told: list[tuple[str, float]] = []
+    report = examine(latch_model(8), IDS, QUOTES, ASKED, 1, workers, lambda *each: told.append(each))
+    return report, told
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +94,7 @@ def test_scores_are_scikit_learns_of_the_two_halves(findings, feature):
     """The score is +-max(AUROC, 1 - AUROC) of the unit's binned values in the first half, the confirmed one in the second."""
     found, model = findings[feature], latch_model(8)
     group = groups(model)[group_of(groups(model), found.unit)]
-    values = traced(model, read(model, IDS))[group.layer, group.signal]
+    values = traced(read(model, IDS))[group.layer, group.signal]
     bins, label = binned(group, values.t())[found.unit.unit].numpy(), PRESENT[feature].label(TEXT)
     for half, score in ((slice(0, N // 2), found.score), (slice(N // 2, N), found.confirmed_score)):
         auroc = roc_auc_score(label[half], bins[half])
@@ -144,8 +139,8 @@ def test_the_same_seed_gives_the_same_report_whatever_the_number_of_workers(repo
 @pytest.mark.parametrize("workers", [1, 2])
 def test_each_stage_goes_from_nothing_to_all_and_never_stands_still(workers):
     """Stages come once each, and the fraction of each that takes long rises from 0 to 1, which it reaches at its end."""
-    _, progress = examined(workers)
-    stages = [(stage, [each.fraction for each in some]) for stage, some in itertools.groupby(progress, lambda each: each.stage)]
+    _, told = examined(workers)
+    stages = [(stage, [fraction for _, fraction in some]) for stage, some in itertools.groupby(told, lambda each: each[0])]
     assert len({stage for stage, _ in stages}) == len(stages)
     assert sum(len(fractions) > 1 for _, fractions in stages) == 4  # ranking, testing, untrained models, clamping
     for _, fractions in stages:
@@ -158,20 +153,20 @@ def stub(monkeypatch, *, effect: float, p: float = 0.001, is_used: bool = True, 
     """Have every test and clamp come out as is given, and the baselines `from_context` and `untrained`; gives their chances."""
     draws = []
 
-    def confirmed(model, chapters, labels, units, signs, rng, workers=1):
+    def confirmed(trace, labels, units, signs, rng, tell):
         draws.append(rng.random())
-        yield 1
+        tell(1)
         many = np.ones(len(units))
         return Confirmation(effects=effect * signs, p_values=p * many, is_too_slow=many == 0)
 
-    def untrained(config, labels, *_args):
-        yield 1
+    def untrained(trained, labels, halves, tell):
+        tell(1)
         return np.full(len(labels.features), others.get("untrained", 0.0))
 
-    def clamped(model, unit, stretch, is_present, rng):
+    def clamped(trace, unit, stretch, rng, tell):
         draws.append(rng.random())
-        yield 1
-        return Effect(delta=Delta(present=0.25, absent=0.5), is_used=is_used, num_characters=len(is_present))
+        tell(1)
+        return Effect(delta=Delta(present=0.25, absent=0.5), is_used=is_used, num_characters=len(stretch.is_present))
 
     monkeypatch.setattr(module, "confirm", confirmed)
     monkeypatch.setattr(module, "intervene", clamped)
@@ -198,7 +193,7 @@ def test_a_verdict_takes_all_that_its_definition_says(feature, baseline, sign, p
     scale = 1 if PRESENT[feature].is_graded else 2  # an AUROC goes half as far
     others = {"from_context": -1.0, "untrained": -1.0, baseline: 0.95 - above * scale}
     stub(monkeypatch, effect=0.95 * sign, p=p, is_used=is_used, **others)
-    (found,) = finished(examine(latch_model(8), IDS, QUOTES, [PRESENT[feature]], seed=1)).findings
+    (found,) = examine(latch_model(8), IDS, QUOTES, [PRESENT[feature]], seed=1).findings
     assert found.verdict == verdict
     assert found.baseline_gain == pytest.approx(above)
     assert found.p_value == p
@@ -211,7 +206,7 @@ def test_all_chance_comes_from_the_seed(monkeypatch):
     found = []
     for seed in (1, 1, 2):
         draws = stub(monkeypatch, effect=0.9)
-        finished(examine(latch_model(8), IDS, QUOTES, list(PRESENT.values()), seed))
+        examine(latch_model(8), IDS, QUOTES, list(PRESENT.values()), seed)
         found.append(draws)
     assert found[0] == found[1]
     assert len({*found[0], *found[2]}) == 2 * (1 + len(PRESENT))
@@ -221,9 +216,9 @@ def test_a_text_too_short_to_be_halved_is_refused():
     """One character less than 2,000 is an error that names both numbers; 2,000 are read."""
     assert LEAST_CHARACTERS == 2000
     with pytest.raises(TextError, match="1,999") as error:
-        finished(examine(latch_model(8), IDS[:1999], QUOTES, [], seed=1))
+        examine(latch_model(8), IDS[:1999], QUOTES, [], seed=1)
     assert "2,000" in str(error.value.hint)
-    assert finished(examine(latch_model(8), IDS[:2000], QUOTES, [], seed=1)).num_characters == 2000
+    assert examine(latch_model(8), IDS[:2000], QUOTES, [], seed=1).num_characters == 2000
 
 
 @pytest.mark.parametrize("cell", CELLS)
@@ -234,7 +229,7 @@ def test_gates_are_shut_and_open_as_often_as_a_plain_count_says(cell):
         for parameter in model.parameters():
             parameter.mul_(5)
     signals = walk(model, ids).signals
-    found = finished(gate_habits(model, ids))
+    found = gate_habits(model, ids)
     names = [(layer, gate) for layer, gate in signals if gate in "iforz"]
     assert [(habit.layer, habit.gate) for habit in found] == names
     assert bool(names) == (cell != "rnn")
@@ -242,48 +237,12 @@ def test_gates_are_shut_and_open_as_often_as_a_plain_count_says(cell):
         np.testing.assert_allclose(habit.left, (signals[name] < 0.1).mean(axis=0), atol=1e-12)
         np.testing.assert_allclose(habit.right, (signals[name] >= 0.9).mean(axis=0), atol=1e-12)
     assert not names or min(max(habit.left.max() for habit in found), max(habit.right.max() for habit in found)) > 0.05
-    same(finished(gate_habits(model, ids, workers=2)), found)
+    same(gate_habits(model, ids, workers=2), found)
 
 
 def test_with_no_feature_there_are_gates_all_the_same():
     """A text that has none of what is asked for gives its habits, and says what was left out."""
     model = latch_model(8)
-    report = finished(examine(model, IDS, QUOTES, [FEATURES["digit"]], seed=1))
+    report = examine(model, IDS, QUOTES, [FEATURES["digit"]], seed=1)
     assert (report.findings, report.left_out) == ((), (("digit", "not in the text"),))
-    same(report.saturation, finished(gate_habits(model, IDS)))
-
-
-@pytest.mark.parametrize(("first", "last"), [(700, 760), (0, 30), (1900, 2000)])
-def test_clamped_is_where_a_feature_is_both_present_and_absent(first, last):
-    """The stretch has as much of both as any that begins at a lane's head, and begins in the state that the model has there."""
-    model, ids, steps = new_model("lstm", 2).double(), random_ids(2000), 150
-    is_present = (np.arange(2000) >= first) & (np.arange(2000) < last)
-    text = read(model, ids)
-    stretch, found = stretch_of(Labels(ids, letters(13), [given("here", is_present)]), text, steps)
-    start = stretch.start
-    assert stretch.stop == start + steps + 1
-    np.testing.assert_array_equal(stretch.ids.t().flatten()[: steps + 1], ids[start : start + steps + 1])
-    np.testing.assert_array_equal(found, is_present[start : start + steps])
-    heads = range(0, 2000 - steps, len(text[0].ids))
-    lesser = [min(part.sum(), (~part).sum()) for part in (is_present[head : head + steps] for head in heads)]
-    assert min(found.sum(), (~found).sum()) == max(lesser) > 0
-    before = walk(model, ids).signals
-    for layer, (h, c) in enumerate(stretch.heads):
-        expected = [before[layer, part][start - 1] if start else np.zeros(7) for part in "hc"]
-        np.testing.assert_allclose([h[0], c[0]], expected, atol=1e-10)
-
-
-def test_where_nothing_differs_nothing_is_clamped():
-    """A stretch that is all present or all absent is no stretch; a pair without one is confirmed at most."""
-    model, ids = new_model("gru", 1), random_ids(2000)
-    for label in (np.zeros(2000), np.ones(2000)):
-        assert stretch_of(Labels(ids, letters(13), [given("same", label)]), read(model, ids), 100) is None
-
-
-@pytest.mark.parametrize("levels", [[3, 1, 1, 2], [0] * 9 + [5], [2] * 10, [0, 1] * 8, list(range(100)), [7, 7, 7, 1]])
-def test_a_graded_features_top_is_at_most_a_quarter_where_it_can_be(levels):
-    """It begins at the lowest level that a quarter of the characters or fewer reach, else it is the highest."""
-    row = np.array(levels)
-    reached = {level: (row >= level).mean() for level in levels}
-    expected = min((level for level, share in reached.items() if share <= 0.25), default=row.max())
-    assert module._top(row) == expected
+    same(report.saturation, gate_habits(model, IDS))

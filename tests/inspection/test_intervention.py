@@ -1,23 +1,24 @@
-"""Clamps side by side against the recurrence by hand, one clamp at a time; and what is made of the losses."""
-
-from collections.abc import Iterator
+"""Clamps side by side against the recurrence by hand, one clamp at a time."""
 
 import numpy as np
 import pytest
 import torch
-from scipy import stats
 from torch import Tensor
 
 from charlm.config import ModelConfig
 from charlm.inspection import intervention
 from charlm.inspection.findings import UnitId
-from charlm.inspection.intervention import LEAST_CONTROLS, MOST_CONTROLS, Effect, clamped_nats, comparable, intervene
-from charlm.inspection.trace import chapters
+from charlm.inspection.intervention import MOST_CONTROLS, Held, clamped_nats, comparable, intervene
+from charlm.inspection.stretch import Stretch
+from charlm.inspection.trace import Trace
+from charlm.inspection.verdict import Effect, judge
 from charlm.model.cells import CELLS
-from charlm.model.language_model import LanguageModel, ModelState
+from charlm.model.language_model import LanguageModel
+from charlm.model.stack import ModelState
 from tests.conftest import CELLS as NAMES
 from tests.conftest import new_model
-from tests.inspection.reference import LATCH, MODES, MUTE, SIGNALS, finished, latch_model, mode_text, random_ids, read, walk
+from tests.inspection.reference import LATCH, MODES, MUTE, SIGNALS, latch_model, mode_text, random_ids, read, walk
+from tests.inspection.test_verdict import judged
 
 H = 7  # hidden units of `new_model`
 BEFORE, N = 9, 41  # characters before the stretch, and in it
@@ -68,7 +69,7 @@ def test_a_clamp_to_the_units_own_course_changes_nothing(cell, part, layer):
     free = walk(model, IDS)
     course = torch.from_numpy(free.signals[layer, part][BEFORE:-1])
     entering, state = from_below(model, layer)
-    found, _ = finished(clamped_nats(model, STRETCH, entering, state, layer, part, torch.arange(H), course))
+    found, _ = clamped_nats(model, STRETCH, entering, state, Held(layer=layer, part=part, units=torch.arange(H), values=course))
     np.testing.assert_allclose(found, np.tile(free.nats(IDS)[BEFORE:, None], H), rtol=0, atol=1e-6)  # losses are float32
 
 
@@ -79,20 +80,21 @@ def test_clamps_in_lanes_are_one_clamp_at_a_time(cell, part, layer):
     model, units = exact_model(cell), [2, 6, 2, 0]
     values = np.random.default_rng(3).uniform(-1.5, 1.5, (N, len(units)))
     entering, state = from_below(model, layer)
-    work = clamped_nats(model, STRETCH, entering, state, layer, part, torch.tensor(units), torch.from_numpy(values))
+    held = Held(layer=layer, part=part, units=torch.tensor(units), values=torch.from_numpy(values))
+    found, _ = clamped_nats(model, STRETCH, entering, state, held)
     expected = one_by_one(model, layer, part, units, values)
-    np.testing.assert_allclose(finished(work)[0], expected, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
     assert np.abs(expected[:, 0] - expected[:, 2]).max() > 0.01
 
 
 @pytest.fixture
-def clamped(monkeypatch) -> list[tuple[str, Tensor, Tensor]]:
-    """What `intervene` clamps: the part, the units and the values."""
-    seen = []
+def clamped(monkeypatch) -> list[Held]:
+    """What `intervene` clamps."""
+    seen: list[Held] = []
 
-    def spy(model, ids, entering, state, layer, part, units, values) -> Iterator[int]:
-        seen.append((part, units, values))
-        return clamped_nats(model, ids, entering, state, layer, part, units, values)
+    def spy(model, ids, entering, state, held, tell):
+        seen.append(held)
+        return clamped_nats(model, ids, entering, state, held, tell)
 
     monkeypatch.setattr(intervention, "clamped_nats", spy)
     return seen
@@ -103,9 +105,11 @@ def clamped(monkeypatch) -> list[tuple[str, Tensor, Tensor]]:
 def test_a_unit_is_held_at_its_mean_and_at_its_own_course_from_elsewhere(cell, signal, layer, clamped):
     """Gates through what remembers. What is reported is the rise in loss under the clamp that does less, as found by hand."""
     model, unit = exact_model(cell), UnitId(layer=layer, unit=3, signal=signal)
-    (stretch,) = [chapter for chapter, _ in chapters(model, IDS, (BEFORE, len(IDS)), state_before(model))]
-    effect = finished(intervene(model, unit, stretch, IS_PRESENT, np.random.default_rng(4)))
-    ((part, units, values),) = clamped
+    trace, _ = Trace.over(model, IDS, (BEFORE, len(IDS)), state_before(model))
+    effect = intervene(trace, unit, Stretch(text=trace.chapters[0], is_present=IS_PRESENT), np.random.default_rng(4))
+    (held,) = clamped
+    part, units, values = held.part, held.units, held.values
+    assert held.layer == layer
     assert part == (signal if signal in CELLS[cell].parts else CELLS[cell].parts[-1])
     assert units[0] == 3
     assert sorted(units[:H].tolist()) == list(range(H))
@@ -126,12 +130,12 @@ def test_a_unit_is_held_at_its_mean_and_at_its_own_course_from_elsewhere(cell, s
 def test_what_the_model_reads_is_used_and_what_it_does_not_read_is_not(hidden_size):
     """Clamping the latch of a model by hand costs much; clamping a unit that reaches nothing costs exactly nothing."""
     model, text = latch_model(hidden_size), mode_text(1500)
-    (stretch,) = read(model, MODES.encode(text))
+    trace = read(model, MODES.encode(text))
     inside = np.array([text.rfind("[", 0, t + 1) > text.rfind("]", 0, t + 1) for t in range(len(text) - 1)])
     effects = {}
     for unit in (LATCH, MUTE):
         name = UnitId(layer=0, unit=unit, signal="c")
-        effects[unit] = finished(intervene(model, name, stretch, inside, np.random.default_rng(5)))
+        effects[unit] = intervene(trace, name, Stretch(text=trace.chapters[0], is_present=inside), np.random.default_rng(5))
     assert effects[LATCH].is_used
     assert effects[LATCH].delta.present + effects[LATCH].delta.absent > 0.05
     assert not effects[MUTE].is_used
@@ -147,7 +151,7 @@ def test_units_to_compare_with_are_alike_in_variance_and_in_what_they_add_above(
     loud, strong = torch.from_numpy(kind % 2), torch.from_numpy(kind // 2)
     noise = torch.randn(200, 60, generator=torch.Generator().manual_seed(1))
     course = noise * (0.1 + loud) + torch.arange(60)  # a mean is no variance
-    above = model.layers[1].fused.weight_ih_l0 if layer == 0 else model.head.weight
+    above = model.layers[1].input_weights[0] if layer == 0 else model.head.weight
     with torch.no_grad():
         above.div_(above.norm(dim=0)).mul_(0.1 + strong)
     for unit in (0, 1, 17, 59):
@@ -159,64 +163,17 @@ def test_units_to_compare_with_are_alike_in_variance_and_in_what_they_add_above(
     assert sorted(few) == [0, 1, 3, 4, 5, 6]
 
 
-def judged(own: np.ndarray, others: np.ndarray, is_present: np.ndarray) -> Effect:
-    """The judgement on a unit's rises in loss `(n, 2 clamps)` and those of others, the same at each character, `(2, K - 1)`."""
-    rises = np.concatenate([own[:, :, None], np.broadcast_to(others, (len(own), *others.shape))], axis=2)
-    return intervention._judge(rises, is_present, np.random.default_rng(7))
-
-
-def test_both_sides_count_half_and_the_lesser_clamp_is_reported():
-    """However rare the feature, the rises where it is present and where it is absent weigh the same."""
-    is_present = np.arange(400) % 10 == 0
-    own = np.where(is_present[:, None], [0.4, 0.5], [0.1, -0.4])  # half the sum: 0.25, 0.05
-    effect = judged(own, np.zeros((2, 30)), is_present)
-    assert (effect.delta.present, effect.delta.absent) == pytest.approx((0.5, -0.4))
-    assert effect.is_used
-    assert not judged(own, np.full((2, 30), 0.06), is_present).is_used
-    assert not judged(own - [0, 0.06], np.full((2, 30), -1.0), is_present).is_used
-
-
-@pytest.mark.parametrize("clamp", [0, 1])
-@pytest.mark.parametrize(("number", "stronger", "is_used"), [(20, 1, True), (20, 2, False), (50, 2, True), (50, 3, False)])
-def test_used_is_more_than_95_percent_of_the_others_under_both_clamps(number, stronger, is_used, clamp):
-    """Where there are 20 others or more, too many stronger ones under either clamp are enough to say no."""
-    others = np.full((2, number), 0.5)
-    others[clamp, :stronger] = 2.0
-    is_present = np.arange(100) % 2 == 0
-    assert judged(np.ones((100, 2)), others, is_present).is_used == is_used
-    assert not judged(-np.ones((100, 2)), others - 5, is_present).is_used
-
-
-@pytest.mark.parametrize(("mean", "is_used"), [(0.2, True), (0.02, False), (-0.2, False)])
-def test_with_fewer_than_20_others_the_interval_of_the_rise_decides(mean, is_used):
-    """Under both clamps the lower end is above 0, or not; with 20 others, all of them stronger, it never is."""
-    noise = np.random.default_rng(8).standard_normal((2000, 1))
-    own, is_present = np.hstack([noise + mean, 1 + 0 * noise]), np.arange(2000) % 3 == 0
-    strong = np.full((2, LEAST_CONTROLS), 9.0)
-    assert judged(own, strong[:, 1:], is_present).is_used == is_used
-    assert judged(own[:, ::-1], strong[:, 1:], is_present).is_used == is_used
-    assert not judged(own, strong, is_present).is_used
-
-
-def test_the_interval_is_scipys_of_whole_blocks():
-    """Its lower end is that of SciPy's 99 % percentile bootstrap over the means of 20 blocks, when the sides are as long."""
-    rises = np.repeat(np.random.default_rng(9).standard_normal(20), 100) + 0.3
-    found = intervention._lowest(rises, np.arange(2000) % 2 == 0, np.random.default_rng(10))
-    blocks = rises.reshape(20, 100).mean(axis=1)
-    interval = stats.bootstrap((blocks,), np.mean, confidence_level=0.99, method="percentile", n_resamples=20_000, rng=11)
-    assert found == pytest.approx(interval.confidence_interval.low, abs=0.05)
-
-
 def early_and_late(unit: int, looks: int) -> tuple[Effect, list[np.ndarray], np.ndarray]:
     """The effect of clamping a unit of the latch's model; the rises that the verdict was taken from; where the feature is."""
     model, text = latch_model(40), mode_text(3000)
-    (stretch,) = read(model, MODES.encode(text))
+    trace = read(model, MODES.encode(text))
     inside = np.array([text.rfind("[", 0, t + 1) > text.rfind("]", 0, t + 1) for t in range(len(text) - 1)])
-    judged_on, judge = [], intervention._judge
+    judged_on: list[np.ndarray] = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(intervention, "_judge", lambda rises, *rest: judged_on.append(rises) or judge(rises, *rest))
+        patch.setattr(intervention, "judge", lambda rises, *rest: judged_on.append(rises) or judge(rises, *rest))
         name = UnitId(layer=0, unit=unit, signal="c")
-        effect = finished(intervene(model, name, stretch, inside, np.random.default_rng(5), looks=looks))
+        stretch = Stretch(text=trace.chapters[0], is_present=inside)
+        effect = intervene(trace, name, stretch, np.random.default_rng(5), looks=looks)
     return effect, judged_on, inside
 
 
@@ -233,84 +190,20 @@ def test_a_settled_clamp_gives_what_one_that_reads_on_had_so_far(unit):
     assert (early.delta.present, early.delta.absent) == pytest.approx((expected.present, expected.absent))
 
 
-def noisy(means: list[float], seed: int, number: int = 1000) -> np.ndarray:
-    """Rises in loss `(number, 2 clamps, K)` about K means, independent."""
-    noise = np.random.default_rng([seed, 12]).standard_normal((number, 2, len(means)))
-    return noise + np.array(means)
-
-
-def settled(rises: np.ndarray, is_present: np.ndarray, seed: int = 1) -> bool:
-    return intervention._is_settled(rises, is_present, np.random.default_rng(seed))
-
-
-HALF = np.arange(1000) % 7 < 3
-
-
-@pytest.mark.parametrize(("number", "is_settled"), [(0, True), (2, True), (3, False), (4, False), (8, True)])
-def test_a_verdict_is_settled_where_no_resample_has_another(number, is_settled):
-    """Of 40 others 2 may be above the unit: 2 that are like it turn nothing, 3 or 4 may, and 8 far above are too many."""
-    means = [1.0, *[0.0] * (40 - number), *[1.0 if number < 8 else 3.0] * number]
-    assert settled(noisy(means, seed=number), HALF) == is_settled
-
-
-def test_a_unit_like_all_others_is_hardly_ever_settled_to_be_used():
-    """Of 100 units that are no different from 40 others, none is said to be used before its stretch has ended."""
-    for seed in range(100):
-        rises = noisy([0.2] * 41, seed)
-        assert not (settled(rises, HALF, seed) and judged_used(rises, HALF))
-
-
-def test_nothing_is_settled_by_short_blocks():
-    """20 blocks of 50 characters, 1,000 in all, are enough, one character less is not."""
-    rises = noisy([9.0, *[0.0] * 40], seed=1)
-    assert settled(rises, HALF)
-    assert not settled(rises[1:], HALF[1:])
-
-
-@pytest.mark.parametrize(("run", "is_settled"), [(30, True), (50, True), (300, False)])
-def test_nothing_is_settled_by_blocks_shorter_than_the_features_own_time(run, is_settled):
-    """Of 2,000 characters blocks have 100: a feature that lasts for long stretches is followed further."""
-    rises = noisy([9.0, *[0.0] * 40], seed=1, number=2000)
-    assert settled(rises, np.arange(2000) // run % 2 == 0) == is_settled
-
-
-def judged_used(rises: np.ndarray, is_present: np.ndarray) -> bool:
-    return intervention._judge(rises, is_present, np.random.default_rng(7)).is_used
-
-
-@pytest.mark.parametrize("is_present", [np.arange(1000) < 150, np.arange(1000) >= 150, np.arange(1000) % 250 == 0], ids=str)
-def test_nothing_is_settled_before_both_sides_of_the_feature_were_seen(is_present):
-    """In a quarter of the blocks each: rises that settle the verdict elsewhere do not where one side is in a few."""
-    rises = noisy([9.0, *[0.0] * 40], seed=1)
-    assert settled(rises, HALF)
-    assert not settled(rises, is_present)
-
-
 def test_few_others_are_read_to_the_end():
     """With fewer than 20 to compare with, an interval decides, over the whole stretch."""
     model, text = latch_model(8), mode_text(1500)
-    (stretch,) = read(model, MODES.encode(text))
+    trace = read(model, MODES.encode(text))
     inside = np.arange(1499) % 90 < 45
     name = UnitId(layer=0, unit=LATCH, signal="c")
-    assert finished(intervene(model, name, stretch, inside, np.random.default_rng(5))).num_characters == 1499
+    stretch = Stretch(text=trace.chapters[0], is_present=inside)
+    assert intervene(trace, name, stretch, np.random.default_rng(5)).num_characters == 1499
 
 
 def test_a_stretch_shorter_than_its_looks_is_read():
     """Three characters in eight parts are three characters."""
     model = latch_model(40)
-    (stretch,) = read(model, MODES.encode("[aab"))
-    work = intervene(model, UnitId(layer=0, unit=LATCH, signal="c"), stretch, np.arange(3) > 0, np.random.default_rng(5))
-    assert finished(work).num_characters == 3
-
-
-def test_resamples_are_means_over_the_blocks_drawn(monkeypatch):
-    """Each is the mean of the two sides' means over blocks drawn with replacement, joined end to end."""
-    monkeypatch.setattr(intervention, "RESAMPLES", 30)
-    rises, is_present = noisy([0.0, 1.0, 2.0], seed=3, number=130), np.arange(130) % 4 == 0
-    found = intervention._resampled(rises, is_present, np.random.default_rng(13))
-    blocks = np.array_split(np.arange(130), 20)
-    for row, drawn in zip(found, np.random.default_rng(13).integers(0, 20, (30, 20)), strict=True):
-        places = np.concatenate([blocks[block] for block in drawn])
-        sides = is_present[places]
-        expected = (rises[places][sides].mean(axis=0) + rises[places][~sides].mean(axis=0)) / 2
-        np.testing.assert_allclose(row, expected, rtol=0, atol=1e-12)
+    trace = read(model, MODES.encode("[aab"))
+    stretch = Stretch(text=trace.chapters[0], is_present=np.arange(3) > 0)
+    effect = intervene(trace, UnitId(layer=0, unit=LATCH, signal="c"), stretch, np.random.default_rng(5))
+    assert effect.num_characters == 3

@@ -5,15 +5,15 @@ import pytest
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 
-from charlm.inspection import ranking as ranking_module
-from charlm.inspection import trace
-from charlm.inspection.labels import Labels
-from charlm.inspection.ranking import Confirmation, binned, confirm, count_units, rank, unit_bins
+from charlm.features.labels import Labels
+from charlm.inspection import confirmation, trace
+from charlm.inspection.confirmation import Confirmation, confirm, unit_bins
+from charlm.inspection.ranking import binned, count_units, rank
 from charlm.inspection.statistics import BINS
 from charlm.inspection.trace import groups
 from charlm.model.language_model import LanguageModel
 from tests.conftest import CELLS, new_model
-from tests.inspection.reference import finished, given, letters, random_ids, read, traced
+from tests.inspection.reference import given, letters, random_ids, read, traced
 
 N = 4000
 VOCAB = letters(13)
@@ -22,7 +22,7 @@ ROUNDING = 1e-6  # of products in float32, which ranking adds up in float64
 
 def all_bins(model: LanguageModel, ids: np.ndarray) -> np.ndarray:
     """The bins `(U, N)` of every row, from a full trace."""
-    found = traced(model, read(model, ids))
+    found = traced(read(model, ids))
     return np.concatenate([binned(group, found[group.layer, group.signal].t()).numpy() for group in groups(model)])
 
 
@@ -36,7 +36,7 @@ def persistent(number: int, stay: float, seed: int, levels: int = 2) -> np.ndarr
 def confirmed(model: LanguageModel, ids: np.ndarray, features: list, units: list, signs: list, **options: int) -> Confirmation:
     rng = np.random.default_rng(options.pop("seed", 0))
     labels = Labels(ids, VOCAB, features)
-    return finished(confirm(model, read(model, ids), labels, units, np.array(signs, float), rng, **options))
+    return confirm(read(model, ids), labels, units, np.array(signs, float), rng, **options)
 
 
 @pytest.mark.parametrize("cell", CELLS)
@@ -46,7 +46,7 @@ def test_all_at_once_is_one_by_one(cell):
     bins = all_bins(model, ids)
     yes_no, graded = persistent(600, 0.8, 1), persistent(600, 0.7, 2, levels=9)
     labels = Labels(ids, VOCAB, [given("a", yes_no), given("b", graded, is_graded=True), given("c", ids == 4)])
-    ranking = finished(rank(model, read(model, ids), labels))
+    ranking = rank(read(model, ids), labels)
     assert ranking.effects.shape == (len(bins), 3)
     np.testing.assert_array_equal(ranking.counts, [np.bincount(row, minlength=BINS) for row in bins])
     for number, row in enumerate(bins):
@@ -66,12 +66,12 @@ def test_how_the_text_is_cut_changes_no_effect(sizes, monkeypatch):
     model, ids = new_model("gru", 2).double(), random_ids(1000)
     features = [given("a", persistent(1000, 0.8, 1)), given("b", persistent(1000, 0.7, 2, levels=9), is_graded=True)]
     labels = Labels(ids, VOCAB, features)
-    whole = finished(rank(model, read(model, ids), labels))
+    whole = rank(read(model, ids), labels)
     units = whole.best().tolist()
     one = confirmed(model, ids, features, units, [1, 1], draws=9)
     for name, size in sizes.items():
         monkeypatch.setattr(trace, name, size)
-    pieces = finished(rank(model, read(model, ids), labels))
+    pieces = rank(read(model, ids), labels)
     np.testing.assert_allclose(pieces.effects, whole.effects, rtol=0, atol=ROUNDING)
     np.testing.assert_array_equal(pieces.counts, whole.counts)
     np.testing.assert_allclose(confirmed(model, ids, features, units, [1, 1], draws=9).effects, one.effects, atol=1e-12)
@@ -82,7 +82,7 @@ def test_confirming_on_the_same_text_gives_the_ranks_own_effects(cell):
     """Any unit of any layer and signal, in any order and more than once, has the effect that the ranking gave it."""
     model, ids = new_model(cell, 2), random_ids(1000)
     features = [given(str(n), persistent(1000, 0.8, n, levels=2 + n), is_graded=n > 0) for n in range(5)]
-    ranking = finished(rank(model, read(model, ids), Labels(ids, VOCAB, features)))
+    ranking = rank(read(model, ids), Labels(ids, VOCAB, features))
     total = len(ranking.effects)
     units = [total - 1, 0, total // 2, 3, 3]
     found = confirmed(model, ids, features, units, [1] * 5, draws=0)
@@ -97,10 +97,10 @@ def test_bins_that_are_kept_are_bins_traced_again(monkeypatch):
     model, ids = new_model("lstm", 2), random_ids(1000)
     features = [given("a", persistent(1000, 0.8, 1)), given("b", persistent(1000, 0.7, 2, levels=9), is_graded=True)]
     labels = Labels(ids, VOCAB, features)
-    kept = finished(rank(model, read(model, ids), labels)), confirmed(model, ids, features, [3, 50], [1, 1], draws=9)
-    monkeypatch.setattr(ranking_module, "MOST_KEPT", 0)
+    kept = rank(read(model, ids), labels), confirmed(model, ids, features, [3, 50], [1, 1], draws=9)
+    monkeypatch.setattr(confirmation, "MOST_KEPT", 0)
     again = (
-        finished(rank(model, read(model, ids), labels, most_kept=0)),
+        rank(read(model, ids), labels, most_kept=0),
         confirmed(model, ids, features, [3, 50], [1, 1], draws=9),
     )
     np.testing.assert_array_equal(kept[0].effects, again[0].effects)
@@ -113,13 +113,14 @@ def test_bins_are_kept_only_where_they_fit(monkeypatch):
     model, ids, count = new_model("lstm", 1), random_ids(600), []
     features = [given("c", ids == 4)]
     labels, text = Labels(ids, VOCAB, features), read(model, ids)
-    monkeypatch.setattr(ranking_module, "blocks", lambda *of: (count.append(1), trace.blocks(*of))[1])
+    real = trace.blocks
+    monkeypatch.setattr(trace, "blocks", lambda *of: (count.append(1), real(*of))[1])
 
     def traces(most: int) -> tuple[int, int]:
         count.clear()
-        finished(rank(model, text, labels, most_kept=most))
+        rank(text, labels, most_kept=most)
         ranked = len(count)
-        monkeypatch.setattr(ranking_module, "MOST_KEPT", most)
+        monkeypatch.setattr(confirmation, "MOST_KEPT", most)
         confirmed(model, ids, features, [3], [1])
         return ranked, len(count) - ranked
 
@@ -130,10 +131,10 @@ def test_bins_are_kept_only_where_they_fit(monkeypatch):
 def test_some_units_bins_are_those_among_all():
     """`unit_bins` picks rows of all groups' rows; counting them counts them all."""
     model, ids = new_model("lstm", 2), random_ids(500)
-    (chapter,), bins = read(model, ids), all_bins(model, ids)
+    text, bins = read(model, ids), all_bins(model, ids)
     units = [83, 0, 14, 7, 7, 41]
-    np.testing.assert_array_equal(finished(unit_bins(model, chapter, units)), bins[units])
-    counts = np.concatenate(finished(count_units(model, [chapter])))
+    np.testing.assert_array_equal(unit_bins(text, text.chapters[0], units), bins[units])
+    counts = np.concatenate(count_units(text))
     np.testing.assert_array_equal(counts.sum(axis=1), [500] * 84)
 
 

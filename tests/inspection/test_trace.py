@@ -8,7 +8,7 @@ import torch
 
 from charlm.config import ModelConfig
 from charlm.inspection import trace
-from charlm.inspection.trace import chapters, group_of, groups, unit_of, untrained_chapter
+from charlm.inspection.trace import Trace, chapters, group_of, groups, unit_of
 from charlm.model.language_model import LanguageModel
 from charlm.text.vocab import Ids
 from tests.conftest import CELLS, LAYERS, new_model
@@ -44,7 +44,7 @@ def test_traced_h_is_the_forwards_own(cell, layers, number, monkeypatch):
     """Every layer's h, the state carried through the whole text, is what the model computes for its own logits."""
     cut(monkeypatch)
     model, ids = new_model(cell, layers), random_ids(number)
-    found = traced(model, read(model, ids))
+    found = traced(read(model, ids))
     for layer, expected in enumerate(forwards_own(model, ids)):
         torch.testing.assert_close(found[layer, "h"], expected, atol=1e-5, rtol=0)
 
@@ -56,7 +56,7 @@ def test_every_signal_is_that_of_the_recurrence_by_hand(cell, layers, dtype, mon
     """c, h and all gates equal a step-by-step loop: within 1e-10 in float64, within 1e-4 in float32."""
     cut(monkeypatch)
     model, ids = new_model(cell, layers).to(dtype), random_ids(137, dtype="uint16")
-    found, expected = traced(model, read(model, ids)), walk(model, ids).signals
+    found, expected = traced(read(model, ids)), walk(model, ids).signals
     assert set(found) == set(expected)
     for key, values in found.items():
         np.testing.assert_allclose(values.numpy(), expected[key], atol=TOLERANCE[dtype], rtol=0)
@@ -69,9 +69,9 @@ CUTS = {"BLOCK": (1, 1000), "LANES": (1, 7, 50), "CHAPTER": (1, 1000), "WINDOW":
 def test_how_the_text_is_cut_changes_nothing(sizes, monkeypatch):
     """Blocks, lanes, chapters and windows of any size trace the same values."""
     model, ids = new_model("lstm", 2).double(), random_ids(137)
-    expected = traced(model, read(model, ids))
+    expected = traced(read(model, ids))
     cut(monkeypatch, **sizes)
-    torch.testing.assert_close(traced(model, read(model, ids)), expected, atol=1e-12, rtol=0)
+    torch.testing.assert_close(traced(read(model, ids)), expected, atol=1e-12, rtol=0)
 
 
 @each_cell
@@ -81,14 +81,29 @@ def test_a_text_read_in_two_parts_is_the_text_read_whole(cell, monkeypatch):
     model, ids = new_model(cell, 2).double(), random_ids(137)
     whole = walk(model, ids).signals
     for middle in (1, 50, 77, 136):
-        first = list(chapters(model, ids, (0, middle)))
-        second = list(chapters(model, ids, (middle, len(ids)), first[-1][1]))
-        assert [chapter.start for chapter, _ in second] == list(range(middle, len(ids), SMALL["CHAPTER"]))
-        for key, values in traced(model, [chapter for chapter, _ in second]).items():
+        first, between = Trace.over(model, ids, (0, middle))
+        second, after = Trace.over(model, ids, (middle, len(ids)), between)
+        assert [chapter.start for chapter in second.chapters] == list(range(middle, len(ids), SMALL["CHAPTER"]))
+        assert (first.size, second.size) == (middle, len(ids) - middle)
+        for key, values in traced(second).items():
             np.testing.assert_allclose(values.numpy(), whole[key][middle:], atol=1e-12)
-        for chapter, state in (*first, *second):
+        pairs = [*chapters(model, ids, (0, middle)), *chapters(model, ids, (middle, len(ids)), between)]
+        ends = [(chapter.stop, state) for chapter, state in pairs]
+        for stop, state in (*ends, (middle, between), (len(ids), after)):
             for layer, parts in enumerate(state):
-                np.testing.assert_allclose(parts[0][0], whole[layer, "h"][chapter.stop - 1], atol=1e-12)
+                np.testing.assert_allclose(parts[0][0], whole[layer, "h"][stop - 1], atol=1e-12)
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_the_parts_of_a_trace_are_its_chapters(workers, monkeypatch):
+    """Read part by part, in order, every place comes once, and the values are those of the chapters read whole."""
+    cut(monkeypatch)
+    trace = read(new_model("gru", 2).double(), random_ids(137), workers)
+    parts = Trace(model=trace.model, chapters=tuple(trace.parts()))
+    assert len(parts.chapters) > len(trace.chapters) > 1
+    assert parts.size == trace.size == 137
+    assert trace.num_units == 2 * len(SIGNALS["gru"]) * 7
+    torch.testing.assert_close(traced(parts), traced(trace), rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize(("lane", "number"), [(0, 1), (1, 13), (2, 14), (3, 11)])
@@ -96,13 +111,13 @@ def test_some_of_a_chapter_is_read_as_all_of_it(lane, number, monkeypatch):
     """From a lane's beginning on, so many characters: within the lane, to its end, beyond it, to the end of the chapter."""
     cut(monkeypatch)
     model, ids = new_model("lstm", 2).double(), random_ids(50)
-    (chapter,) = read(model, ids)
+    (chapter,) = read(model, ids).chapters
     some = chapter.some(lane, number)
     start = lane * len(chapter.ids)
     assert (some.start, some.stop) == (start, start + number)
     np.testing.assert_array_equal(some.ids.t().flatten()[:number], ids[start : start + number])
     expected = walk(model, ids).signals
-    for key, values in traced(model, [some]).items():
+    for key, values in traced(Trace(model=model, chapters=(some,))).items():
         np.testing.assert_allclose(values.numpy(), expected[key][start : start + number], atol=1e-12)
 
 
@@ -113,8 +128,8 @@ def test_a_model_that_was_never_trained_is_read_as_any_other(cell, layers, numbe
     """What 128 characters tell of the state before a lane is all that there is to it."""
     config = ModelConfig(cell=cell, embedding_size=5, hidden_size=7, num_layers=layers)
     model, ids = LanguageModel.initialised(config, 13, torch.Generator().manual_seed(0)), random_ids(9100)
-    found = traced(model, [untrained_chapter(model, ids, (100, 100 + number))])
-    torch.testing.assert_close(found, traced(model, read(model, ids[100 : 100 + number])), atol=1e-5, rtol=0)
+    found = traced(Trace.untrained(model, ids, (100, 100 + number)))
+    torch.testing.assert_close(found, traced(read(model, ids[100 : 100 + number])), atol=1e-5, rtol=0)
 
 
 @each_cell
@@ -124,7 +139,7 @@ def test_signals_keep_to_their_ranges(cell):
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.mul_(20)
-    found = traced(model, read(model, ids))
+    found = traced(read(model, ids))
     for group in groups(model):
         values = group.ranged(found[group.layer, group.signal])
         assert group.low == (0 if group.signal in "iforz" else -1)
@@ -155,11 +170,15 @@ def test_a_large_vocabulary_is_traced_as_a_small_one():
     ids = random_ids(80, 300, dtype="uint16")
     expected = walk(model, ids).signals[0, "h"]
     for dtype in ("uint16", "uint32", "int64"):
-        found = traced(model, read(model, ids.astype(dtype)))[0, "h"]
+        found = traced(read(model, ids.astype(dtype)))[0, "h"]
         np.testing.assert_allclose(found.numpy(), expected, atol=1e-12)
 
 
 def test_no_text_is_no_chapter():
-    """Nothing between the bounds gives nothing."""
+    """Nothing between the bounds gives nothing, and leaves the state as it was."""
     model = new_model("rnn", 1)
+    state = tuple(tuple(part + 1 for part in parts) for parts in model.initial_state(1))
     assert list(chapters(model, random_ids(9), (4, 4))) == []
+    trace, after = Trace.over(model, random_ids(9), (4, 4), state)
+    assert (trace.chapters, trace.size) == ((), 0)
+    assert after is state

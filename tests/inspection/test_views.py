@@ -4,10 +4,25 @@ import numpy as np
 import pytest
 import torch
 
+from charlm.config import ModelConfig
 from charlm.inspection import views
 from charlm.inspection.findings import Finding, UnitId
-from charlm.inspection.views import AFTER, APART, BEFORE, EXPECTED, HISTOGRAM_BINS, SNIPPETS, Viewer, pieces
-from charlm.model.language_model import LanguageModel, ModelState
+from charlm.inspection.views import (
+    AFTER,
+    APART,
+    BEFORE,
+    EXPECTED,
+    HISTOGRAM_BINS,
+    MOST_UNITS,
+    SNIPPETS,
+    Viewer,
+    best_units,
+    closeups,
+    pieces,
+    units_of_page,
+)
+from charlm.model.language_model import LanguageModel
+from charlm.model.stack import ModelState
 from charlm.text.vocab import Ids, Vocab
 from tests.conftest import CELLS, new_model
 from tests.inspection.reference import SIGNALS, Walk, random_ids, walk
@@ -42,7 +57,8 @@ def test_values_are_those_of_the_recurrence_by_hand(cell):
     """All signals of any units, one of them twice, in the order that is asked, from a state in mid-text; c as tanh(c)."""
     viewer, by_hand = viewed(exact_model(cell))
     units = [(1, 6), (0, 0), (1, 2), (1, 6)]
-    for (layer, unit), (signals, values) in zip(units, viewer.values(units), strict=True):
+    for (layer, unit), (seen, values) in zip(units, viewer.values(units), strict=True):
+        signals = tuple(signal.name for signal in seen)
         assert signals == SIGNALS[cell]
         expected = [by_hand.signals[layer, signal][:, unit] for signal in signals]
         expected = [np.tanh(row) if signal == "c" else row for signal, row in zip(signals, expected, strict=True)]
@@ -136,7 +152,7 @@ def test_a_units_view_is_of_all_its_signals_in_the_whole(cell):
         assert view.signals == signals
         np.testing.assert_array_equal(view.values, values[:, 20:50])
         for number, (signal, row) in enumerate(zip(signals, values, strict=True)):
-            least = 0.0 if signal in "iforz" else -1.0
+            least = 0.0 if signal.name in "iforz" else -1.0
             counts = np.bincount(((row - least) / (1 - least) * HISTOGRAM_BINS).astype(int), minlength=HISTOGRAM_BINS)
             np.testing.assert_array_equal(view.histogram[number], counts)
             assert view.share_on[number] == sum(row > (least + 1) / 2) / N
@@ -170,3 +186,58 @@ def test_the_pieces_of_bytes_are_whole_characters_where_they_end():
     assert pieces(octets, ids[:3], each=True) == ("n", "\\xc3", "\\xa9")
     assert len(set(pieces(octets, np.arange(256, dtype=octets.dtype), each=True))) == 256
     assert pieces(VOCAB, IDS) == tuple(VOCAB.decode(IDS))
+
+
+def finding(name: str, score: float = 1.0) -> Finding:
+    """A finding about the unit LAYER:UNIT:SIGNAL."""
+    layer, unit, signal = name.split(":")
+    return Finding(
+        unit=UnitId(layer=int(layer), unit=int(unit), signal=signal),
+        feature=name,
+        statistic="auroc",
+        score=score,
+        confirmed_score=score,
+        p_value=0.1,
+        baseline_gain=0.0,
+        delta_nats=None,
+        verdict="correlated",
+    )
+
+
+FOUND = [finding("0:4:h"), finding("1:6:i"), finding("0:4:f"), finding("0:1:c"), finding("1:6:i", 0.9)]
+
+
+@pytest.mark.parametrize("most", [0, 1, 2, 3, 9])
+def test_the_best_units_come_once_each(most):
+    """In the order of the findings, each by the signal of its best one, as many as are asked for and there are."""
+    assert [str(unit) for unit in best_units(FOUND, most)] == ["0:4:h", "1:6:i", "0:1:c"][:most]
+    assert best_units([], most) == []
+
+
+@pytest.mark.parametrize("hidden_size", [7, 200])
+def test_a_page_has_the_units_wanted_then_those_found_then_the_first_others(hidden_size):
+    """Each once, of all layers alike, and no more than 64."""
+    config = ModelConfig(cell="lstm", embedding_size=5, hidden_size=hidden_size, num_layers=2)
+    units = units_of_page(config, [(1, 3), (0, 4), (1, 3)], FOUND)
+    first = [(1, 3), (0, 4), (1, 6), (0, 1)]
+    assert units[:4] == first
+    others = [(layer, unit) for unit in range(hidden_size) for layer in (0, 1) if (layer, unit) not in first]
+    assert units[4:] == others[: MOST_UNITS - 4]
+    assert len(units) == min(MOST_UNITS, 2 * hidden_size)
+
+
+def test_a_closeup_is_where_the_units_own_signal_is_liveliest():
+    """Its view and its passage are of that stretch, and its finding is the first about that signal, or none."""
+    viewer, length = view_of(exact_model(), IDS), 40
+    chosen = [UnitId(layer=1, unit=6, signal="i"), UnitId(layer=0, unit=2, signal="c")]
+    values = viewer.values([(1, 6), (0, 2)])
+    some = list(closeups(viewer, chosen, values, FOUND, length))
+    assert [each.unit for each in some] == chosen
+    assert [each.finding for each in some] == [FOUND[1], None]
+    for each, (signals, rows) in zip(some, values, strict=True):
+        row = [signal.name for signal in signals].index(each.unit.signal)
+        start = viewer.liveliest(rows[row], length)
+        assert each.passage.start == start
+        assert each.passage.pieces == viewer.pieces[start : start + length]
+        np.testing.assert_array_equal(each.view.values, rows[:, start : start + length])
+        assert (each.view.layer, each.view.unit) == (each.unit.layer, each.unit.unit)

@@ -4,13 +4,12 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from charlm.config import CELL_NAMES
 from charlm.model.cells import CELLS, Cell, State
 from charlm.model.devices import autocast
 from tests.conftest import CELLS as NAMES
 from tests.conftest import NEEDS_BF16
+from tests.model.reference import REFERENCES
 
 T, B, E, H = 6, 3, 5, 7
 
@@ -29,48 +28,72 @@ def start(cell: Cell, seed: int = 3) -> State:
     return tuple(torch.tanh(random(B, H, seed=seed + part)) for part in range(len(cell.parts)))
 
 
-def sigmoid(x: np.ndarray) -> np.ndarray:
-    return 1 / (1 + np.exp(-x))
-
-
 def numpy_cell(name: str, cell: Cell, inputs: np.ndarray, state: list[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]]:
-    """The recurrence as the textbook has it: one stream, one step, one gate at a time."""
-    weights = {key: value.detach().numpy() for key, value in cell.fused.named_parameters()}
-    gates = {"lstm": "ifgo", "gru": "rzn", "rnn": "h"}[name]
-    part = {gate: slice(number * H, (number + 1) * H) for number, gate in enumerate(gates)}
+    """The recurrence as the textbook has it."""
+    (w, b_input), (u, b_past) = ([each.detach().numpy() for each in pair] for pair in (cell.input_weights, cell.past_weights))
     outputs = np.zeros((T, B, H))
     state = [piece.copy() for piece in state]
     for b in range(B):
         for t in range(T):
-            h = state[0][b]
-            wx = weights["weight_ih_l0"] @ inputs[t, b] + weights["bias_ih_l0"]
-            uh = weights["weight_hh_l0"] @ h + weights["bias_hh_l0"]
-            if name == "rnn":
-                h = np.tanh(wx + uh)
-            elif name == "gru":
-                r = sigmoid(wx[part["r"]] + uh[part["r"]])
-                z = sigmoid(wx[part["z"]] + uh[part["z"]])
-                n = np.tanh(wx[part["n"]] + r * uh[part["n"]])
-                h = (1 - z) * n + z * h
-            else:
-                i, f, o = (sigmoid((wx + uh)[part[gate]]) for gate in "ifo")
-                state[1][b] = f * state[1][b] + i * np.tanh((wx + uh)[part["g"]])
-                h = o * np.tanh(state[1][b])
-            outputs[t, b] = state[0][b] = h
+            now = {part: values[b] for part, values in zip(cell.parts, state, strict=True)}
+            x, past = np.split(w @ inputs[t, b] + b_input, len(w) // H), np.split(u @ now["h"] + b_past, len(w) // H)
+            after = REFERENCES[name](x, past, now)
+            for part, values in zip(cell.parts, state, strict=True):
+                values[b] = after[part]
+            outputs[t, b] = after["h"]
     return outputs, state
 
 
 def by_steps(cell: Cell, inputs: Tensor, state: State) -> tuple[Tensor, State]:
     outputs = []
     for x in inputs:
-        state = cell.advance(cell.gates(F.linear(x, *cell.input_weights), F.linear(state[0], *cell.past_weights)), state)
+        state, _ = cell.step(x, state)
         outputs.append(state[0])
     return torch.stack(outputs), state
 
 
-def test_the_registry_has_the_cells_that_can_be_asked_for():
-    """CELLS names exactly what --cell takes."""
-    assert tuple(CELLS) == CELL_NAMES == NAMES
+class Stepwise(torch.nn.Module):
+    """A cell whose windows are its steps."""
+
+    def __init__(self, cell: Cell) -> None:
+        super().__init__()
+        self.cell = cell
+
+    def forward(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
+        return by_steps(self.cell, inputs, state)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_can_be_seen_of_a_unit_is_its_state_and_its_gates(name):
+    """As many signals as there are parts and gates with names; each within its bounds, whatever goes in."""
+    cell = new_cell(name)
+    with torch.no_grad():
+        state, gates = cell.step(10 * random(B, E), start(cell))
+    assert len(cell.signals) == len({signal.name for signal in cell.signals}) == len(cell.seen(state, gates))
+    assert set(cell.parts) <= {signal.name for signal in cell.signals}
+    for signal, values in zip(cell.signals, cell.seen(state, gates), strict=True):
+        assert signal.is_squashed or signal.low <= float(values.min()) <= float(values.max()) <= 1.0
+    for name, part in zip(cell.parts, state, strict=True):
+        assert cell.seen(state, gates)[[signal.name for signal in cell.signals].index(name)] is part
+
+
+def test_the_signals_have_the_names_of_the_equations():
+    """The state first, c before h, then the gates as the papers name them."""
+    names = {name: "".join(signal.name for signal in CELLS[name].signals) for name in ("lstm", "gru", "rnn")}
+    assert names == {"lstm": "chifog", "gru": "hrzn", "rnn": "h"}
+    assert {signal.name for cell in CELLS.values() for signal in cell.signals if signal.is_squashed} == {"c"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_step_is_its_gates_and_then_its_advance(name):
+    """From the same products, both give the same state, and gradients flow through both."""
+    cell, x, state = new_cell(name), random(B, E).requires_grad_(), start(cell := new_cell(name))
+    after, gates = cell.step(x, state)
+    (w, b), (u, b_past) = cell.input_weights, cell.past_weights
+    by_hand = cell.gates(x @ w.T + b, state[0] @ u.T + b_past)
+    torch.testing.assert_close(gates, by_hand, atol=1e-12, rtol=0)
+    assert all(torch.equal(one, other) for one, other in zip(after, cell.advance(gates, state), strict=True))
+    assert torch.autograd.grad(after[0].sum(), x)[0].any()
 
 
 @pytest.mark.parametrize("how", [Cell.__call__, by_steps], ids=["fused", "steps"])
@@ -110,14 +133,10 @@ def test_gradients_are_those_of_finite_differences(name, how):
         if how is Cell.__call__:
             outputs, last = torch.func.functional_call(cell, weights, (inputs, given))
             return outputs, *last
-        saved = dict(cell.fused._parameters)
-        try:
-            for key, value in weights.items():
-                cell.fused._parameters[key.split(".")[1]] = value
-            outputs, last = by_steps(cell, inputs, given)
-            return outputs, *last
-        finally:
-            cell.fused._parameters.update(saved)
+        outputs, last = torch.func.functional_call(
+            Stepwise(cell), {f"cell.{k}": v for k, v in weights.items()}, (inputs, given)
+        )
+        return outputs, *last
 
     weights = [parameter.detach().clone().requires_grad_() for parameter in cell.parameters()]
     assert torch.autograd.gradcheck(run, (inputs, *state, *weights), fast_mode=True)

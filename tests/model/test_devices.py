@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from charlm.errors import UsageError
+from charlm.machine import set_threads
 from charlm.model import devices
-from charlm.model.devices import needs_loss_scaling, pick_device, pick_precision, set_threads
+from charlm.model.devices import needs_loss_scaling, pick_device, pick_precision
 from tests.conftest import NEEDS_BF16
 
 SCRIPT = """
@@ -44,7 +45,7 @@ def test_denormals_are_flushed():
 
 
 def test_the_device_that_was_named_is_the_one_that_works(monkeypatch):
-    """With several, cuda:1 is made torch's current one, so that what is recorded is its work."""
+    """With several, cuda:1 is made torch's current one, so that what is captured is its work."""
     chosen = []
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(devices, "runs", lambda *_: True)

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from charlm.config import ModelConfig
-from charlm.model.language_model import LanguageModel, detach, dropout
+from charlm.model.language_model import LanguageModel
+from charlm.model.stack import detach, dropout
 from charlm.model.stepper import Stepper
 from tests.conftest import CELLS, LAYERS, new_model
 

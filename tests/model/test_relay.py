@@ -17,10 +17,10 @@ def counter(cell: str) -> LanguageModel:
     keeper = {"lstm": slice(7, 10), "gru": slice(7, 10)}[cell]
     with torch.no_grad():
         for layer in model.layers:
-            layer.fused.bias_ih_l0[keeper] = 20.0
+            layer.input_weights[1][keeper] = 20.0
             if cell == "lstm":
-                layer.fused.weight_hh_l0.mul_(6)
-                layer.fused.bias_ih_l0[0:3] = layer.fused.bias_ih_l0[14:17] = 5.0
+                layer.past_weights[0].mul_(6)
+                layer.input_weights[1][0:3] = layer.input_weights[1][14:17] = 5.0
     return model
 
 

@@ -12,11 +12,12 @@ from torch.nn import functional as F
 from charlm.config import HeldUnit, SampleConfig
 from charlm.errors import UsageError
 from charlm.model import kernels
+from charlm.model.capture import CAPTURE_AFTER
 from charlm.model.cells import CELLS, Clamp
-from charlm.model.devices import RECORD_AFTER
 from charlm.model.kernels import Product
-from charlm.model.language_model import LanguageModel, ModelState, flat
-from charlm.model.stepper import RecordedStepper, Stepper, layer_clamps
+from charlm.model.language_model import LanguageModel
+from charlm.model.stack import ModelState, flat
+from charlm.model.stepper import CapturedStepper, Stepper, layer_clamps
 from charlm.sampling import generate, prime
 from tests.conftest import CELLS as NAMES
 from tests.conftest import LAYERS, Replayed, new_model
@@ -106,19 +107,11 @@ def test_advance_gives_gates_that_make_the_state(cell, layers):
         with torch.inference_mode():
             state, all_gates = stepper.advance(torch.tensor([symbol]), before)
         assert len(all_gates) == layers
-        for layer, (gates, (h, *c)) in enumerate(zip(all_gates, state, strict=True)):
-            names = CELLS[cell].gate_names
-            for name, gate in zip(names, gates[: len(names)], strict=True):
-                np.testing.assert_allclose(gate[0].numpy(), expected.signals[layer, name][t], atol=1e-12)
-            if cell == "lstm":
-                i, f, o, g = gates
-                close(c[0], f * before[layer][1] + i * g, torch.float64)
-                close(h, o * torch.tanh(c[0]), torch.float64)
-            elif cell == "gru":
-                _, z, n = gates
-                close(h, (1 - z) * n + z * before[layer][0], torch.float64)
-            else:
-                close(h, gates[0], torch.float64)
+        for layer, (gates, parts) in enumerate(zip(all_gates, state, strict=True)):
+            found = zip(CELLS[cell].signals, stepper.cells[layer].seen(parts, gates), strict=True)
+            for signal, values in found:
+                np.testing.assert_allclose(values[0].numpy(), expected.signals[layer, signal.name][t], atol=1e-12)
+            close(parts, stepper.cells[layer].advance(gates, before[layer]), torch.float64)
 
 
 def courses(model: LanguageModel, ids: Tensor) -> list[ModelState]:
@@ -239,33 +232,33 @@ def test_sampling_with_units_held_is_the_slow_loop(cell, layers, dtype):
         assert ids.tolist() == [drawn[-1]] * B
 
 
-class Unrecordable(Replayed):
+class Uncapturable(Replayed):
     """Fails when it is made."""
 
     def __init__(self, *_):
         raise RuntimeError("operation not permitted when stream is capturing")
 
 
-@pytest.mark.parametrize("record", [Replayed, Unrecordable])
+@pytest.mark.parametrize("capture", [Replayed, Uncapturable])
 @each_cell
-def test_recorded_steps_are_the_plain_steps(cell, record):
-    """With a unit held, before and after the recording, and where there can be none: the same logits and states."""
+def test_captured_steps_are_the_plain_steps(cell, capture):
+    """With a unit held, before and after the capture, and where there can be none: the same logits and states."""
     model, ids = new_model(cell, 2), torch.from_numpy(random_ids(12 * B).astype(np.int64).reshape(12, B))
     clamps = layer_clamps(model, [HeldUnit(layer=1, unit=2, part=None, value=0.5)])
-    plain, recorded = Stepper(model), RecordedStepper(model, record)
+    plain, captured = Stepper(model), CapturedStepper(model, capture)
     ours = theirs = some_state(model)
     with torch.inference_mode():
         for number, each in enumerate(ids):
             expected, theirs = plain.step(each, theirs, clamps)
-            logits, ours = recorded.step(each, ours, clamps)
+            logits, ours = captured.step(each, ours, clamps)
             assert torch.equal(logits, expected)
             assert all(torch.equal(a, b) for a, b in zip(flat(ours), flat(theirs), strict=True))
-            assert (recorded.recording is not None) == (record is Replayed and number >= RECORD_AFTER)
+            assert (captured.captured is not None) == (capture is Replayed and number >= CAPTURE_AFTER)
 
 
 @pytest.mark.cuda
 @each_cell
-def test_on_a_gpu_sampling_takes_recorded_steps(cell):
+def test_on_a_gpu_sampling_takes_captured_steps(cell):
     """The most probable text is the one that plain steps on the same device give."""
     model, prompt = new_model(cell, 2).to("cuda"), random_ids(4)
     logits, state = prime(model, prompt, B)
@@ -282,8 +275,8 @@ def test_sampling_with_nothing_held_is_sampling():
     """No clamps, empty clamps and a clamp to where a unit is anyway draw the same text."""
     model, prompt = new_model("gru", 2), random_ids(5)
     with torch.no_grad():
-        model.cells[1].fused.weight_ih_l0[2 * H] = model.cells[1].fused.weight_hh_l0[2 * H] = 0
-        model.cells[1].fused.bias_ih_l0[2 * H] = model.cells[1].fused.bias_hh_l0[2 * H] = 0  # unit 0 is always 0
+        for parameter in (*model.layers[1].input_weights, *model.layers[1].past_weights):
+            parameter[2 * H] = 0  # unit 0 is always 0
     held = layer_clamps(model, [HeldUnit(layer=1, unit=0, part="h", value=0.0)])
     config = SampleConfig(length=30)
     texts = [

@@ -1,17 +1,20 @@
 """How fast the machine is: from a clock that is ours, and for real."""
 
 import json
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from charlm.config import End, ModelConfig, TrainConfig
+from charlm.config import CorpusConfig, End, ModelConfig, TrainConfig
 from charlm.recipe import REFERENCE, Wish, coarse
 from charlm.runs import speed as module
 from charlm.runs.facts import machine_facts
+from charlm.runs.record import RunRecord, write_record
 from charlm.runs.speed import CHARACTERS, Speed, earlier_speed, measured_speed, speed_here
+from charlm.text.corpus import Splits
+from charlm.text.vocab import Vocab
 from tests.conftest import CPU
 
 CARD = torch.device("cuda")
@@ -111,23 +114,30 @@ def test_measuring_changes_nothing_else():
 
 
 FACTS = machine_facts(CPU, "fp32")
+RECORD = RunRecord(
+    started="2026-01-01",
+    text=CorpusConfig(),
+    machine=FACTS,
+    model=ModelConfig(),
+    training=TrainConfig(),
+    end=End("steps", 1),
+    vocab=Vocab(kind="char", symbols=(97, 98), start=0),
+    splits=Splits(train=90, validation=100, test=100),
+    corpus_sha256="0" * 64,
+    ids_sha256="0" * 64,
+)
 
 
 def record(place: Path, name: str, number: int, speed: object, facts=FACTS, cell: str = "lstm", **others: object) -> None:
-    contents = {
-        "number": number,
-        "started": "2026-01-01",
-        "machine": facts,
-        "model": asdict(ModelConfig(cell=cell)),
-        "training": asdict(TrainConfig()),
-        "recipe": {"speed": speed, "speed_is": "measured"},
-    }
     (place / name).mkdir()
-    (place / name / "run.json").write_text(json.dumps(contents | others))
+    path = place / name / "run.json"
+    write_record(path, replace(RECORD, number=number, machine=facts, model=ModelConfig(cell=cell)))
+    contents = json.loads(path.read_text()) | {"recipe": {"speed": speed, "speed_is": "measured"}}
+    path.write_text(json.dumps(contents | others))
 
 
 def wish(seconds: float | None = None) -> Wish:
-    return Wish(model=ModelConfig(), training=TrainConfig(), end=End(max_seconds=seconds))
+    return Wish(model=ModelConfig(), training=TrainConfig(), end=End.of(seconds=seconds))
 
 
 def test_a_machine_is_remembered_by_its_newest_run(tmp_path: Path):
@@ -138,7 +148,7 @@ def test_a_machine_is_remembered_by_its_newest_run(tmp_path: Path):
     record(tmp_path, "later", 2, 65e3, started="2026-02-02")
     record(tmp_path, "earlier", 2, 17e3)
     assert earlier_speed(tmp_path, FACTS, wish()) == 65e3
-    record(tmp_path, "elsewhere", 3, 7e3, FACTS | {"processor": "another"})
+    record(tmp_path, "elsewhere", 3, 7e3, replace(FACTS, processor="another"))
     record(tmp_path, "other-cell", 4, 9e3, cell="rnn")
     record(tmp_path, "counted", 5, None)
     record(tmp_path, "odd", 6, "fast")

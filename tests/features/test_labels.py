@@ -9,10 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charlm.inspection import labels as labels_module
-from charlm.inspection.features import FEATURES, from_regex, missing
-from charlm.inspection.labels import Labels, characters
-from charlm.inspection.statistics import MOST_LEVELS
+from charlm.features import labels as labels_module
+from charlm.features.labels import MOST_LEVELS, Labels, characters
+from charlm.features.registry import FEATURES, from_regex, missing
 from charlm.text.vocab import Vocab
 from tests.conftest import AUSTEN
 from tests.inspection import reference
@@ -42,7 +41,7 @@ def test_any_cut_of_a_text_in_volumes_is_that_of_the_whole(cuts):
         for start, size in cuts:
             stop = min(2000, start + size)
             found = labels.between(start, stop)
-            assert len(labels._volumes) <= 2
+            assert len(labels.volumes) <= 2
             for whole, label in zip(WHOLE, found, strict=True):
                 assert label.dtype == np.int64
                 np.testing.assert_array_equal(label, whole[start:stop])

@@ -1,16 +1,17 @@
-"""A text's features as numbers. Knows nothing of models."""
+"""A text's features as levels, which ranks are made of. Knows no model."""
 
 from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from charlm.inspection.features import Feature, missing
-from charlm.inspection.statistics import MOST_LEVELS
+from charlm.features.registry import Feature, missing
 from charlm.text.vocab import Ids, Vocab, code_points
 
+MOST_LEVELS = 4096  # of a graded label; what is higher counts as the highest
 VOLUME = 1 << 22  # characters that are labelled at a time: a shorter text is labelled whole
-BEFORE, AFTER = 1 << 16, 1 << 10  # characters read around a volume, so that what began before it is known
+BEFORE = 1 << 16  # characters read before a volume, so that what began there is known
+AFTER = 1 << 10  # characters read after a volume, for the rules that look ahead
 
 Levels = list[npt.NDArray[np.int64]]
 Bounds = tuple[int, int]
@@ -31,11 +32,11 @@ def characters(vocab: Vocab, ids: Ids) -> tuple[str, npt.NDArray[np.int64]]:
 
 
 class Labels:
-    """The labels of a text `ids` `(N,)` for some features; at most two volumes' are kept at a time."""
+    """The labels of a text `ids` `(N,)` for some features. `volumes` are those kept by number, at most two at a time."""
 
     def __init__(self, ids: Ids, vocab: Vocab, features: Sequence[Feature]) -> None:
         self.ids, self.vocab, self.features = ids, vocab, tuple(features)
-        self._volumes: dict[int, list[npt.NDArray[np.uint16]]] = {}
+        self.volumes: dict[int, list[npt.NDArray[np.uint16]]] = {}
 
     def between(self, start: int, stop: int) -> Levels:
         """For each feature its label at characters `start` to `stop`: levels from 0 on, int64 `(stop - start,)`."""
@@ -47,23 +48,23 @@ class Labels:
         return [np.concatenate(same).astype(np.int64) for same in zip(*parts, strict=True)]
 
     def _volume(self, number: int) -> list[npt.NDArray[np.uint16]]:
-        if number not in self._volumes:
-            if len(self._volumes) > 1:
-                del self._volumes[next(iter(self._volumes))]
+        if number not in self.volumes:
+            if len(self.volumes) > 1:
+                del self.volumes[next(iter(self.volumes))]
             start = number * VOLUME
             first = max(0, start - BEFORE)
             text, num_read = characters(self.vocab, self.ids[first : start + VOLUME + AFTER])
             last = num_read[start - first : start - first + VOLUME]  # 0 before the first is whole
-            self._volumes[number] = [
+            self.volumes[number] = [
                 np.concatenate([[0], feature.label(text).clip(0, MOST_LEVELS - 1)])[last].astype(np.uint16)
                 for feature in self.features
             ]
-        return self._volumes[number]
+        return self.volumes[number]
 
     def only(self, which: Sequence[int]) -> "Labels":
         """The same text's labels for some of the features."""
         some = Labels(self.ids, self.vocab, [self.features[number] for number in which])
-        some._volumes = {number: [labels[n] for n in which] for number, labels in self._volumes.items()}
+        some.volumes = {number: [labels[n] for n in which] for number, labels in self.volumes.items()}
         return some
 
     def missing(self, first: Bounds, second: Bounds) -> list[str | None]:

@@ -11,12 +11,14 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from charlm.inspection.spans import Mask, covered, depth, where
+from charlm.features.spans import Mask, covered, depth, where
 from charlm.text.vocab import code_points
 
 SAMPLE = 1 << 16  # characters that decide what a text is
-LEAST_MARKS, LEAST_TAGS, MOST_LATEX = 0.012, 0.004, 0.004  # of each visible character; source has 2 to 10 times as many
-LEAST_LINES = 0.1  # of each line that is not blank
+LEAST_MARKS = 0.012  # brackets, = and < to a visible character: source has 2 to 10 times as many
+LEAST_TAGS = 0.004  # ends of tags to a visible character: markup has 2 to 10 times as many
+MOST_LATEX = 0.004  # commands to a visible character: LaTeX has 2 to 10 times as many
+LEAST_LINES = 0.1  # that begin or end as only code does, to a line that is not blank
 
 _MARK = re.compile(r"[{}()\[\]=<>]")
 _TAG = re.compile(r"</\w|/>|<!--")

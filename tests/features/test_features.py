@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charlm.errors import UsageError
-from charlm.inspection import code
-from charlm.inspection.features import FEATURES, Feature, from_regex, missing, parse_feature
+from charlm.features import code
+from charlm.features.registry import FEATURES, Feature, from_regex, missing, parse_feature
 from tests.conftest import AUSTEN
 
 PROSE = AUSTEN.read_text(encoding="utf-8")[:50_000]
@@ -299,7 +299,7 @@ def test_a_texts_kind_is_told_from_its_marks(text, kind):
 
 @each_kind
 @each_feature
-@settings(max_examples=40)  # of each of a hundred
+@settings(max_examples=40, deadline=None)  # of each of a hundred; and a busy machine is no fault
 @given(text=texts, where=st.integers(0, 60))
 def test_labels_fit_the_text_and_read_from_left_to_right(feature, kind, text, where):
     """Any text has one label a character, of the feature's type; unless a feature says so, what follows changes none."""

@@ -1,4 +1,4 @@
-"""Features of writing: quotations, sentences, emphasis, and what else has no place in source code. Rules as in `features`.
+"""Features of writing: quotations, sentences, emphasis, and what else has no place in source code. Rules as in `registry`.
 
 No expression reads anything twice: repeats are possessive, and what is looked ahead for is bounded by its own opening mark.
 """
@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from charlm.inspection.code import looks_like_code
-from charlm.inspection.spans import Mask, Numbers, blank_lines, covered, held, latest, matched, since_visible, where
+from charlm.features.code import looks_like_code
+from charlm.features.spans import Mask, Numbers, blank_lines, covered, held, latest, matched, since_visible, where
 
 _ELISION = r"(?:tis|twas|twere|twill|twould|twixt|em|er|tili?l?|cause|cos|bout|gainst|neath|scape|d|s|t|ll|re|ve|n)\b"
 _OPENING_QUOTE = re.compile(rf"‘(?=\S)|(?<![^\s(\[\"“—–-])'(?=[^\s'])(?!(?i:{_ELISION}))")

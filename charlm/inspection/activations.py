@@ -1,27 +1,29 @@
 """What every unit did at every character -> a safetensors file, for people's own analysis. Written as it is computed.
 
+It is a trace on disk, and no file that charlm ever opens: so it lies here, and knows nothing of models' files.
+
 The safetensors library writes only what is whole in memory, and activations of a long text are not; so this writes the
 format's eight bytes of length and its JSON head, and then fills in the tensors. Tests read it back with the library.
 """
 
 import json
 import os
-from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from charlm.files import replaced
-from charlm.inspection.findings import Progress
+from charlm.inspection.telling import count_in, tell_nobody
 from charlm.inspection.trace import blocks, chapters, groups
 from charlm.model.language_model import LanguageModel
+from charlm.text.corpus import Tell
 from charlm.text.vocab import Ids
 
 DTYPES: dict[str, np.dtype[Any]] = {"I64": np.dtype("<i8"), "F32": np.dtype("<f4")}
 
 
-def save_activations(path: Path, model: LanguageModel, ids: Ids) -> Generator[Progress, None, int]:
+def save_activations(path: Path, model: LanguageModel, ids: Ids, tell: Tell = tell_nobody) -> int:
     """Write float32 `layerL.SIGNAL` `(N, H)`, c as itself and not tanh(c), and int64 `ids` `(N,)`; gives the size in bytes.
 
     The values at row t are those after character t is read. The file appears whole or not at all.
@@ -48,13 +50,12 @@ def save_activations(path: Path, model: LanguageModel, ids: Ids) -> Generator[Pr
             for name, (kind, width) in shapes.items()
         ]
         columns[0][:, 0] = ids
-        done = 0
+        count = count_in(tell, "writing activations", len(ids))
         for chapter, _ in chapters(model, ids, (0, len(ids))):
             for block in blocks(model, chapter):
                 for column, values in zip(columns[1:], block.values, strict=True):
                     column[block.positions] = values.t().cpu().numpy()
-                done += len(block.positions)
-                yield Progress("writing activations", done / len(ids))
+                count(len(block.positions))
         for column in columns:
             column.flush()
     return 8 + len(text) + end

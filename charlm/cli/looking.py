@@ -1,0 +1,160 @@
+"""What `charlm inspect-cells` does once its options are known to be sound: read, search, show, write.
+
+Loaded by the command when it runs, and not before: this needs torch, and --help does not.
+"""
+
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from charlm.checkpoint.card import ModelCard
+from charlm.cli import options
+from charlm.config import CorpusConfig, InspectConfig
+from charlm.display.html import page
+from charlm.display.terminal import THEMES, theme_of, visible_line
+from charlm.display.units import as_row, describe_gaps, show_findings, show_gates, show_unit
+from charlm.display.waiting import waiting
+from charlm.errors import TextError, UsageError, counted
+from charlm.features.registry import FEATURES, Feature, parse_feature
+from charlm.files import write_atomically
+from charlm.inspection.activations import save_activations
+from charlm.inspection.examine import examine, gate_habits
+from charlm.inspection.findings import Finding, Report, UnitId
+from charlm.inspection.trace import groups
+from charlm.inspection.views import PAGE_CHARACTERS, VIEWED_FOR_CLOSEUPS, Viewer, best_units, closeups, units_of_page
+from charlm.model.language_model import LanguageModel
+from charlm.runs.heldout import held_out
+from charlm.text.vocab import Ids, Vocab
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """What is looked at, and how: a model, and the text it reads."""
+
+    model: LanguageModel
+    vocab: Vocab
+    ids: Ids
+    config: InspectConfig
+    workers: int
+
+
+def all_features(own: Sequence[str]) -> list[Feature]:
+    """All features there are, with the user's own, each NAME=REGEX. Raises `UsageError`."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about what an expression may mean in some later Python
+        features = [*FEATURES.values(), *map(parse_feature, own)]
+    if len({feature.name for feature in features}) < len(features):
+        raise UsageError("two --feature options have the same name", "give each a name of its own")
+    return features
+
+
+def check_signal(signal: str | None, model: LanguageModel) -> None:
+    """Raise `UsageError` for a signal that no unit of the model has."""
+    names = dict.fromkeys(group.signal for group in groups(model))
+    if signal not in (None, *names):
+        raise UsageError(f"--signal is {signal!r}, which this model lacks", f"choose one of {', '.join(names)}")
+
+
+def read(
+    text: str | None, path: Path, card: ModelCard, reading: CorpusConfig, unknown: str, config: InspectConfig
+) -> tuple[Ids, str]:
+    """The ids to look at, as many as are wanted, and where they are from, in words for people."""
+    if text is None:
+        ids, found = held_out(path, card)
+        source = f"the held-out part of its corpus, from {visible_line(str(found))}"
+        print(f"text: {source}", file=sys.stderr)
+    else:
+        ids, _ = options.read_texts([text], card.vocab, reading, skip_unknown=unknown == "skip")
+        source = "standard input" if text == "-" else visible_line(text)
+    if 0 < config.max_characters < len(ids):
+        print(
+            f"only the first {config.max_characters:,} of {counted(len(ids), 'character')}: --max-characters 0 reads all",
+            file=sys.stderr,
+        )
+        ids = ids[: config.max_characters]
+    if not len(ids):
+        raise TextError(f"{source} has no characters to look at", "give a text that has some")
+    return ids, source
+
+
+def search(subject: Subject, features: Sequence[Feature]) -> Report:
+    """Each feature's best unit, tested."""
+    with waiting() as tell:
+        return examine(subject.model, subject.ids, subject.vocab, features, subject.config.seed, subject.workers, tell)
+
+
+def print_report(subject: Subject, report: Report, *, json: bool, is_table: bool) -> None:
+    """The findings as JSON, or as a table with the best units in colour below it, each once."""
+    for line in describe_gaps(report):
+        print(line, file=sys.stderr)
+    if json:
+        options.print_json({"findings": [as_row(found) for found in report.findings]})
+    if json or not is_table:
+        return
+    show_findings(sys.stdout, report.findings)
+    _show(subject, best_units(report.findings, subject.config.top), report.findings)
+
+
+def show_units(subject: Subject, units: Sequence[tuple[int, int]], signal: str | None) -> None:
+    """The units that were asked for, in colour: one of their signals, by default the first."""
+    signal = signal or groups(subject.model)[0].signal
+    _show(subject, [UnitId(layer=layer, unit=unit, signal=signal) for layer, unit in units], ())
+
+
+def _show(subject: Subject, chosen: Sequence[UnitId], findings: Sequence[Finding]) -> None:
+    if not chosen:
+        return
+    config = subject.config
+    theme = theme_of(os.environ.get("COLORFGBG", "")) if config.theme == "auto" else config.theme
+    with waiting() as tell:
+        tell("reading the text once more", 0.0)
+        viewer = Viewer(subject.model, subject.vocab, subject.ids[: max(VIEWED_FOR_CLOSEUPS, config.length)])
+        values = viewer.values([(unit.layer, unit.unit) for unit in chosen])
+    for each in closeups(viewer, chosen, values, findings, config.length):
+        show_unit(sys.stdout, each.view, each.unit.signal, each.passage, THEMES[theme], each.finding)
+
+
+def show_habits(subject: Subject) -> None:
+    """How often each gate is nearly shut and nearly open."""
+    with waiting() as tell:
+        habits = gate_habits(subject.model, subject.ids, subject.workers, tell)
+    if habits:
+        show_gates(sys.stdout, habits)
+    else:
+        print("a plain recurrent network has no gates", file=sys.stderr)
+
+
+def write_page(
+    target: Path, subject: Subject, report: Report, wanted: Sequence[tuple[int, int]], title: str, source: str
+) -> None:
+    """The page: the units that were asked for, those of the findings, then the first others, 64 in all."""
+    notes = [f"Text: {source}, {counted(report.num_characters, 'character')}; shown are the first {PAGE_CHARACTERS:,}."]
+    notes += describe_gaps(report)
+    units = units_of_page(subject.model.config, wanted, report.findings)
+    with waiting() as tell:
+        tell("reading the text once more", 0.0)
+        viewer = Viewer(subject.model, subject.vocab, subject.ids)
+        values = viewer.values(units)
+    text = page(
+        title=title,
+        passage=viewer.passage(0, PAGE_CHARACTERS),
+        units=[
+            viewer.unit_view(unit, *traced, report.findings, (0, PAGE_CHARACTERS))
+            for unit, traced in zip(units, values, strict=True)
+        ],
+        ranked=report.findings,
+        gates=report.saturation,
+        notes=notes,
+    )
+    write_atomically(target, text.encode())
+    print(f"page: {visible_line(str(target))}", file=sys.stderr)
+
+
+def save(target: Path, subject: Subject) -> None:
+    """Every unit's signals at every character, in a file."""
+    with waiting() as tell:
+        size = save_activations(target, subject.model, subject.ids, tell)
+    print(f"activations: {visible_line(str(target))}, {size / 1e6:,.0f} MB", file=sys.stderr)

@@ -1,0 +1,103 @@
+"""Features that need no grammar: brackets, words, capitals, digits, places in a line or a paragraph. Rules as in `registry`."""
+
+import unicodedata
+
+import numpy as np
+
+from charlm.features import code
+from charlm.features.spans import (
+    Mask,
+    Numbers,
+    blank_lines,
+    depth,
+    held,
+    latest,
+    line_ends,
+    since,
+    since_visible,
+    visible,
+    where,
+)
+
+
+def inside_parentheses(text: str) -> Mask:
+    """Between ( and ); a blank line closes all but in code, where those in strings and comments do not count."""
+    return _open_brackets(text, "(", ")") > 0
+
+
+def bracket_depth(text: str) -> Numbers:
+    """How many of ( [ { are open; a blank line closes all but in code, where those in strings and comments do not count."""
+    return _open_brackets(text, "([{", ")]}")
+
+
+def _open_brackets(text: str, opening: str, closing: str) -> Numbers:
+    opens, closes, resets = where(text, opening.__contains__), where(text, closing.__contains__), blank_lines(text)
+    if code.looks_like_code(text):
+        comments, strings = code.comments_and_strings(text)
+        counts, resets = ~(comments | strings), np.zeros_like(resets)
+        opens, closes = opens & counts, closes & counts
+    return depth(opens, closes, resets)
+
+
+def next_is_newline(text: str) -> Mask:
+    """The next character ends the line (looks ahead by one)."""
+    follows = np.zeros(len(text), dtype=np.bool_)
+    follows[:-1] = line_ends(text)[1:]
+    return follows
+
+
+def position_in_word(text: str) -> Numbers:
+    """Which character of a word this is, from 1 on; a hyphen or apostrophe right after a letter counts; 0 outside words."""
+    return since(~_in_word(text))
+
+
+def _in_word(text: str) -> Mask:
+    """Letters with their marks and digits, and what may join them right after one. An underscore parts words, as _so_."""
+    letters = where(text, lambda character: character.isalnum() or unicodedata.category(character)[0] == "M")
+    joins = where(text, "'’-".__contains__)
+    joins[:1] = False
+    joins[1:] &= letters[:-1]
+    return letters | joins
+
+
+def word_start(text: str) -> Mask:
+    """The first character of a word."""
+    starts: Mask = position_in_word(text) == 1
+    return starts
+
+
+def capital(text: str) -> Mask:
+    """A capital letter."""
+    return where(text, str.isupper)
+
+
+def capital_run(text: str) -> Mask:
+    """A capital letter right after another."""
+    return since(~capital(text)) > 1
+
+
+def capitalised_word(text: str) -> Mask:
+    """In a word that began with a capital letter, as names do."""
+    return held(word_start(text) & capital(text), ~_in_word(text))
+
+
+def digit(text: str) -> Mask:
+    """A decimal digit."""
+    return where(text, str.isdecimal)
+
+
+def position_in_paragraph(text: str) -> Numbers:
+    """Characters since the last blank line."""
+    return since_visible(text, blank_lines(text))
+
+
+def indentation(text: str) -> Numbers:
+    """White space at the line's start, as far as read; then the same up to the line's end, where it is 0."""
+    ends = line_ends(text)
+    line_start = latest(ends)
+    return latest(ends | (latest(visible(text)) <= line_start)) - line_start
+
+
+def column(text: str) -> Numbers:
+    """Characters since the last newline, which is 0 itself."""
+    return since(line_ends(text))

@@ -1,0 +1,139 @@
+"""Each feature's best unit on text not seen so far: does it follow the feature more closely than chance lets it?
+
+The work is long, and tells how many characters it has gone through.
+"""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+
+from charlm.features.labels import Labels
+from charlm.inspection.parallel import side_by_side
+from charlm.inspection.ranking import BIN_BYTES, MOST_KEPT, binned, count_labels, label_ranks
+from charlm.inspection.statistics import BINS, Counts, Floats, autocorrelation, correlation_time, effects, mid_ranks, rotated
+from charlm.inspection.telling import TellCount, tell_nobody
+from charlm.inspection.trace import Chapter, Group, Trace
+
+Bins = npt.NDArray[np.int16]
+
+DRAWS = 999  # of rotations: the least p-value is 1 in 1,000
+LEAST_BLOCKS = 20  # in a text, each rotated by itself
+LONGEST_BLOCK = 1 << 16  # characters
+TIMES_AS_LONG = 10  # a block, at least, as a label's autocorrelation time
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confirmation:
+    """What a second text says of P pairs: effects and p-values `(P,)`, and which labels move slowly enough to be untestable."""
+
+    effects: Floats
+    p_values: Floats
+    is_too_slow: npt.NDArray[np.bool_]
+
+
+def unit_bins(trace: Trace, chapter: Chapter, units: Sequence[int], tell: TellCount = tell_nobody) -> Bins:
+    """The bins of P units, as rows of all groups, at the n characters of one of the chapters: `(P, n)`."""
+    works = [partial(_bins_of, trace, part, units) for part in chapter.parts()]
+    return np.concatenate(side_by_side(works, trace.workers, tell), axis=1)
+
+
+def _bins_of(trace: Trace, part: Chapter, units: Sequence[int], tell: TellCount) -> Bins:
+    bins = np.zeros((len(units), part.stop - part.start), dtype=np.int16)
+    for block in trace.blocks(part):
+        bins[:, block.positions - part.start] = _rows(trace.groups, block.values, units)
+        tell(len(block.positions))
+    return bins
+
+
+def _rows(groups: Sequence[Group], values: Sequence[Tensor], units: Sequence[int]) -> Bins:
+    """The bins `(P, n)` of P rows of all groups' `values` `(H, n)` each."""
+    result = np.zeros((len(units), values[0].shape[1]), dtype=np.int16)
+    first = 0
+    for group, rows in zip(groups, values, strict=True):
+        mine = [(place, unit - first) for place, unit in enumerate(units) if first <= unit < first + group.size]
+        if mine:
+            result[[place for place, _ in mine]] = binned(group, rows[[row for _, row in mine]]).cpu().numpy()
+        first += group.size
+    return result
+
+
+def confirm(
+    trace: Trace,
+    labels: Labels,
+    units: Sequence[int],
+    signs: Floats,
+    rng: np.random.Generator,
+    tell: TellCount = tell_nobody,
+    draws: int = DRAWS,
+) -> Confirmation:
+    """Test over a second text whether unit `units[j]` follows feature j, with the sign it had, more than chance lets it.
+
+    Chance is what remains when the labels are rotated within each of 20 blocks or more by independent random offsets, which
+    leaves alone how a text repeats itself; the p-values are those of the greatest of all pairs, each against its own mean
+    and deviation (Westfall and Young 1993). Without draws they are all 1.
+
+    The units' bins are kept after they are counted where they fit into memory, else the text is traced twice.
+    """
+    is_kept = trace.size * len(units) * BIN_BYTES <= MOST_KEPT
+    counts, kept = _count_some(trace, units, tell, is_kept=is_kept)
+    table = mid_ranks(counts)
+    label_counts = count_labels(trace, labels)
+    label_tables = [mid_ranks(count) for count in label_counts]
+    longest = max(1, min(LONGEST_BLOCK, trace.size // LEAST_BLOCKS))
+    observed, null = np.zeros(len(units)), np.zeros((draws, len(units)))
+    itself = np.zeros((len(units), longest))
+    for number, chapter in enumerate(trace.chapters):
+        if is_kept:
+            bins = kept[number]
+            tell(chapter.stop - chapter.start)
+        else:
+            bins = unit_bins(trace, chapter, units, tell)
+        mine = np.take_along_axis(table, bins, axis=1)
+        theirs = label_ranks(labels, chapter, label_tables)
+        observed += (mine * theirs).sum(axis=1)
+        edges = np.linspace(0, mine.shape[1], -(-mine.shape[1] // longest) + 1).astype(int)
+        for start, stop in itertools.pairwise(edges) if draws else ():
+            offsets = rng.integers(0, stop - start, draws)
+            itself += autocorrelation(theirs[:, start:stop], longest)
+            null += rotated(mine[:, start:stop], theirs[:, start:stop], offsets)
+    is_too_slow = np.array([correlation_time(sums) * TIMES_AS_LONG > longest for sums in itself]) & (draws > 0)
+    return Confirmation(
+        effects=_paired(observed, counts, label_counts, labels),
+        p_values=_p_values(observed, null, signs, ~is_too_slow),
+        is_too_slow=is_too_slow,
+    )
+
+
+def _count_some(trace: Trace, units: Sequence[int], tell: TellCount, *, is_kept: bool) -> tuple[Counts, list[Bins]]:
+    """The counts `(P, BINS)`, and what was counted, of each chapter, if it is to be kept."""
+    counts, kept = np.zeros((len(units), BINS), dtype=np.int64), []
+    for chapter in trace.chapters:
+        bins = unit_bins(trace, chapter, units, tell)
+        counts += np.stack([np.bincount(row, minlength=BINS) for row in bins])
+        if is_kept:
+            kept.append(bins)
+    return counts, kept
+
+
+def _paired(sums: Floats, counts: Counts, label_counts: list[Counts], labels: Labels) -> Floats:
+    """The effect of each unit for the feature of the same number, from sums of products of their ranks."""
+    pairs = zip(sums, counts, label_counts, labels.features, strict=True)
+    return np.array([effects(total, unit, label, is_graded=feature.is_graded) for total, unit, label, feature in pairs])
+
+
+def _p_values(observed: Floats, null: Floats, signs: Floats, testable: npt.NDArray[np.bool_]) -> Floats:
+    """Family-wise p-values `(P,)` of observed sums `(P,)` given sums under the null `(D, P)`; 1 for what cannot be tested."""
+    deviation = null.std(axis=0) if len(null) else np.zeros(len(observed))
+    usable = testable & (deviation > 0)
+    if not usable.any():
+        return np.ones(len(observed))
+    scale = np.where(usable, signs / np.where(deviation > 0, deviation, 1), 0)
+    z, null_z = (observed - null.mean(axis=0)) * scale, (null - null.mean(axis=0)) * scale
+    greatest = null_z[:, usable].max(axis=1)
+    reached = (greatest[:, None] >= z).sum(axis=0)
+    return np.where(usable, (1 + reached) / (1 + len(null)), 1.0)

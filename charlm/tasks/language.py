@@ -1,0 +1,68 @@
+"""The language model's task: the next character, from all before it. Knows nothing of the loop, nor of files.
+
+A corpus is read as B streams, and the state is carried from window to window: truncated backpropagation through time.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from charlm.config import TrainConfig
+from charlm.evaluation import Score, TellCount, approximate_cost, approximate_score, ignore, surprisals, total
+from charlm.model.language_model import LanguageModel, next_symbol_nats
+from charlm.model.stack import ModelState
+from charlm.text.corpus import Corpus
+from charlm.text.streams import Streams, Window
+from charlm.text.vocab import Ids
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LanguageTask:
+    """To predict each next character of `streams`; scored on `validation_ids` `(N,)`, where there are two or more."""
+
+    streams: Streams
+    validation_ids: Ids
+
+    @classmethod
+    def of(cls, corpus: Corpus, training: TrainConfig) -> "LanguageTask":
+        """The task over a corpus. Raises `TextError` for one that is too short."""
+        streams = Streams.fitted(corpus.train_ids, training.batch_size, training.seq_len, training.seed)
+        return cls(streams=streams, validation_ids=corpus.validation_ids)
+
+    @property
+    def batch_size(self) -> int:
+        """B, the number of streams."""
+        return self.streams.batch_size
+
+    @property
+    def batches_per_epoch(self) -> int:
+        """Windows that go through the text once."""
+        return self.streams.windows_per_epoch
+
+    @property
+    def look_size(self) -> int:
+        """Characters of the validation part that a look reads."""
+        return approximate_cost(len(self.validation_ids))
+
+    def initial_state(self, model: LanguageModel) -> ModelState:
+        """The zero state of B streams."""
+        return model.initial_state(self.batch_size)
+
+    def batches(self, epoch: int, start: int, device: torch.device) -> Iterator[Window]:
+        """The windows of `epoch` from number `start` on; each goes on where the one before it ended."""
+        return self.streams.windows(epoch, start, device)
+
+    def loss(
+        self, model: LanguageModel, batch: Window, state: ModelState, dropout: torch.Generator | None
+    ) -> tuple[Tensor, ModelState]:
+        """The mean cross-entropy of a window's T * B predictions, in nats, and the state after its last step."""
+        logits, state = model(batch.inputs, state, dropout)
+        return next_symbol_nats(logits, batch.targets).mean(), state
+
+    def score(self, model: LanguageModel, *, exact: bool, tell: TellCount = ignore) -> Score | None:
+        """The loss of the validation part: exactly, as one stream, or about, in lanes side by side."""
+        if len(self.validation_ids) < 2:  # the first is only read
+            return None
+        return total(surprisals(model, self.validation_ids, tell)) if exact else approximate_score(model, self.validation_ids)
