@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -145,6 +146,7 @@ def main() -> None:
     parser.add_argument("--only", choices=["bits", "speed"])
     options = parser.parse_args()
     heed_signals()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that nothing is left running or lying about
     print(f"{options.before} and then {options.after or 'the working tree'}\n{describe_machine()}", flush=True)
     with tempfile.TemporaryDirectory() as name:
         commits = {Path(name).resolve() / which: getattr(options, which) for which in ("before", "after")}
