@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-TOYS = ("mgu", "since_comma", "lion", "echo", "Percent")  # what they are called where laws are gone through
+TOYS = ("mgu", "mingru", "since_comma", "lion", "echo", "Percent")  # what they are called where laws are gone through
 QUICK = (
     *("tests/model/test_cells.py", "tests/model/test_language_model.py", "tests/training/test_optimiser.py", "tests/tasks"),
     *("tests/features/test_features.py", "tests/display/test_progress.py"),

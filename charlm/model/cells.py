@@ -104,7 +104,7 @@ class Cell(nn.Module):
 
     @property
     def past_weights(self) -> tuple[Tensor, Tensor]:
-        """U `(G*H, H)` and b' `(G*H,)`: the past adds U h + b' to the gates."""
+        """U `(G*H, H)` and b' `(G*H,)`: the past adds U h + b' to the gates; `(0, H)` and `(0,)` where they do not see it."""
         return self.from_past.weight, self.from_past.bias
 
     def gates(self, from_input: Tensor, from_past: Tensor) -> Gates:

@@ -33,7 +33,7 @@ class Product:
 
     def __init__(self, weight: Tensor, bias: Tensor) -> None:
         self.weight, self.bias = weight.detach(), bias.detach()
-        self.is_plain = weight.device.type != "cpu" or weight.dtype != torch.float32
+        self.is_plain = weight.device.type != "cpu" or weight.dtype != torch.float32 or not len(weight)
 
     def __call__(self, x: Tensor) -> Tensor:
         """Rows `(B, K)` -> `(B, N)`."""
