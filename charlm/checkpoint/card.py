@@ -19,7 +19,7 @@ KIND = "model"  # the kind of tensor file
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scores:
-    """The validation loss in nats per character, None when unknown; `exact` is False for a mere look."""
+    """The validation loss in nats per character, None when unknown; `exact` is False for a look, an inexact score."""
 
     validation_nats: float | None
     exact: bool

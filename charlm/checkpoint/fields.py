@@ -20,7 +20,7 @@ T = TypeVar("T")
 def from_json(cls: type[T], data: object, where: str, separator: str = ".") -> T:
     """Make an instance of `cls` (a dataclass, a plain type or a tuple of plain types) from parsed JSON.
 
-    Errors call it `where`, and its fields `where`, `separator`, name. Raises `CheckpointError` naming a field that is wrong,
+    Errors name it `where`, and a field `where` + `separator` + its name. Raises `CheckpointError` naming a field that is wrong,
     or missing without a default; `NewerError` for a field this charlm does not know.
     """
     if is_dataclass(cls):

@@ -119,7 +119,7 @@ class Bar:
 
 @contextlib.contextmanager
 def waiting() -> Iterator[Tell]:
-    """Show on standard error, for as long as the block lasts, the progress that is told to the callable yielded here."""
+    """Yield a callable to tell the progress to; while the block lasts, it is shown on standard error."""
     if sys.stderr.isatty():
         with contextlib.closing(Bar()) as bar:
             yield bar.tell

@@ -13,7 +13,7 @@ from charlm.training.events import Event, as_row
 
 
 def sweep(folder: Path) -> None:
-    """Remove what a process killed while writing left behind. The caller holds the folder's lock. Raises `OSError`."""
+    """Remove the temporary files of a process killed while writing. The caller holds the folder's lock. Raises `OSError`."""
     for name in (MODEL, LAST, METRICS, RUN):
         for litter in folder.glob(f".{name}.*.tmp"):
             if litter.is_file():

@@ -158,7 +158,7 @@ def _cut(name: str) -> str:
 
 
 def _sweep(target: Path) -> None:
-    """Remove what processes killed while making a run of this name left behind; one still at work holds the lock.
+    """Remove folders of processes that were killed while making a run of this name; one still at work holds the lock.
 
     A run that was about to be replaced, and whose successor never came, is put back.
     """
