@@ -1,5 +1,5 @@
-"""Speed and quality, one script a question: `python -m benchmarks.NAME`. What they gave is in RESULTS.md."""
+"""Speed and quality, one script per question: `python -m benchmarks.NAME`. RESULTS.md has their results."""
 
 import os
 
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy is loaded, and as the command has it
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the charlm command sets it, and before NumPy is loaded

@@ -1,11 +1,11 @@
-"""Which cells does a model of a novel have, and does holding its quote cell do what it should?
+"""Which features does a model of a novel have a unit for, and does holding its quote cell have the expected effect?
 
     python -m benchmarks.cells [--seeds 6 10] [--max-steps 9000] [--keep FOLDER]
     python -m benchmarks.cells --checkpoint RUN [RUN ...]
 
-Trains LSTMs of 512 units on data/austen.txt and runs `charlm inspect-cells` on what was held out. Then the unit found for
-`inside_double_quotes` is held where it stands inside quotes, and where it stands outside, over a stretch of that text: after
-a sign of punctuation a quote mark would close, after white space it would open.
+Trains LSTMs of 512 units on data/austen.txt and runs `charlm inspect-cells` on the held-out text. Then the unit found for
+`inside_double_quotes` is held over a stretch of that text, first at its value inside quotes, then at its value outside. After
+a sign of punctuation a quote mark would close a quotation; after white space it would open one.
 """
 
 import argparse
@@ -38,13 +38,13 @@ SHOWN = ("inside_double_quotes", "column")
 
 
 def charlm(*arguments: str) -> str:
-    """What a charlm command writes to standard output."""
+    """Run a charlm command; returns its standard output."""
     command = [sys.executable, "-m", "charlm", *arguments]
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True).stdout
 
 
 def held_quote_cell(run: Path, unit: UnitId) -> str:
-    """The probability of a quote mark with the unit left alone, and held as inside and as outside quotes."""
+    """Measure the probability of a quote mark with the unit left alone, held as inside quotes and held as outside."""
     model, card = load_model(run / "model.safetensors", torch.device("cpu"))
     ids, _ = held_out(run / "model.safetensors", card)
     ids = ids[:STRETCH].astype(np.int64)
@@ -84,7 +84,7 @@ def held_quote_cell(run: Path, unit: UnitId) -> str:
 
 
 def look(run: Path) -> None:
-    """Inspect a run with the command that people use, and print what it says of quotes and columns."""
+    """Inspect a run with the command people use, and print what it says about quotes and columns."""
     began = time.monotonic()
     findings = json.loads(charlm("inspect-cells", "--checkpoint", str(run), "--json"))["findings"]
     print(f"  inspect-cells, {time.monotonic() - began:.0f} s in all:")

@@ -1,9 +1,9 @@
-"""How long do the commands take that read a whole text with the model that ships?
+"""How long do commands take that read a whole text with the shipped model?
 
     python -m benchmarks.commands [--runs 3] [--beside CHECKOUT] [and options for both, such as --threads 1]
 
-`charlm inspect-cells` with no option, and `charlm eval` of a million characters of the novel; whole processes, in turn with
-those of another checkout where one is given.
+Times `charlm inspect-cells` without options, and `charlm eval` of a million characters of the novel, as whole processes. With
+`--beside`, they run in turn with those of another checkout.
 """
 
 import argparse

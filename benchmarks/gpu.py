@@ -1,9 +1,9 @@
-"""Everything that needs a card, measured in one go, the cheapest and most important first.
+"""Everything that needs a graphics card, measured in one go, the cheapest and most important first.
 
     python -m benchmarks.gpu [--corpus path/to/tinyshakespeare.txt] [--minutes 6] [--to gpu.md]
 
-Each row is taken by a process of its own and is in the table as soon as it is known, so that a run that is cut off still tells;
-a row that no time is left for says so. `--device cpu --small` tries all of it on a processor, with figures that mean nothing.
+A process of its own measures each row, and the table gets the row at once, so that a run that is cut off still has results. A
+row says so when no time is left for it. `--device cpu --small` tries everything on a processor; its figures mean nothing.
 """
 
 import argparse
@@ -31,12 +31,12 @@ NOVEL = Path("data/austen.txt")
 SHIPPED = "checkpoints/austen"
 COMMAND = (sys.executable, "-m", "charlm")
 BATCHES = (64, 128, 256, 512, 1024)
-STEPS = 2000  # of the runs that are compared byte by byte, which are stopped somewhere after STOP
+STEPS = 2000  # of the runs that are compared byte by byte and are stopped some time after STOP
 STOP = 500
 
 
 def exactness(options: argparse.Namespace) -> str:
-    """Two runs with dropout, and one that was stopped and resumed: how many bytes differ in what they leave behind."""
+    """Train two runs with dropout, and one that is stopped and resumed; says how many bytes of their files differ."""
     steps, size = (40, 16) if options.small else (STEPS, 256)
     shape = ["--num-layers", "2", "--hidden-size", str(size), "--dropout", "0.2", "--batch-size", "64", "--seq-len", "64"]
     with tempfile.TemporaryDirectory() as place:
@@ -56,17 +56,17 @@ def exactness(options: argparse.Namespace) -> str:
 
 
 def differing(one: dict[str, object], other: dict[str, object]) -> list[str]:
-    """What of two runs' ends is not alike."""
+    """Say how the ends of two runs differ."""
     return [name for name in one if one[name] != other[name]]
 
 
 def said(run: Path) -> str:
-    """What a command that trained `run` wrote to standard error."""
+    """Read what the command that trained `run` wrote to standard error."""
     return run.with_suffix(".err").read_text()
 
 
 def charlm(*arguments: str) -> str:
-    """The standard output of a command; its standard error is kept beside the run that it names last."""
+    """Run a command; returns its standard output, and keeps its standard error beside the run it names last."""
     done = subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, check=False)
     with contextlib.suppress(OSError):
         Path(arguments[-1]).with_suffix(".err").write_text(done.stderr)
@@ -76,7 +76,7 @@ def charlm(*arguments: str) -> str:
 
 
 def stopped(*arguments: str, after: int) -> int:
-    """Train, and stop by Ctrl-C at the first line of a step beyond `after`; gives the step at which it was saved."""
+    """Train, and stop with Ctrl-C at the first row of a step beyond `after`; returns the step it was saved at."""
     with subprocess.Popen([*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         if process.stdout is None or process.stderr is None:
             raise RuntimeError("no pipes")
@@ -92,7 +92,7 @@ def stopped(*arguments: str, after: int) -> int:
 
 
 def elsewhere(options: argparse.Namespace) -> str:
-    """A run that was stopped on the device goes on on the processor, with one line that says so."""
+    """Stop a run on the device and go on with it on the processor; one line must say so."""
     with tempfile.TemporaryDirectory() as place:
         text = Path(place) / "t.txt"
         text.write_text(NOVEL.read_text()[:50_000])
@@ -106,7 +106,7 @@ def elsewhere(options: argparse.Namespace) -> str:
 
 
 def tests(_options: argparse.Namespace) -> str:
-    """What the tests that need a card come to."""
+    """Run the tests that need a card; returns pytest's last line and the tests that failed."""
     command = [sys.executable, "-m", "pytest", "-q", "-m", "cuda", "-p", "no:cacheprovider", "tests/model", "tests/training"]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     failed = [line.split(" - ")[0] for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
@@ -114,7 +114,7 @@ def tests(_options: argparse.Namespace) -> str:
 
 
 def speed(options: argparse.Namespace, batch_size: int, seq_len: int, hidden_size: int) -> str:
-    """Characters a second of the plain loop with TF32, and of charlm with either optimiser."""
+    """Measure characters a second of the plain loop with TF32, and of charlm with either optimiser."""
     if options.small:
         batch_size, seq_len, hidden_size = batch_size // 16, 8, 16
     shape = {"batch_size": batch_size, "seq_len": seq_len, "hidden_size": hidden_size, "num_layers": 2, "cell": "lstm"}
@@ -122,14 +122,14 @@ def speed(options: argparse.Namespace, batch_size: int, seq_len: int, hidden_siz
     rates = {}
     for way in ("plain fp32", "charlm, adamw", "charlm, muon"):
         rates[way] = batch_size * seq_len / training.WAYS[way](wanted)
-        torch.backends.cuda.matmul.allow_tf32 = False  # which is the plain loop's alone
+        torch.backends.cuda.matmul.allow_tf32 = False  # only the plain loop uses it
     plain = rates.pop("plain fp32")
     ours = ", ".join(f"{way.split()[1]} {rate / 1e6:.2f} M ({rate / plain:.2f} x)" for way, rate in rates.items())
     return f"plain {plain / 1e6:.2f} M; {ours} characters/s"
 
 
 def drawing(options: argparse.Namespace) -> str:
-    """Characters a second of one stream and of 64."""
+    """Measure characters a second of sampling, in one stream and in 64."""
     config = ModelConfig(hidden_size=16 if options.small else 512, num_layers=2)
     model = LanguageModel.initialised(config, sampling.VOCAB_SIZE, torch.Generator().manual_seed(0)).to(options.device)
     seconds = 0.1 if options.small else 2.0
@@ -138,7 +138,7 @@ def drawing(options: argparse.Namespace) -> str:
 
 
 def loss(options: argparse.Namespace, seconds: int) -> str:
-    """The exact validation loss that so many seconds of training buy."""
+    """Measure the exact validation loss after this many seconds of training."""
     corpus = options.corpus or (str(NOVEL) if options.small else "")
     if not Path(corpus).is_file():
         return f"skipped: there is no {corpus or '--corpus, which is not this project’s to ship'}"
@@ -154,7 +154,7 @@ def loss(options: argparse.Namespace, seconds: int) -> str:
 
 
 def looking(options: argparse.Namespace) -> str:
-    """How long `inspect-cells` takes with the model that ships."""
+    """Measure how long `inspect-cells` takes with the shipped model."""
     characters = "2500" if options.small else "200000"
     seconds, processor, memory = inspecting.measured(
         "inspect-cells", "-c", SHIPPED, "--max-characters", characters, "--device", options.device, "--json"
@@ -164,7 +164,7 @@ def looking(options: argparse.Namespace) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row of the table: what is to be reached, how many seconds it may take, and what takes it."""
+    """A row of the table: the target, the seconds it may take, and the function that measures it."""
 
     name: str
     target: str
@@ -173,12 +173,12 @@ class Row:
 
 
 def speed_row(name: str, target: str, *shape: int) -> Row:
-    """The row for a network of one shape."""
+    """Make the row for a network of one shape."""
     return Row(name, target, 40, lambda options: speed(options, *shape))
 
 
 def loss_row(seconds: int, target: str) -> Row:
-    """The row for a time limit."""
+    """Make the row for a time limit."""
     return Row(f"loss after {seconds} s", target, 40 + 1.2 * seconds, lambda options: loss(options, seconds))
 
 
@@ -199,7 +199,7 @@ ROWS = (
 
 
 def measured(row: Row, options: argparse.Namespace, left: float) -> str:
-    """What a process of its own finds; or why it finds nothing."""
+    """Measure a row in a process of its own; returns the result, or the reason why there is none."""
     if left < min(row.seconds / 2, 15):
         return f"not measured: {left:.0f} s were left"
     command = [sys.executable, "-m", "benchmarks.gpu", "--row", row.name, "--device", options.device]
@@ -213,7 +213,7 @@ def measured(row: Row, options: argparse.Namespace, left: float) -> str:
             return f"not measured: not done after {late.timeout:.0f} s"
         finally:
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)  # and whatever it had started
+                os.killpg(process.pid, signal.SIGKILL)  # and its children
     if process.returncode != 0:
         return f"failed: {(error.strip().splitlines() or ['no word'])[-1]}"
     return out.strip()

@@ -2,8 +2,8 @@
 
     python -m benchmarks.inspecting [--hidden-size 512] [--num-layers 2] [--characters 250000 500000 1000000] [--steps 300]
 
-Trains a model of that shape for a few steps, so that its units do something, then runs the whole `charlm inspect-cells` (every
-unit of every signal against every feature, tests, baselines and clamps) over the first so many characters of the novel.
+Trains a model of that shape for a few steps, so that its units do something. Then runs the whole `charlm inspect-cells` (every
+unit of every signal against every feature, tests, baselines and clamps) over the given numbers of characters of the novel.
 """
 
 import argparse
@@ -19,7 +19,7 @@ NOVEL = "data/austen.txt"
 
 
 def measured(*arguments: str) -> tuple[float, float, float]:
-    """Seconds of a charlm command, seconds of processor time, and the most memory it held, in GB."""
+    """Run a charlm command; returns its seconds, its seconds of processor time, and the most memory it held, in GB."""
     began = time.perf_counter()
     process = subprocess.Popen(
         [sys.executable, "-m", "charlm", *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL

@@ -1,9 +1,9 @@
-"""How far is the estimate that refuses a run below the memory that a run really takes?
+"""How far below the memory a run really takes is the estimate that refuses runs?
 
     python -m benchmarks.memory
 
-Trains networks of several shapes for three steps and saves them; prints the most memory that each process held, less what the
-smallest one holds, beside what `charlm train` would have asked for. A ratio above 1 would refuse runs that fit.
+Trains networks of several shapes for three steps and saves them. Prints the most memory each process held, minus that of the
+smallest one, beside the estimate of `charlm train`. A ratio above 1 would refuse runs that fit.
 """
 
 import itertools
@@ -19,11 +19,11 @@ from charlm.training.memory import training_bytes
 
 NOVEL = Path("data/austen.txt")
 QUICKLY = ("--sample-every", "1000", "--validation-fraction", "0")  # scoring takes no more memory than training
-SHAPES = ((2048, 1, 4, 16), (256, 2, 128, 256))  # units, layers, streams, steps: much to keep, and much to go back over
+SHAPES = ((2048, 1, 4, 16), (256, 2, 128, 256))  # units, layers, streams, steps: many weights; long windows
 
 
 def held(place: str, *options: str) -> float:
-    """The most bytes that `charlm train` held, at three steps and one thread."""
+    """Run `charlm train` for three steps with one thread; returns the most bytes it held."""
     command = [sys.executable, "-m", "charlm", "train", str(NOVEL), "--out", f"{place}/run", "--overwrite", "--quiet"]
     process = subprocess.Popen([*command, "--max-steps", "3", "--threads", "1", *QUICKLY, *options])
     _, status, usage = os.wait4(process.pid, 0)

@@ -1,11 +1,11 @@
-"""Is truth that was planted found, and is nothing found where there is nothing?
+"""Does inspect-cells find what was planted, and nothing where there is nothing?
 
     python -m benchmarks.planted [--texts quotes depth column mode] [--seeds 3] [--null 40]
 
-Planted: texts whose hidden variable is known (quotes, nesting depth, the column of lines of one width, a mode that a rare
-symbol switches far back). A small model is trained to near the text's entropy; the best unit for the hidden variable must
-have a confirmed AUROC over 0.95 (|Spearman| over 0.9 where the variable is graded) and the verdict "used". Null: models of
-independent characters, and models never trained, half of the seeds each; 2 of 40 may report a confirmed unit.
+Planted: texts whose hidden variable is known (quotes, nesting depth, the column in lines of one width, a mode that a rare
+symbol switched long before). A small model is trained to near the text's entropy. The best unit for the hidden variable must
+have a confirmed AUROC over 0.95 (|Spearman| over 0.9 for a graded variable) and the verdict "used". Null: half of the seeds
+are models of independent characters, half models never trained; 2 of 40 may report a confirmed unit.
 """
 
 import argparse
@@ -35,7 +35,7 @@ HELD_OUT = 60_000  # characters that the models have not seen
 
 
 def hidden_state(rng: np.random.Generator, length: int, opens: str, closes: str, mean_gap: float) -> str:
-    """Letters in which what follows an x, y or z, says whether `opens` or `closes` came last; either may be far back."""
+    """Make letters where what follows an x, y or z depends on whether `opens` or `closes` came last, maybe long before."""
     pieces, size, inside = [], 0, False
     while size < length:
         letters = rng.choice(list("abcdefghijklmnx"), int(rng.geometric(1 / mean_gap)) + 3)
@@ -47,7 +47,7 @@ def hidden_state(rng: np.random.Generator, length: int, opens: str, closes: str,
 
 
 def nested(rng: np.random.Generator, length: int) -> str:
-    """Brackets up to 6 deep with a letter between; the deeper, the likelier the next one closes."""
+    """Make brackets up to 6 deep with letters between; the deeper they are, the likelier the next one closes."""
     depth, pieces = 0, []
     letters = rng.choice(list("abcd"), length)
     closes = rng.random(length)
@@ -59,19 +59,19 @@ def nested(rng: np.random.Generator, length: int) -> str:
 
 
 def lines(rng: np.random.Generator, length: int, width: int = 30) -> str:
-    """Independent letters in lines of one width, so that only counting tells where a line ends."""
+    """Make independent letters in lines of one width, so that only counting tells where a line ends."""
     letters = rng.choice(list("abcdef "), (length // (width + 1) + 1, width))
     return "".join("".join(row) + "\n" for row in letters.tolist())[:length]
 
 
 def independent(rng: np.random.Generator, length: int) -> str:
-    """Characters that do not depend on one another, of every kind that features ask for."""
+    """Make independent characters, of every kind that features look for."""
     return "".join(rng.choice(list('abcdeAB 01"().\n'), length, p=[0.1] * 5 + [0.05] * 10).tolist())
 
 
 @dataclass(frozen=True, slots=True)
 class Planted:
-    """A text with a hidden variable, the feature that reads it, and what it takes to learn it."""
+    """A text with a hidden variable, the feature that reads it, and the training it needs."""
 
     text: Callable[[np.random.Generator, int], str]
     feature: Feature
@@ -88,19 +88,19 @@ PLANTED = {
 
 
 def encoded(text: str) -> tuple[Ids, Vocab]:
-    """A text's ids and its own vocabulary."""
+    """Encode a text; returns its ids and its own vocabulary."""
     vocab = Vocab.from_counts(np.bincount(code_points(text)), "char")
     return vocab.encode(text), vocab
 
 
 def new_model(vocab: Vocab, hidden_size: int, seed: int) -> LanguageModel:
-    """An LSTM that has learned nothing yet."""
+    """Make an untrained LSTM."""
     shape = ModelConfig(embedding_size=8, hidden_size=hidden_size, dropout=0.0)
     return LanguageModel.initialised(shape, len(vocab), torch.Generator().manual_seed(seed))
 
 
 def trained(model: LanguageModel, ids: Ids, steps: int, seed: int) -> LanguageModel:
-    """`model` after `steps` steps of 16 streams and 96 characters."""
+    """Train `model` for `steps` steps of 16 streams and 96 characters; returns it."""
     config = TrainConfig(batch_size=16, seq_len=96, optimiser="adamw", learning_rate=2e-2, seed=seed, precision="fp32")
     streams = Streams.fitted(ids, config.batch_size, config.seq_len, seed)
     task = LanguageTask(streams=streams, validation_ids=ids[:2])
@@ -111,12 +111,12 @@ def trained(model: LanguageModel, ids: Ids, steps: int, seed: int) -> LanguageMo
 
 
 def found(model: LanguageModel, ids: Ids, vocab: Vocab, features: list[Feature], seed: int = 1) -> Report:
-    """What `inspect-cells` finds."""
+    """Search as `inspect-cells` does; returns its findings."""
     return examine(model, ids, vocab, features, seed)
 
 
 def entropy(ids: Ids, hidden: npt.NDArray[np.integer]) -> float:
-    """About the least nats per character that can be had: what the next costs who knows the hidden variable and this one."""
+    """Estimate the lowest possible loss, in nats: the entropy of the next character given this one and the hidden variable."""
     _, known = np.unique(np.stack([hidden[:-1], ids[:-1]]), axis=1, return_inverse=True)
     table = np.zeros((known.max() + 1, int(ids.max()) + 1))
     np.add.at(table, (known, ids[1:].astype(np.int64)), 1)
@@ -126,7 +126,7 @@ def entropy(ids: Ids, hidden: npt.NDArray[np.integer]) -> float:
 
 
 def plant(name: str, seed: int, train_characters: int = 400_000) -> tuple[Finding, float, float]:
-    """Train on a planted text; the finding for its hidden variable on text that was held out, the loss there, the entropy."""
+    """Train on a planted text; returns the finding for its hidden variable on held-out text, the loss there, the entropy."""
     planted = PLANTED[name]
     text = planted.text(np.random.default_rng([seed, 0]), train_characters + HELD_OUT)
     ids, vocab = encoded(text)

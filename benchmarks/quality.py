@@ -1,10 +1,10 @@
-"""What loss does a time limit buy? The exact validation loss after `charlm train CORPUS --max-time TIME`, for several seeds.
+"""Which loss does a time limit reach? The exact validation loss after `charlm train CORPUS --max-time TIME`, for several seeds.
 
     python -m benchmarks.quality path/to/tinyshakespeare.txt [--max-time 60s] [--seeds 3] [--target 1.48] [and of charlm train]
 
-`--max-time none` gives no end at all. With a target, the last line says whether the mean over the seeds reaches it: the time to
-a loss is the shortest limit at which it does. The whole command's time stands beside the training time that the limit counts.
-With `--beside CHECKOUT`, the code in another checkout does the same, in turn.
+`--max-time none` sets no end at all. With `--target`, the last line says whether the mean over the seeds reaches it; the time
+to a loss is the shortest limit at which it does. Both the training time, which the limit counts, and the whole command's time
+are printed. With `--beside CHECKOUT`, the code of another checkout does the same, in turn.
 """
 
 import argparse
@@ -23,7 +23,7 @@ HERE = Path(__file__).resolve().parent.parent
 
 
 def run(corpus: str, options: list[str], out: Path, checkout: Path = HERE) -> tuple[float, float, float]:
-    """One run by the code in `checkout`: exact nats per character, seconds of training, seconds of the whole command."""
+    """Train with the code in `checkout`; returns exact nats per character, seconds of training, seconds of the command."""
     environment = {**os.environ, "PYTHONPATH": str(checkout)}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)  # as a user has it: Python keeps what it compiled
     began = time.perf_counter()

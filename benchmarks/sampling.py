@@ -1,9 +1,9 @@
-"""How fast are one stream and many streams sampled, against a loop over `nn.LSTM` with T=1?
+"""How fast does charlm sample one stream and many, against a loop over `nn.LSTM` with T=1?
 
     python -m benchmarks.sampling [--hidden-size 512] [--num-layers 2] [--streams 64] [--runs 7] [--seconds 1.5]
 
-All draw with the same code from weights of the same shape; only the recurrence differs. Alternating, medians, ratios of
-characters per second in all, each to the one-stream loop beside it.
+All draw with the same code from weights of the same shape; only the recurrence differs. They run in turn. Prints medians, and
+the ratios of characters per second over all streams to the one-stream loop measured beside them.
 """
 
 import argparse
@@ -24,7 +24,7 @@ VOCAB_SIZE = 65
 
 
 def charlm_speed(model: LanguageModel, num_samples: int, threads: int, seconds: float) -> float:
-    """Characters per second, in all streams, of `charlm.sampling.generate`."""
+    """Measure `charlm.sampling.generate`, in characters per second over all streams."""
     torch.set_num_threads(threads)
     generator = torch.Generator().manual_seed(0)
     steps = generate(model, np.zeros(1, dtype=np.uint8), SampleConfig(length=10**9, num_samples=num_samples), generator)
@@ -38,7 +38,7 @@ def charlm_speed(model: LanguageModel, num_samples: int, threads: int, seconds: 
 
 @torch.inference_mode()
 def loop_speed(config: ModelConfig, seconds: float) -> float:
-    """Characters per second of the loop that people write: embedding, nn.LSTM on one step, head, draw; on all cores."""
+    """Measure the loop that people write (embedding, nn.LSTM on one step, head, draw; all cores), in characters per second."""
     torch.set_num_threads(os.cpu_count() or 1)
     embedding = nn.Embedding(VOCAB_SIZE, config.embedding_size)
     lstm = nn.LSTM(config.embedding_size, config.hidden_size, config.num_layers)

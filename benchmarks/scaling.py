@@ -2,8 +2,8 @@
 
     python -m benchmarks.scaling [--steps 30]
 
-Each line is one `charlm train` in a process of its own: milliseconds a step as the command reports them, the whole command's
-time, and the most memory it held. One of the three grows at a time.
+Each line is one `charlm train` in a process of its own: the milliseconds a step that the command reports, the whole command's
+time, and the most memory it held. Only one of the three sizes grows at a time.
 """
 
 import argparse
@@ -17,13 +17,13 @@ from pathlib import Path
 from benchmarks.machine import describe_machine
 
 TEXT = Path(__file__).parent.parent / "data" / "austen.txt"
-CORPORA = (1, 4, 16, 64)  # times the text that ships
+CORPORA = (1, 4, 16, 64)  # times the shipped text
 HIDDEN_SIZES = (128, 256, 512, 1024)
 BATCH_SIZES = (16, 32, 64, 128)
 
 
 def measure(corpus: Path, hidden_size: int, batch_size: int, steps: int, folder: Path) -> tuple[float, float, float]:
-    """Milliseconds a step, seconds in all, mebibytes at the most."""
+    """Run one command; returns milliseconds a step, seconds in all, and the most memory in mebibytes."""
     log = folder / "log"
     command = [sys.executable, "-m", "charlm", "train", str(corpus), "--out", str(folder / "run"), "--overwrite", "--json"]
     command += [f"--hidden-size={hidden_size}", f"--batch-size={batch_size}", "--seq-len=64", "--embedding-size=128"]

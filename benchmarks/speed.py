@@ -1,8 +1,8 @@
-"""Is one machine given one recipe? Its speed, measured anew in as many processes, and what follows for each limit.
+"""Does one machine always get one recipe? Measures its speed in many processes, and shows the recipe of each for some limits.
 
     python -m benchmarks.speed [--runs 20] [--characters 1003854]
 
-The first of them begins without an earlier run; each is rounded beside what the one before it gave.
+The first process has no earlier run to go by; each later speed is rounded with regard to the one before it.
 """
 
 import argparse

@@ -1,9 +1,9 @@
-"""How long do commands take that compute next to nothing, and what does training take beside its time limit?
+"""How long do commands take that compute almost nothing, and how long does training take besides its time limit?
 
     python -m benchmarks.startup [path/to/tinyshakespeare.txt] [--runs 5] [--beside CHECKOUT]
 
-Whole processes, as a user starts them, in turn with those of another checkout where one is given. The sampled model is the one
-that ships.
+Times whole processes, as a user starts them. With `--beside`, they run in turn with those of another checkout. The sampled
+model is the shipped one.
 """
 
 import argparse
@@ -24,7 +24,7 @@ LIMITS = (2, 10, 60)  # seconds of training
 
 
 def timed(checkout: Path, arguments: list[str]) -> float:
-    """Seconds that `charlm ARGUMENTS` takes in an empty folder, by the code in `checkout`."""
+    """Time `charlm ARGUMENTS` in an empty folder, with the code in `checkout`, in seconds."""
     environment = {**os.environ, "PYTHONPATH": str(checkout)}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)  # as a user has it: Python keeps what it compiled
     with tempfile.TemporaryDirectory() as folder:
@@ -35,7 +35,7 @@ def timed(checkout: Path, arguments: list[str]) -> float:
 
 
 def whole(checkout: Path, corpus: str, seconds: int) -> float:
-    """What the whole of `charlm train --max-time` takes."""
+    """Time the whole of `charlm train --max-time`."""
     with tempfile.TemporaryDirectory() as folder:
         return run(corpus, ["--max-time", f"{seconds}s"], Path(folder) / "run", checkout)[2]
 
@@ -59,7 +59,7 @@ def main() -> None:
 
 
 def show(name: str, figures: dict[str, list[float]]) -> None:
-    """One line: the median and range of each way, in seconds."""
+    """Print one line: the median and range of each way, in seconds."""
     parts = (f"{which} {median(each):.2f} s ({min(each):.2f} to {max(each):.2f})" for which, each in figures.items())
     print(f"{name}: {', '.join(parts)}", flush=True)
 

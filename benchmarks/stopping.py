@@ -1,9 +1,9 @@
-"""How often does a clamp that stops when its verdict is settled come to another one than a clamp that reads on?
+"""How often does a clamp that stops once its verdict is settled reach another verdict than a clamp that reads on?
 
     python -m benchmarks.stopping [--models 6] [--pairs 40] [--characters 3000] [--best 30]
 
-Models of 1 or 2 x 48, two of three trained for some steps on a novel, the others never; pairs of a feature and one of the units
-that follow it best. Each pair is clamped twice, with looks and without, over the same characters with the same controls.
+Two of three models, of 1 or 2 x 48, are trained for some steps on a novel, the others never. Pairs are a feature and one of
+the units that follow it best. Each pair is clamped twice, with and without looks, over the same characters and controls.
 """
 
 import argparse
@@ -28,7 +28,7 @@ HIDDEN, READ, STEPS = 48, 60_000, 400  # units; characters to train on, and as m
 
 
 def both_ways(seed: int, pairs: int, characters: int, best: int) -> Iterator[tuple[Effect, Effect]]:
-    """Effects of units of one model: from a clamp that may stop, and from one that reads on."""
+    """Measure the effects of one model's units twice: with a clamp that may stop, and with one that reads on."""
     rng = np.random.default_rng([seed, 14])
     novel = NOVEL.read_text(encoding="utf-8")
     start = int(rng.integers(len(novel) - 2 * READ))

@@ -1,14 +1,14 @@
-"""How fast is training, against the loop that people write around nn.LSTM, nn.GRU and nn.RNN in float32?
+"""How fast is training, compared with the loop that people write around nn.LSTM, nn.GRU and nn.RNN in float32?
 
     python -m benchmarks.training [--cells lstm,gru,rnn] [--hidden-size 512] [--num-layers 2] [--batch-size 64] [--seq-len 128]
 
-Each figure comes from a process of its own, in turn, so that neither way profits from what the other has set up; a median
-step of some seconds of steps after a warm-up. Then the arithmetic rate, against the machine's own matrix product
-of the same shape and in charlm's precision: (B, H) times (H, gates of H), as often as the recurrence takes it.
+Each figure comes from a process of its own, in turn, so that neither way profits from the other's setup. It is the median
+step of some seconds, after a warm-up. Then comes the arithmetic rate, compared with that of the machine's matrix product of
+the recurrence's shape, (B, H) times (H, gates x H), in charlm's precision.
 
-The last line of a cell is Muon's share of its step: what the step takes beyond AdamW's.
+The last line of a cell is Muon's share of its step: the time it takes beyond a step with AdamW.
 
-With `--device cuda` the plain loop has TF32, and a figure is that of ten steps and one wait for the device.
+With `--device cuda` the plain loop uses TF32, and a figure is the time of ten steps and one wait for the device.
 """
 
 import argparse
@@ -41,20 +41,20 @@ WARM_UP = 3
 
 
 def random_text(options: argparse.Namespace) -> LanguageTask:
-    """Characters drawn at random: how fast they are learned from does not depend on what they say."""
+    """Draw random characters: the speed of training does not depend on what a text says."""
     ids = np.random.default_rng(0).integers(0, V, 1_000_000).astype(np.uint8)
     streams = Streams(ids=ids, batch_size=options.batch_size, seq_len=options.seq_len, seed=0)
     return LanguageTask(streams=streams, validation_ids=ids[:0])
 
 
 def windows(options: argparse.Namespace) -> Iterator[Window]:
-    """Its windows, without end."""
+    """Yield the text's windows, without end."""
     for epoch in itertools.count():
         yield from random_text(options).batches(epoch, 0, torch.device(options.device))
 
 
 def charlm_step(options: argparse.Namespace, optimiser: str) -> float:
-    """Seconds a step of charlm takes."""
+    """Measure the seconds of a step of charlm."""
     set_threads(0)
     keep_freed_memory()
     config = ModelConfig(
@@ -69,7 +69,7 @@ def charlm_step(options: argparse.Namespace, optimiser: str) -> float:
 
 
 def plain_step(options: argparse.Namespace) -> float:
-    """Seconds a step of the plain loop takes: an embedding, the library's layers, a head, AdamW, float32."""
+    """Measure the seconds of a step of the plain loop: an embedding, torch's layers, a head, AdamW, float32."""
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
     embedding, head = nn.Embedding(V, options.hidden_size), nn.Linear(options.hidden_size, V)
     cell = CELLS[options.cell].kernel(options.hidden_size, options.hidden_size, options.num_layers)
@@ -93,7 +93,7 @@ def plain_step(options: argparse.Namespace) -> float:
 
 
 def product_rate(options: argparse.Namespace) -> float:
-    """Floating-point operations a second of the matrix product that a step of the recurrence is."""
+    """Measure the matrix product of one step of the recurrence, in floating-point operations a second."""
     width = options.hidden_size * CELLS[options.cell].num_gates
     precision = pick_precision("auto", torch.device(options.device))
     dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
@@ -110,7 +110,7 @@ def product_rate(options: argparse.Namespace) -> float:
 
 
 def median_step(steps: Iterable[Callable[[], object]], options: argparse.Namespace) -> float:
-    """The median of what `steps` take, in seconds, over `options.seconds` of them."""
+    """Run `steps` for `options.seconds`; returns the median seconds of one."""
     took: list[float] = []
     at_once = 10 if options.device == "cuda" else 2  # Muon moves each matrix at every second step
     steps, began = iter(steps), time.perf_counter()
@@ -136,7 +136,7 @@ SHAPE = {"hidden_size": 512, "num_layers": 2, "batch_size": 64, "seq_len": 128}
 
 
 def arguments() -> argparse.Namespace:
-    """What to measure."""
+    """Parse what to measure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cells", default="lstm,gru,rnn")
     for name, default in SHAPE.items():
@@ -149,7 +149,7 @@ def arguments() -> argparse.Namespace:
 
 
 def in_a_process(way: str, cell: str, options: argparse.Namespace) -> float:
-    """The figure of one way, taken in a process of its own."""
+    """Measure one way in a process of its own."""
     shape = [f"--{name.replace('_', '-')}={getattr(options, name)}" for name in SHAPE]
     command = [
         sys.executable,
@@ -167,7 +167,7 @@ def in_a_process(way: str, cell: str, options: argparse.Namespace) -> float:
 
 
 def work(cell: str, options: argparse.Namespace) -> float:
-    """Floating-point operations of a step: two for each weight of the cells and character forward, four backward."""
+    """Count the floating-point operations of a step: for each weight and character, two forward and four backward."""
     width = options.hidden_size * CELLS[cell].num_gates
     return 6 * 2 * options.hidden_size * width * options.num_layers * options.batch_size * options.seq_len
 

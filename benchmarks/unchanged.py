@@ -1,10 +1,11 @@
-"""Does a change leave the language model as it was, to the bit, and as fast?
+"""Does a change leave the language model exactly as it was, and as fast?
 
     python -m benchmarks.unchanged BEFORE [AFTER] [--runs 5] [--only bits | --only speed]
 
-Two commits, or one and the working tree, do the same with the command line and files alone. Every cell is trained with every
-optimiser, also with a break, and also from where BEFORE broke off; then there are samples, scores and findings. All tensors and
-all output must be equal; what is not is named, and the exit status is then 1. Speed is processor time with one thread, in turn.
+Two commits, or one and the working tree, run the same commands; only the command line and files are used. Every cell is trained
+with every optimiser: in one go, with a break, and from where BEFORE was stopped. Then come samples, scores and findings. All
+tensors and all output must be equal; a difference is named, and the exit status is then 1. Speed is processor time with one
+thread, measured in turn.
 """
 
 import argparse
@@ -33,23 +34,23 @@ LARGE = "--hidden-size 256 --embedding-size 128 --batch-size 32 --seq-len 64 --m
 SAMPLE, INSPECT = "sample --seed 3 --length", "inspect-cells data/austen.txt --max-characters 20000"
 USES = [f"{SAMPLE} 500{how}" for how in ("", " --argmax", " --clamp 1:5=0.9 --prompt It", " --num-samples 5 --top-p 0.9")]
 USES += ["eval shipped/held-out.txt --json", "eval data/README.md --unknown skip --dynamic --json", f"{INSPECT} --json"]
-TIMED = {  # the first is what starting takes, which is taken off the others
+TIMED = {  # the first is the time to start, which is subtracted from the others
     "start": f"{SAMPLE} 1 --checkpoint shipped",
     **{f"train {cell}, 100 steps": f"{TRAIN} {LARGE} --cell {cell}" for cell in CELLS},
     "sample 20,000 characters": f"{SAMPLE} 20000 --checkpoint shipped",
     "eval of a novel": "eval data/austen.txt --checkpoint shipped",
     "inspect-cells, 20,000 characters": f"{INSPECT} --checkpoint shipped",
 }
-# As `python -m charlm`, but that nothing runs from anywhere else than the checkout.
+# As `python -m charlm`, but no code runs from anywhere except the checkout.
 CHARLM = """import charlm, os, runpy
 assert os.path.realpath(charlm.__file__).startswith(os.environ["PYTHONPATH"] + os.sep), charlm.__file__
 runpy.run_module("charlm", run_name="__main__", alter_sys=True)"""
 
-Sides = dict[Path, Path]  # the folder that commands run in -> the checkout whose code they are
+Sides = dict[Path, Path]  # the folder commands run in -> the checkout whose code they run
 
 
 def run(sides: Sides, command: str) -> float:
-    """Run `charlm COMMAND` on each side, all at once, its output into the file "out": seconds of processor time."""
+    """Run `charlm COMMAND` on all sides at once, its output into the file "out"; returns seconds of processor time."""
     typed = [sys.executable, "-c", CHARLM, *command.split(), "--threads", "1", "--device", "cpu"]
     processes, seconds = [], 0.0
     try:
@@ -64,20 +65,20 @@ def run(sides: Sides, command: str) -> float:
                 sys.exit(f"{folder.name}: charlm {command} failed\n{(folder / 'errors').read_text()}")
     finally:
         for process in processes:
-            process.kill()  # nothing, where it has ended
+            process.kill()  # does nothing to a process that has ended
             process.wait()
     return seconds
 
 
 def difference(before: Path, after: Path) -> str:
-    """The tensors that two safetensors files do not share to the bit: the first by name; empty where they share all."""
+    """Say how many tensors of two safetensors files differ, and name the first; empty when all are equal bit for bit."""
     mine, theirs = ({name: (x.dtype, x.shape, x.tobytes()) for name, x in load_file(f).items()} for f in (before, after))
     odd = sorted(name for name in mine.keys() | theirs.keys() if mine.get(name) != theirs.get(name))
     return f"{len(odd)} of {len(mine)} tensors differ, such as {odd[0]}" if odd else ""
 
 
 def trained(sides: Sides, how: str) -> Iterator[tuple[str, str]]:
-    """Train without a break, with one, and from where the first side broke off: files, and tensors that differ."""
+    """Train without a break, with one, and from where the first side stopped; yields each file, and how it differs."""
     before, after = sides
     run(sides, f"{TRAIN} {SMALL} --cell {how} --max-steps 200 --out whole")
     run(sides, f"{TRAIN} {SMALL} --cell {how} --max-steps 100 --out broken")
@@ -91,7 +92,7 @@ def trained(sides: Sides, how: str) -> Iterator[tuple[str, str]]:
 
 
 def used(sides: Sides, model: str) -> Iterator[tuple[str, str]]:
-    """Samples, scores, findings and activations of a model: commands, and what differs."""
+    """Take samples, scores, findings and activations of a model; yields each command, and how its output differs."""
     for command in USES:
         run(sides, f"{command} --checkpoint {model}")
         outputs = [(folder / "out").read_bytes() for folder in sides]
@@ -102,7 +103,7 @@ def used(sides: Sides, model: str) -> Iterator[tuple[str, str]]:
 
 
 def same_bits(sides: Sides) -> bool:
-    """Whether nothing differs; prints a line for each model, and what does."""
+    """Whether nothing differs; prints a line for each model, with what differs."""
     is_same = True
     for how in ("shipped", *map(" --optimiser ".join, product(CELLS, OPTIMISERS))):
         compared = [*used(sides, how)] if how == "shipped" else [*trained(sides, how), *used(sides, "whole")]
@@ -113,7 +114,7 @@ def same_bits(sides: Sides) -> bool:
 
 
 def show_speed(sides: Sides, runs: int) -> None:
-    """Print a table of what each command takes on each side."""
+    """Print a table of the time each command takes on each side."""
     print("| processor time | before, s | after, s | after / before, pair by pair |\n|---|---|---|---|")
     start = 0.0
     for name, command in TIMED.items():
@@ -126,7 +127,7 @@ def show_speed(sides: Sides, runs: int) -> None:
 
 
 def prepare(folder: Path, commit: str | None) -> Path:
-    """Make the folder that a side's commands run in, and beside it the checkout that is given; `None` is the working tree."""
+    """Make the folder a side's commands run in, and beside it a checkout of the commit; None is the working tree."""
     shutil.copytree(HERE / "data", folder / "data")
     shutil.copytree(HERE / "checkpoints" / "austen", folder / "shipped")
     if commit is None:

@@ -1,1 +1,1 @@
-"""Is nothing lost, and nothing let in? One figure a promise; `python -m benchmarks.reliability` prints them all."""
+"""Is nothing lost, and nothing let in? One figure per promise; `python -m benchmarks.reliability` prints them all."""

@@ -2,8 +2,8 @@
 
     python -m benchmarks.reliability [--quick] [--only FIGURE ...]
 
-Prints one line a figure: what was asked for, how many cases were tried, and how many went wrong; the first of those stand below
-it. The status is 1 when any did. On two cores all of it takes about a quarter of an hour; `--quick` is what the suite runs.
+Prints one line per figure: the promise, how many cases were tried, and how many went wrong, with the first faults below it. The
+exit status is 1 when anything went wrong. Everything takes about a quarter of an hour on two cores; the tests run `--quick`.
 """
 
 import argparse
@@ -19,12 +19,12 @@ from benchmarks.reliability import continuing, crashes, removals, strangers
 from benchmarks.reliability.figure import Figure
 from charlm.errors import brief
 
-SHOWN = 5  # of what went wrong, in each figure
+SHOWN = 5  # faults, at most, for each figure
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A figure: what it is called, what is to be reached, and how it is taken, in full and quickly."""
+    """A figure: its name, its target, the function that takes it, and that function's argument in full and with `--quick`."""
 
     name: str
     target: str
@@ -55,7 +55,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=[asked.name for asked in FIGURES], metavar="FIGURE")
     options = parser.parse_args()
     heed_signals()
-    torch.set_num_threads(1)  # the runs are small, and a process with threads of its own cannot be forked
+    torch.set_num_threads(1)  # the runs are small, and a process with threads cannot be forked safely
     print(describe_machine(), flush=True)
     began, failed = time.perf_counter(), []
     for asked in FIGURES:

@@ -1,4 +1,4 @@
-"""A run that is stopped, disturbed or raced goes on to the same end."""
+"""Does a run that is stopped, disturbed or raced go on to the same end?"""
 
 import contextlib
 import errno
@@ -33,12 +33,12 @@ from charlm.errors import Interrupted
 from charlm.training.events import Event, StepsDone
 
 STOPPED = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
-NEW_RUNS = 1  # of the pairs that race, the one in which neither is in the other's way
+NEW_RUNS = 1  # the racing pair in which neither command gets in the other's way
 ERRORS = {errno.ENOSPC: "No space left on device", errno.EIO: "Input/output error"}
 
 
 def exactness(cuts: int) -> Figure:
-    """3 cells x 1 to 3 layers x with and without dropout, cut at `cuts` random steps each: all files of both runs compared."""
+    """Cut 3 cells x 1 to 3 layers x with and without dropout at `cuts` random steps each; compare all files of both runs."""
     figure, chance = Figure(), random.Random(3)
     with workplace() as place:
         for cell in ("lstm", "gru", "rnn"):
@@ -65,7 +65,7 @@ def _signal_at(step: int) -> Callable[[Event], None]:
 
 
 def signals(count: int) -> Figure:
-    """SIGINT, SIGTERM and SIGHUP at random moments of `charlm train --resume`: the exit status, and how many steps are lost."""
+    """Send SIGINT, SIGTERM and SIGHUP at random moments of `charlm train --resume`; check exit statuses and steps lost."""
     figure, chance, lost, ended = Figure(), random.Random(4), [], 0
     with workplace() as place:
         base = new_run(place, "--max-steps", "150", "--eval-every", "30")
@@ -90,7 +90,7 @@ def signals(count: int) -> Figure:
 
 
 def _signalled(run: Path, kind: signal.Signals, after: float | None) -> tuple[int, int, str]:
-    """Status, number of steps taken and standard error of a resumption that is signalled `after` so many seconds."""
+    """Resume a run and signal it `after` some seconds; returns its exit status, the steps taken and its standard error."""
     dots, dot = os.pipe()
     error = run.with_name("stderr")
 
@@ -101,7 +101,7 @@ def _signalled(run: Path, kind: signal.Signals, after: float | None) -> tuple[in
         find, step = train._find, module.training_step
 
         def found(*arguments: Any) -> Any:
-            os.write(dot, b"s")  # from here on the command has its own way with signals
+            os.write(dot, b"s")  # from here on the command handles signals itself
             return find(*arguments)
 
         def counted(*arguments: Any) -> Any:
@@ -146,9 +146,9 @@ def _saved_step(run: Path) -> int:
 
 
 def errors(every: int) -> Figure:
-    """Each operation on files fails, once, or from then on, while a run is made and trained, and while one is resumed.
+    """Let each operation on files fail, once or from then on, while a run is made and trained, and while one is resumed.
 
-    `every` is 1 for each operation; a quick look takes fewer. One line at most is said, and nothing is lost.
+    With `every` above 1, only every so many operations are tried. At most one line may be said, and nothing may be lost.
     """
     figure, kinds = Figure(), {}
     with workplace() as place:
@@ -179,7 +179,7 @@ def errors(every: int) -> Figure:
 
 
 def _afresh(begun: Path, place: Path) -> None:
-    """The place with the run that was begun, and nothing of what was tried before."""
+    """Copy the begun run anew, and remove what earlier tries left."""
     copy_of(begun)
     for path in place.iterdir():
         if path.name not in ("t.txt", "base", "whole", "copy"):
@@ -198,7 +198,7 @@ def _failing(first: int, number: int, kinds: dict[str, int], *, once: bool) -> C
 
 
 def races(count: int) -> Figure:
-    """Two commands at once on one folder: resuming it, overwriting it, or choosing the same name for a new run."""
+    """Start two commands at once on one folder: they resume it, overwrite it, or choose the same name for a new run."""
     figure, ends = Figure(), {}
     pairs = (
         (("train", "--resume", "copy"), ("train", "--resume", "copy")),

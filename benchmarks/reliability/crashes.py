@@ -1,4 +1,4 @@
-"""What is left when a process is killed, or the power fails, at any moment of saving."""
+"""What is left on disk when a process is killed, or the power fails, at any moment of saving?"""
 
 import os
 import random
@@ -25,12 +25,12 @@ from charlm.tensorfile import TensorFile
 
 CELLS = ("lstm", "gru", "rnn")
 SYSTEM_CALLS = ("openat", "write", "fsync", "rename", "close", "lseek", "flock", "fstat")
-MOST_CALLS = 20  # of each kind, about as many as a run of this length makes
+MOST_CALLS = 20  # of each kind; a run of this length makes about that many
 TRIES = 4  # for each kill
 
 
 def kills(count: int) -> Figure:
-    """A run is killed ahead of, amid and after every operation on its files, at random moments, and at system calls."""
+    """Kill a run before, during and after every operation on its files, at random moments, and at system calls."""
     figure, chance, by = Figure(), random.Random(1), {"operation": 0, "moment": 0, "system call": 0}
     with workplace() as place:
         bases = [new_run(place, "--cell", cell, name=cell) for cell in CELLS]
@@ -42,7 +42,7 @@ def kills(count: int) -> Figure:
         if has_strace:
             shares |= {"system call": count // 10, "moment": shares["moment"] - count // 10}
         for kind, share in shares.items():
-            for number in range(TRIES * share):  # some end before they are killed, and do not count
+            for number in range(TRIES * share):  # some runs end before they are killed; those do not count
                 if by[kind] == share:
                     break
                 base, whole = bases[number % 3], wholes[number % 3]
@@ -97,7 +97,7 @@ def _kill_at_moment(run: Path, seconds: float) -> bool:
 
 
 def _kill_at_system_call(run: Path, call: str, number: int) -> bool:
-    """The kernel itself kills the process, at its `number`th `call`, by way of strace."""
+    """Let the kernel kill the process at its `number`th `call`, by way of strace."""
 
     def work() -> None:
         os.kill(os.getpid(), signal.SIGSTOP)
@@ -115,7 +115,7 @@ def _kill_at_system_call(run: Path, call: str, number: int) -> bool:
 
 
 def power_losses(resumed: int) -> Figure:
-    """The power fails after every operation of a run; every state of the disk is looked at, `resumed` of them gone on with."""
+    """Let the power fail after every operation of a run; check every state of the disk, and resume the run in `resumed`."""
     figure, chance, seen = Figure(), random.Random(2), set()
     with workplace() as place:
         base = new_run(place)
@@ -148,7 +148,7 @@ def power_losses(resumed: int) -> Figure:
 
 
 def _versions(operations: list[Op]) -> set[bytes]:
-    """All that was ever written to a file whole."""
+    """Collect every complete version a file ever had."""
     disk, found = Disk(), set()
     for op in operations:
         if op.kind == "rename":
@@ -161,7 +161,7 @@ _steps: dict[bytes, int | None] = {}
 
 
 def _step(contents: bytes, place: Path) -> int | None:
-    """The step that a training state of these bytes stands at; None when it does not open."""
+    """Read the step of a training state from its bytes; None when it does not open."""
     if contents not in _steps:
         path = place / "looked-at"
         path.write_bytes(contents)

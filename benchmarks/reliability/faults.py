@@ -1,6 +1,6 @@
-"""A file system that can be watched: every call by which a process changes or reads the files of a folder goes through `Watch`.
+"""A file system under watch: every call by which a process changes or reads the files of a folder goes through `Watch`.
 
-What is done at a call is up to `act`: nothing, an error, the end of the process. Only files below `root` are watched.
+At each call, `act` may do nothing, raise an error or end the process. Only files below `root` are watched.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ from unittest import mock
 
 @dataclass(frozen=True, slots=True)
 class Op:
-    """One call: its `kind`, the path it is about, and, for a write, its bytes; for a rename, the new path."""
+    """One call: its `kind` and path; for a write also its bytes, for a rename the new path."""
 
     kind: str
     path: str
@@ -24,7 +24,7 @@ class Op:
 
 
 class Watch:
-    """Calls `act(number, op)` ahead of every operation; what it gives for a write is how many bytes to let through, or None."""
+    """Calls `act(number, op)` before every operation; for a write it returns how many bytes to let through, or None for all."""
 
     def __init__(self, root: Path, act: Callable[[int, Op], int | None]) -> None:
         self.root, self.act = str(root.resolve()), act
@@ -32,12 +32,12 @@ class Watch:
         self.names: dict[int, str] = {}
 
     def tell(self, op: Op) -> int | None:
-        """Count the operation, and let `act` have its way."""
+        """Count the operation and call `act`."""
         self.count += 1
         return self.act(self.count, op)
 
     def sees(self, path: object) -> str:
-        """The whole path, if it is below the root, else nothing."""
+        """Return the absolute path if it is below the root, else an empty string."""
         if not isinstance(path, str | os.PathLike):
             return ""
         name = os.path.abspath(os.fspath(path))  # noqa: PTH100 (Path.resolve would follow links)
@@ -45,7 +45,7 @@ class Watch:
 
     @contextlib.contextmanager
     def watching(self) -> Iterator["Watch"]:
-        """While entered, files are opened, written, flushed, renamed and removed under observation."""
+        """While entered, watch every opening, write, flush, rename and removal of a file."""
         reals = {name: getattr(os, name) for name in ("fsync", "open", "close", "replace", "rename", "unlink", "mkdir")}
         open_file = io.open
 
@@ -105,7 +105,7 @@ class Watch:
 def _layers(
     raw: "_Raw", mode: str, buffering: int, encoding: str | None = None, errors: str | None = None, newline: str | None = None
 ) -> Any:
-    """What `open` would give, around `raw`."""
+    """Wrap `raw` as `open` would."""
     if buffering == 0:
         return raw
     buffered: Any = (
@@ -115,7 +115,7 @@ def _layers(
 
 
 class _Raw(io.FileIO):
-    """A file whose opening, reading, writing and cutting are told."""
+    """A file that reports its opening, reading, writing and truncating."""
 
     def __init__(self, watch: Watch, path: Any, mode: str) -> None:
         self.watch, self.path = watch, watch.sees(path)

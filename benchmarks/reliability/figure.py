@@ -1,4 +1,4 @@
-"""What every figure is made of: how many cases were tried, and what went wrong; and the small runs that they are about."""
+"""What every figure needs: a count of the cases tried, a list of what went wrong, and small runs to try things on."""
 
 import contextlib
 import io
@@ -30,7 +30,7 @@ TENSOR_FILES = {"model.safetensors": "model", "last.safetensors": "training", "p
 
 @dataclass
 class Figure:
-    """`cases` were tried, and `faults` says what went wrong; `note` is anything else there is to say."""
+    """The number of `cases` tried, the `faults` found, and a `note` for anything else worth saying."""
 
     cases: int = 0
     faults: list[str] = field(default_factory=list)
@@ -43,25 +43,25 @@ class Figure:
 
 
 class Silent:
-    """A reporter that shows nothing, and does `act` at each event."""
+    """A reporter that shows nothing, and calls `act` at each event."""
 
     def __init__(self, act: Callable[[Event], None] = lambda _event: None) -> None:
         self.act = act
 
     def report(self, event: Event) -> None:
-        """Do what was asked for."""
+        """Call `act`."""
         self.act(event)
 
     def notice(self, text: str) -> None:
         """Show nothing."""
 
     def close(self) -> None:
-        """Leave nothing."""
+        """Do nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """How a command ended, and what it said."""
+    """How a command ended, and what it wrote."""
 
     status: int
     out: str
@@ -69,7 +69,7 @@ class Output:
 
 
 def command(*arguments: str, stdin: bytes = b"") -> Output:
-    """`charlm ARGUMENTS` in this process."""
+    """Run `charlm ARGUMENTS` in this process."""
     out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2))
     before = sys.stdin
     sys.stdin = io.TextIOWrapper(io.BytesIO(stdin), encoding="utf-8")
@@ -86,19 +86,19 @@ def command(*arguments: str, stdin: bytes = b"") -> Output:
 
 
 def go_on(folder: Path, act: Callable[[Event], None] = lambda _event: None) -> None:
-    """Train the run in `folder` on to its end, reporting every step."""
+    """Train the run in `folder` to its end, reporting every step."""
     drive(open_run(folder), Silent(act), report_seconds=0.0)
 
 
 @contextlib.contextmanager
 def workplace() -> Iterator[Path]:
-    """A folder for this figure alone, which is also the process's."""
+    """Make a folder for this figure alone, and work in it while entered."""
     with tempfile.TemporaryDirectory() as name, contextlib.chdir(name):
         yield Path(name).resolve()
 
 
 def new_run(place: Path, *options: str, name: str = "base") -> Path:
-    """A run folder that was made, and whose training was not begun."""
+    """Make a run folder whose training has not begun."""
     (place / "t.txt").write_text(TEXT)
     shutil.rmtree(place / name, ignore_errors=True)
     done = command("train", "t.txt", *OPTIONS, *options, "--quiet", "--out", name)
@@ -111,7 +111,7 @@ def new_run(place: Path, *options: str, name: str = "base") -> Path:
 
 
 def copy_of(run: Path, name: str = "copy") -> Path:
-    """The run once more, in the place of the last copy."""
+    """Copy the run, in place of the last copy."""
     target = run.with_name(name)
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(run, target)
@@ -119,14 +119,14 @@ def copy_of(run: Path, name: str = "copy") -> Path:
 
 
 def finished(run: Path) -> dict[str, object]:
-    """What a run without an interruption ends with."""
+    """Train a copy of the run without interruption; returns what it ends with."""
     whole = copy_of(run, "whole")
     go_on(whole)
     return ending(whole)
 
 
 def ending(run: Path) -> dict[str, object]:
-    """All that two runs must end with alike: the model's file, byte by byte, and the state but for how long it took."""
+    """What two runs must have equal at their ends: the bytes of the model's file, and the state except the time it took."""
     with TensorFile(run / "last.safetensors", "training") as file:
         head = json.loads(json.dumps(file.head))
         names = sorted(file.shapes)
@@ -137,7 +137,7 @@ def ending(run: Path) -> dict[str, object]:
 
 
 def invalid_files(run: Path) -> list[str]:
-    """The names of the run's tensor files that are there and do not open."""
+    """List the run's tensor files that exist and do not open."""
     wrong = []
     for name, kind in TENSOR_FILES.items():
         if not (run / name).exists():
@@ -154,7 +154,7 @@ def invalid_files(run: Path) -> list[str]:
 
 
 def check_lost_nothing(figure: Figure, run: Path, whole: dict[str, object], what: str) -> None:
-    """Every file there is opens, and the run, gone on with, ends as the one that was never stopped."""
+    """Check that every file opens, and that the resumed run ends as the one that was never stopped."""
     for wrong in invalid_files(run):
         figure.check(False, f"{what}: {wrong}")
     try:
@@ -166,7 +166,7 @@ def check_lost_nothing(figure: Figure, run: Path, whole: dict[str, object], what
 
 
 def child(work: Callable[[], object]) -> int:
-    """The number of a new process that does `work`, and nothing else, whatever happens in it."""
+    """Fork a process that does `work` and then ends, whatever happens in it; returns its id."""
     number = os.fork()
     if number:
         return number

@@ -1,4 +1,4 @@
-"""A disk on which only what was flushed is sure to be: every folder that a loss of power may leave behind."""
+"""A model of a disk that keeps for certain only what was flushed: gives every folder that a loss of power may leave."""
 
 import itertools
 from collections.abc import Iterator
@@ -9,11 +9,11 @@ from benchmarks.reliability.faults import Op
 
 @dataclass
 class Disk:
-    """What may be on a disk whose power fails: data not yet flushed may be missing or torn, names not yet flushed old or new.
+    """What a disk may hold when its power fails: unflushed data may be missing or torn, unflushed names old or new.
 
-    After ALICE (Pillai et al., OSDI 2014). Files are known by number: `written` is what the process wrote to each, `flushed`
-    what is sure to be there. `names` is the folder as it was last flushed, `live` as the process sees it, and `pending` are the
-    changes in between, of which any may have reached the disk.
+    After ALICE (Pillai et al., OSDI 2014). Files are numbered: `written` is what the process wrote to each, `flushed` what is
+    certainly on the disk. `names` is the folder as last flushed, `live` the folder as the process sees it, and `pending` the
+    changes between the two, any of which may have reached the disk.
     """
 
     names: dict[str, int] = field(default_factory=dict)
@@ -32,7 +32,7 @@ class Disk:
             self.written[self.live[op.path]] += op.data
         elif op.kind == "fsync" and op.path in self.live:
             self.flushed[self.live[op.path]] = self.written[self.live[op.path]]
-        elif op.kind == "fsync":  # of the folder
+        elif op.kind == "fsync":  # the folder itself is flushed
             self.names, self.pending = dict(self.live), []
         elif op.kind == "rename":
             self._name("rename", op.target, self.live.pop(op.path), op.path)
@@ -45,7 +45,7 @@ class Disk:
             self.live[path] = number
 
     def states(self) -> Iterator[dict[str, bytes]]:
-        """Every folder that may be found afterwards, temporary files left out."""
+        """Yield every folder that may be found afterwards, without temporary files."""
         for chosen in itertools.product((False, True), repeat=len(self.pending)):
             names = dict(self.names)
             for taken, (kind, path, number) in zip(chosen, self.pending, strict=True):
@@ -56,13 +56,13 @@ class Disk:
                 else:
                     names[path] = number
                     if kind != "link":
-                        names.pop(kind, None)  # the old name of what was renamed
+                        names.pop(kind, None)  # for a rename, `kind` is the old name
             shown = {path: number for path, number in names.items() if not path.endswith(".tmp")}
             for contents in itertools.product(*(self._contents(number) for number in shown.values())):
                 yield dict(zip(shown, contents, strict=True))
 
     def _contents(self, number: int) -> set[bytes]:
-        """All that may be in a file: what was flushed, with the rest missing, cut, zeros, or whole."""
+        """List what a file may hold: what was flushed, with the rest missing, cut, zeros or whole."""
         whole, safe = self.written[number], self.flushed[number]
         half = len(safe) + (len(whole) - len(safe)) // 2
         return {safe, whole, whole[:half], safe + bytes(len(whole) - len(safe))}

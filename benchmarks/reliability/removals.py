@@ -1,6 +1,6 @@
-"""Each mechanism taken out of a copy of the source in turn: its test must fail, or it is no test of it.
+"""Takes each mechanism out of a copy of the source in turn: its test must then fail, or it does not test the mechanism.
 
-What is taken out is found as syntax, so that neither its layout nor the comments beside it matter.
+The code to take out is found as syntax, so layout and comments do not matter.
 """
 
 import ast
@@ -21,9 +21,9 @@ ROOT = Path(__file__).parent.parent.parent
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """`code`, a statement or an expression that stands once at `where`, becomes `instead`, and `test` must fail.
+    """Replaces `code`, a statement or an expression that stands once at `where`, by `instead`; then `test` must fail.
 
-    `where` is a module and a function, a method or a class of it: "charlm.files:replaced".
+    `where` is a module and its function, method or class: "charlm.files:replaced".
     """
 
     mechanism: str
@@ -34,11 +34,11 @@ class Removal:
 
     @property
     def file(self) -> str:
-        """The module's file, from the root of the repository."""
+        """The module's file, relative to the root of the repository."""
         return self.where.partition(":")[0].replace(".", "/") + ".py"
 
     def taken_out(self, source: str) -> str:
-        """The module's `source` without the mechanism. Raises `ValueError` unless it stands there, once."""
+        """Take the mechanism out of the module's `source`. Raises `ValueError` unless the code stands there exactly once."""
         tree = ast.parse(source)
         taking = _Taking(self)
         taking.visit(_part(tree, self.where.partition(":")[2]))
@@ -48,7 +48,7 @@ class Removal:
 
 
 class _Taking(ast.NodeTransformer):
-    """Puts what stands instead wherever a removal's code is, and counts how often that was."""
+    """Replaces a removal's code wherever it stands, and counts how often."""
 
     def __init__(self, removal: Removal) -> None:
         code, self.instead = ast.parse(removal.code).body[0], ast.parse(removal.instead).body
@@ -61,11 +61,11 @@ class _Taking(ast.NodeTransformer):
         if isinstance(node, ast.stmt):
             return self.instead
         (statement,) = self.instead
-        return statement.value  # an expression becomes an expression
+        return statement.value  # an expression is replaced by an expression, not a statement
 
 
 def _part(tree: ast.Module, name: str) -> ast.AST:
-    """The function, class or method of that dotted name. Raises `ValueError` where there is none."""
+    """Find the function, class or method of that dotted name. Raises `ValueError` when there is none."""
     part: ast.Module | ast.FunctionDef | ast.ClassDef = tree
     for word in name.split("."):
         found = [each for each in part.body if isinstance(each, ast.FunctionDef | ast.ClassDef) and each.name == word]
@@ -248,9 +248,9 @@ REMOVALS = (
 
 
 def removals(every: int) -> Figure:
-    """All mechanisms, or, for a quick look, one in `every`, other ones each day until all had their turn.
+    """Take out all mechanisms, or only one in `every`: other ones each day, until all had their turn.
 
-    A copy that is whole must pass its tests first. All take some four minutes of a core.
+    An unchanged copy must pass the tests first. All of them take some four minutes of one core.
     """
     figure, chosen = Figure(), REMOVALS[datetime.now(UTC).toordinal() % every :: every]
     with tempfile.TemporaryDirectory() as name:
@@ -277,6 +277,6 @@ def removals(every: int) -> Figure:
 
 def _tested(copy: Path, *tests: str) -> tuple[int, str]:
     command = [sys.executable, "-m", "pytest", "-q", "-x", "--no-header", "-p", "no:cacheprovider", *tests]
-    there = {**os.environ, "PYTHONPATH": str(copy)}  # for what the tests start, too
+    there = {**os.environ, "PYTHONPATH": str(copy)}  # also for the processes that tests start
     done = subprocess.run(command, cwd=copy, env=there, capture_output=True, text=True, check=False)
     return done.returncode, done.stdout + done.stderr

@@ -1,4 +1,4 @@
-"""Files and texts from strangers: damaged, forged, hostile. What opens is whole; what is shown is harmless."""
+"""Files and texts from strangers: damaged, forged, hostile. A file that opens must be whole; a text shown must be harmless."""
 
 import copy
 import hashlib
@@ -33,13 +33,13 @@ from charlm.tensorfile import METADATA_KEY, NO_DIGEST
 from charlm.text.vocab import Vocab
 from charlm.training.events import SampleDrawn
 
-PARTS = 50  # of all code points, that a page is asked to show at a time
+PARTS = 50  # all code points are split into this many pages
 
 Open = Callable[[], object]
 
 
 def _opened(place: Path) -> tuple[Path, Path, Open, Open]:
-    """A trained run's model and state, the smallest there can be, and what opens each."""
+    """Train the smallest possible run; returns its model and state, and the function that opens each."""
     tiny = ("--hidden-size", "1", "--embedding-size", "1", "--cell", "rnn", "--optimiser", "adamw")
     run = copy_of(new_run(place, *tiny), "run")
     go_on(run)
@@ -50,7 +50,7 @@ def _opened(place: Path) -> tuple[Path, Path, Open, Open]:
 
 
 def damage(every: int) -> Figure:
-    """Every bit of a model and of a training state flipped, and both cut at every length, but for those that `every` skips."""
+    """Flip every bit of a model and of a training state, and cut both at every length, except those that `every` skips."""
     figure, bits = Figure(), {}
     with workplace() as place:
         *paths, open_model, open_state = _opened(place)
@@ -87,8 +87,9 @@ STRANGE = (*NUMBERS, *OTHERS)
 
 
 def forged(count: int) -> Figure:
-    """Models, states and run.json whose hashes are right and whose parts are not: what does not open is an error of one line,
-    in little time and memory.
+    """Open models, states and run.json that are forged under right hashes.
+
+    What does not open must be an error of one line, in little time and memory.
     """
     figure, chance, opened, slowest = Figure(), random.Random(5), 0, 0.0
     with workplace() as place:
@@ -132,7 +133,7 @@ def _taken_apart(path: Path) -> tuple[dict[str, Any], dict[str, Any], bytes]:
 
 
 def _forgery(chance: random.Random, head: dict[str, Any], header: dict[str, Any], data: bytes) -> bytes:
-    """A file with one to three things wrong, and a right hash but for one in eight."""
+    """Make a file with one to three things wrong; its hash is right except for one file in eight."""
     head["sha256"] = NO_DIGEST
     for _ in range(chance.randint(1, 3)):
         kind = chance.randrange(8)
@@ -160,7 +161,7 @@ def _forgery(chance: random.Random, head: dict[str, Any], header: dict[str, Any]
 
 
 def _stuffed(chance: random.Random, whole: bytes) -> bytes:
-    """Now and then, a JSON object with as much more in it as Python would make many objects of."""
+    """Now and then, add so much to a JSON object that Python would make many objects from it."""
     if chance.random() >= 0.02:
         return whole
     filler = chance.choice((b"[],", b"0,", b'"",', b"{},", b'"\xf0\x9f\x98\x80",', b"1e9,"))
@@ -196,7 +197,7 @@ def _spoil(chance: random.Random, tree: Any) -> None:
 
 
 def hostile_texts(count: int) -> Figure:
-    """Texts and prompts that are broken, odd or meant to do harm, through train, sample, eval and info."""
+    """Send texts and prompts that are broken, odd or meant to do harm through train, sample, eval and info."""
     figure, chance = Figure(), random.Random(6)
     with workplace() as place:
         for number in range(count):
@@ -242,7 +243,7 @@ NAMES = (
 
 
 def _hostile(chance: random.Random, number: int) -> bytes:
-    """A text of some kind, and of some length."""
+    """Make a text of a random kind and length."""
     controls = "".join(map(chr, range(0x20))) + "\x7f" + "".join(map(chr, range(0x80, 0xA0)))
     kinds: tuple[Callable[[], bytes], ...] = (
         lambda: chance.randbytes(chance.choice((0, 1, 15, 16, 17, 900, 5000))),
@@ -274,12 +275,12 @@ def _hostile(chance: random.Random, number: int) -> bytes:
 
 
 def _live(text: str) -> set[str]:
-    """The characters of `text` that a terminal would obey."""
+    """Find the characters of `text` that a terminal would obey."""
     return {character for character in set(text) if not _is_harmless(character)}
 
 
 def _is_harmless(character: str) -> bool:
-    """By what Unicode says of it, not by charlm's own table."""
+    """Decide by Unicode's own categories, not by charlm's table."""
     if character in "\n\t":
         return True
     bidirectional = {"LRE", "RLE", "PDF", "LRO", "RLO", "LRI", "RLI", "FSI", "PDI"}
@@ -288,7 +289,7 @@ def _is_harmless(character: str) -> bool:
 
 
 def code_points(step: int) -> Figure:
-    """Each code point on each way to a terminal or into a page; `step` is 1 for all of them."""
+    """Send every `step`th code point on each way to a terminal and into a page."""
     figure = Figure()
     everything = [chr(code) for code in range(0, 0x110000, step)]
     text = "".join(everything)
@@ -353,7 +354,7 @@ def _above_the_bar(text: str) -> str:
         bar.report(SampleDrawn(step=1, seconds=0.0, progress=0.0, text=text))
         bar.close()
 
-    return re.sub("\r", "", _on_stderr(work))  # with which tqdm begins and ends a line
+    return re.sub("\r", "", _on_stderr(work))  # tqdm begins and ends a line with it
 
 
 WAYS: dict[str, Callable[[str], str]] = {
@@ -370,7 +371,7 @@ WAYS: dict[str, Callable[[str], str]] = {
 
 
 class _Parsed(html.parser.HTMLParser):
-    """What a page says, and the elements it has."""
+    """The text of a page, and its elements."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -388,7 +389,7 @@ class _Parsed(html.parser.HTMLParser):
 
 
 def _check_page(figure: Figure, characters: list[str]) -> None:
-    """The page of these characters, everywhere they may stand, has the elements of a plain one and no live control."""
+    """Check that a page with these characters, wherever text may stand, has a plain page's elements and no live control."""
     plain, shown = _page(["a"] * len(characters)), _page(characters)
     figure.check(plain.tags == shown.tags, f"the page has {shown.tags} where {plain.tags} are right")
     live = _live("".join(shown.text))

@@ -1,8 +1,8 @@
-"""What is in the tensor files: `model.safetensors`, which people share, and the training state.
+"""The contents of the tensor files: `model.safetensors`, which people share, and the training state.
 
 fields.py     JSON <-> the dataclasses, strictly
 format.py     tensors and a JSON head <-> bytes with a hash over all of them; charlm/tensorfile.py opens and checks them
-card.py       all that a model file says of itself, without the model
+card.py       what a model file says about itself, read without making the model
 model.py      a model and its card <-> model.safetensors
-training.py   everything that an exact continuation needs <-> last.safetensors
+training.py   everything an exact continuation needs <-> last.safetensors
 """

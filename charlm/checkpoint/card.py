@@ -1,6 +1,6 @@
-"""What a model file says of itself, without the model: all in its head. The file is read for its hash, and no tensor is made.
+"""What a model file says about itself, all of it in the head. The file is read to check its hash; no tensor is made.
 
-Nothing in the file names a time, a path or a host.
+The file names no time, no path and no host.
 """
 
 import math
@@ -14,12 +14,12 @@ from charlm.tensorfile import TensorFile
 from charlm.text.corpus import Splits
 from charlm.text.vocab import Vocab
 
-KIND = "model"  # of tensor file
+KIND = "model"  # the kind of tensor file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scores:
-    """The validation loss in nats per character, None when unknown; `exact` says how it was taken."""
+    """The validation loss in nats per character, None when unknown; `exact` is False for a look, an inexact score."""
 
     validation_nats: float | None
     exact: bool
@@ -27,7 +27,7 @@ class Scores:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """What the weights were computed with."""
+    """The software and hardware that computed the weights."""
 
     charlm: str
     torch: str
@@ -37,7 +37,7 @@ class Setting:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelCard:
-    """All that `model.safetensors` says of itself beside its weights."""
+    """All that `model.safetensors` holds besides its weights."""
 
     model: ModelConfig
     training: TrainConfig
@@ -51,13 +51,13 @@ class ModelCard:
 
 
 def read_card(path: Path) -> tuple[ModelCard, int]:
-    """The card of the model file at `path`, and the number of its parameters."""
+    """Read the card of the model file at `path`; returns it with the number of parameters."""
     with TensorFile(path, KIND) as file:
         return card_of(path, file), sum(map(math.prod, file.shapes.values()))
 
 
 def card_of(path: Path, file: TensorFile) -> ModelCard:
-    """The card in an opened model file. Raises `CheckpointError` for one that is not whole and sane."""
+    """Read the card of an opened model file. Raises `CheckpointError` for a field that is missing, mistyped or impossible."""
     head = {name: value for name, value in file.head.items() if name != "kind"}
     head["vocab"] = vocab_from_json(head.get("vocab"), f"{path}: vocab")
     card = from_json(ModelCard, head, f"{path}: head")

@@ -1,6 +1,6 @@
-"""JSON <-> the dataclasses, strictly: what a file adds or gets wrong is an error that names the field.
+"""JSON <-> the dataclasses, strictly: an unknown or wrong field is an error that names it.
 
-What it leaves out takes its stated default, so that a field which is added later needs one, and files of before still open.
+A field the file leaves out takes its default. So a field added later needs a default, and earlier files still open.
 """
 
 import sys
@@ -18,30 +18,30 @@ T = TypeVar("T")
 
 
 def from_json(cls: type[T], data: object, where: str, separator: str = ".") -> T:
-    """An instance of `cls`, a dataclass, a plain type or a tuple of one, from parsed JSON; `where` names it in errors.
+    """Make an instance of `cls` (a dataclass, a plain type or a tuple of plain types) from parsed JSON.
 
-    Its fields are named after that and a `separator`. Raises `CheckpointError` naming the field that is wrong, or missing and
-    without a default; `NewerError` for a field that this charlm does not know.
+    Errors name it `where`, and a field `where` + `separator` + its name. Raises `CheckpointError` naming a field that is wrong,
+    or missing without a default; `NewerError` for a field this charlm does not know.
     """
     if is_dataclass(cls):
         if isinstance(data, cls):
             return data  # made already
         if cls in READERS:
-            return READERS[cls](data, where)  # type: ignore[return-value]  # which reads this class
+            return READERS[cls](data, where)  # type: ignore[return-value]  # each reader returns its own class
         return _from_fields(cls, data, where, separator)
     options: tuple[Any, ...] = get_args(cls) if get_origin(cls) is types.UnionType else ()
     nested: Any = next(filter(is_dataclass, options), None)
     if nested and data is not None:
-        return from_json(nested, data, where)  # type: ignore[no-any-return]  # which is one of the union
+        return from_json(nested, data, where)  # type: ignore[no-any-return]  # `nested` is a member of the union
     if get_origin(cls) is tuple:
-        return _tuple(cls, data, where)  # type: ignore[return-value]  # which is one
+        return _tuple(cls, data, where)  # type: ignore[return-value]  # `cls` is a tuple
     if not _fits(data, cls):
         raise CheckpointError(f"{where} is {brief(repr(data))}, and must be {_name(cls)}")
-    return data  # type: ignore[return-value]  # which `_fits` has found out
+    return data  # type: ignore[return-value]  # `_fits` has checked it
 
 
 def _from_fields(cls: type[T], data: object, where: str, separator: str = ".") -> T:
-    known = {field.name: field for field in fields(cls)}  # type: ignore[arg-type]  # which is a dataclass
+    known = {field.name: field for field in fields(cls)}  # type: ignore[arg-type]  # `cls` is a dataclass
     if not isinstance(data, dict):
         raise CheckpointError(f"{where} is {brief(repr(data))}, and must have {sorted(known)}")
     _require_known(data, known, where)
@@ -65,7 +65,7 @@ def _tuple(cls: object, data: object, where: str) -> tuple[Any, ...]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EarlierEnd:
-    """An end as files had it up to commit c102cb9: one of the three."""
+    """An end as files stored it up to commit c102cb9: one of the three is set."""
 
     max_steps: int | None = None
     epochs: float | None = None
@@ -93,7 +93,7 @@ def _require_known(data: Collection[str], known: Collection[str], where: str) ->
 def _fits(value: object, kind: object) -> bool:
     if get_origin(kind) is types.UnionType:
         return any(_fits(value, option) for option in get_args(kind))
-    if kind is float:  # a whole number is one too, unless it is beyond all floats
+    if kind is float:  # a whole number is accepted too, unless it is too large for a float
         return isinstance(value, int | float) and type(value) is not bool and abs(value) <= sys.float_info.max
     return type(value) is (type(None) if kind is type(None) else kind)
 
@@ -104,7 +104,7 @@ def _name(kind: object) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VocabEntry:
-    """A vocabulary in JSON: `symbols` is the string of all its characters, or empty for bytes."""
+    """A vocabulary as JSON stores it: `symbols` is the string of all its characters, empty for bytes."""
 
     kind: str
     start: int
@@ -112,13 +112,13 @@ class VocabEntry:
 
 
 def vocab_to_json(vocab: Vocab) -> dict[str, Any]:
-    """A vocabulary as JSON."""
+    """Turn a vocabulary into JSON."""
     symbols = "".join(map(chr, vocab.symbols)) if vocab.kind == "char" else ""
     return asdict(VocabEntry(kind=vocab.kind, start=vocab.start, symbols=symbols))
 
 
 def vocab_from_json(data: object, where: str) -> Vocab:
-    """The vocabulary that `vocab_to_json` wrote. Raises `CheckpointError` unless it is a bijection on characters."""
+    """Read the vocabulary `vocab_to_json` wrote. Raises `CheckpointError` unless ids and characters match one to one."""
     entry = from_json(VocabEntry, data, where)
     bytes_only = entry.kind == "byte" and not entry.symbols
     if not (bytes_only or entry.kind == "char"):
@@ -135,5 +135,5 @@ def vocab_from_json(data: object, where: str) -> Vocab:
     return Vocab(kind=entry.kind, symbols=tuple(symbols), start=entry.start)
 
 
-# What is written otherwise than by its fields, or was.
+# Classes that files store, or once stored, in another form than field by field.
 READERS: dict[type, Callable[[object, str], object]] = {End: _end_from_json, Vocab: vocab_from_json}

@@ -17,22 +17,22 @@ from charlm.tensorfile import TensorFile
 
 
 def model_bytes(model: LanguageModel, card: ModelCard, dtype: torch.dtype = torch.float32) -> bytes:
-    """The file that holds `model`, its weights as float32 or bfloat16, and its `card`."""
+    """Make the bytes of the file that holds `card` and the weights of `model`, as float32 or bfloat16."""
     head = {"kind": KIND, **asdict(card), "vocab": vocab_to_json(card.vocab)}
     return to_bytes({name: p.to(dtype) for name, p in model.named_parameters()}, head)
 
 
 def save_model(path: Path, model: LanguageModel, card: ModelCard, dtype: torch.dtype = torch.float32) -> None:
-    """Write `model_bytes` to `path`, atomically. Raises `OSError` when the disk does not take it."""
+    """Write `model_bytes` to `path`, atomically. Raises `OSError` when the write fails."""
     write_atomically(path, model_bytes(model, card, dtype))
 
 
 def load_model(path: Path, device: torch.device) -> tuple[LanguageModel, ModelCard]:
-    """The model at `path`, float32, on `device`. Raises `CheckpointError` for a file that is not whole and sane."""
+    """Load the model at `path` as float32 onto `device`. Raises `CheckpointError` for a damaged or impossible file."""
     with TensorFile(path, KIND) as file:
         card = card_of(path, file)
         dtype = torch.bfloat16 if file.dtypes.get("head.weight") == "BF16" else torch.float32
-        # Shapes only: nothing is allocated before they are known to match.
+        # Only the shapes: no weights are allocated until they are known to match.
         try:
             shapes = LanguageModel.shapes(card.model, len(card.vocab)).to(dtype)
         except UsageError as error:

@@ -1,4 +1,4 @@
-"""Everything that an exact continuation needs <-> `last.safetensors`."""
+"""Everything an exact continuation needs <-> `last.safetensors`."""
 
 import math
 import struct
@@ -22,7 +22,7 @@ MOST_EPOCHS = 1 << 53
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Position:
-    """The numbers, beside the tensors, that an exact continuation needs."""
+    """The numbers an exact continuation needs besides the tensors."""
 
     step: int
     epoch: int
@@ -36,7 +36,7 @@ class Position:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class About:
-    """All that decides what the next step does, beside the trainer itself; the vocabulary and the ids by their hashes."""
+    """All that decides the next step besides the trainer itself; hashes stand for the vocabulary and the ids."""
 
     model: ModelConfig
     training: TrainConfig
@@ -48,7 +48,7 @@ class About:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Head:
-    """What the file says beside its tensors."""
+    """What the file holds besides its tensors."""
 
     kind: str
     position: Position
@@ -56,7 +56,7 @@ class Head:
 
 
 def trainer_bytes(trainer: Trainer[Any], about: About | None = None) -> bytes:
-    """The file that holds all that an exact continuation of `trainer` needs; `about` is what it was trained with."""
+    """Make the bytes of the file that continues `trainer` exactly; `about` is what it was trained with."""
     scaler: dict[str, Any] = trainer.scaler.state_dict()
     position = Position(
         step=trainer.step,
@@ -72,10 +72,10 @@ def trainer_bytes(trainer: Trainer[Any], about: About | None = None) -> bytes:
 
 
 def load_trainer(path: Path, trainer: Trainer[Any], about: About | None = None) -> list[str]:
-    """Fill a fresh `trainer` from `path`; gives, in words for people, why it will not go on exactly as it would have.
+    """Fill a fresh `trainer` from `path`; returns the reasons, in words, why training will not continue exactly.
 
-    `about` is what it is to be trained with from here on. Raises `CheckpointError`, with `trainer` untouched, for a file that
-    is not whole, or is not of this run's shape, or says that it stands where no run can.
+    `about` is what it is trained with from here on. Raises `CheckpointError`, with `trainer` untouched, for a file that is
+    damaged, has other shapes than this run, or states a position this run cannot reach.
     """
     with TensorFile(path, "training") as file:
         head = from_json(Head, file.head, f"{path}: head")
@@ -111,7 +111,7 @@ def _stand_at(position: Position, trainer: Trainer[Any]) -> None:
 
 
 def _impossible(position: Position, batches_per_epoch: int) -> str:
-    """The first field that cannot be so, by name; empty when all can."""
+    """Name the first field whose value is impossible; empty when all are possible."""
     holds = {
         "window": 0 <= position.window <= batches_per_epoch,
         "epoch": 0 <= position.epoch <= MOST_EPOCHS,
@@ -125,10 +125,10 @@ def _impossible(position: Position, batches_per_epoch: int) -> str:
 
 
 def _differences(was: object, now: object, name: str = "what it was trained with") -> list[str]:
-    """What of `now` is not as it was, each as `name old -> new`."""
+    """List the fields that differ, each as `name old -> new`."""
     if was == now:
         return []
-    if not is_dataclass(was) or type(was) is not type(now) or isinstance(was, End):  # which says by itself what it is
+    if not is_dataclass(was) or type(was) is not type(now) or isinstance(was, End):  # an End prints itself in words
         return [f"{name} {was} -> {now}"]
     names = sorted(field.name for field in fields(was))
     return [each for name in names for each in _differences(getattr(was, name), getattr(now, name), name)]
@@ -139,7 +139,7 @@ def _could_be_a_state(state: Tensor) -> bool:
 
 
 def _could_be_resumed(state: Tensor, generator: torch.Generator) -> bool:
-    """Whether `generator`, whose own states are of that size, could go on from `state`; found out with a copy of it."""
+    """Whether `generator` could go on from `state`, which has the size of its own states; a copy of it tries."""
     try:
         generator.clone_state().set_state(state)
     except (RuntimeError, TypeError):
@@ -148,10 +148,10 @@ def _could_be_resumed(state: Tensor, generator: torch.Generator) -> bool:
 
 
 def _is_sound(state: Tensor) -> bool:
-    """Whether a processor's generator would draw from within its own 624 numbers: torch takes its word for where it stands.
+    """Whether a CPU generator's state would make it draw from within its 624 numbers; torch itself does not check that.
 
-    As torch lays a state out: the seed, how many numbers are left, whether it was seeded, which is next. A layout that torch's
-    own new generators do not have is not judged.
+    Torch's layout: the seed, how many numbers are left, whether it was seeded, which number is next. A state passes unchecked
+    where torch's own new generators do not have this layout.
     """
 
     def stands(raw: bytes) -> bool:

@@ -1,1 +1,1 @@
-"""The command line: one module a command, each of which parses, calls and prints."""
+"""The command line: one module per command, which parses options, calls the core and prints."""

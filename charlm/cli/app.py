@@ -1,4 +1,4 @@
-"""The `charlm` command: puts the commands together, and is the one place that turns an error into a message and exits."""
+"""The `charlm` command: puts the commands together. The only place that turns an error into a message and an exit status."""
 
 import contextlib
 import gc
@@ -22,7 +22,7 @@ INTERRUPTED = 128 + signal.SIGINT
 app = typer.Typer(
     name="charlm",
     help="Train, sample and understand character-level recurrent language models.",
-    epilog="Errors are one line; put --debug anywhere to see where one comes from.",
+    epilog="Errors are one line; add --debug anywhere to see where one comes from.",
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,
@@ -42,25 +42,25 @@ def root(version: options.Version = False) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
-    """Run the command in `argv` (the process's own, by default) and exit with its status."""
+    """Run the command in `argv` (by default the arguments of this process) and exit with its status."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments
-    # A process that was started with a stream closed has None in its place.
+    # Python sets a stream to None when the process was started with it closed.
     sys.stdout = sys.stdout or Path(os.devnull).open("w")  # noqa: SIM115 (open as long as the process lives)
     sys.stderr = sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115
     sys.stdin = sys.stdin or Path(os.devnull).open()  # noqa: SIM115 (likewise)
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # the same bytes on every system, whatever its own encoding and line ends are
+        if hasattr(stream, "reconfigure"):  # write the same bytes on every system, whatever its encoding and line ends
             stream.reconfigure(encoding="utf-8", errors="backslashreplace", newline="\n")
     arguments = [argument for argument in arguments if argument != "--debug"]
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy's threads and torch's wait by spinning: one set is enough
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # CUDA's sums then come out alike, however a product is called
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # makes CUDA sum a product alike, however it is called
     stop = Interruption()
     try:
         with stop:
             status = app(arguments, prog_name="charlm", standalone_mode=False)
         sys.stdout.flush()
-        if status == INTERRUPTED:  # which is how Typer passes on a KeyboardInterrupt
+        if status == INTERRUPTED:  # Typer turns a KeyboardInterrupt into this status
             raise KeyboardInterrupt
     except BaseException as error:
         if debug and not isinstance(error, SystemExit):
@@ -70,19 +70,19 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         if message:
             _say(message, hint, status, next((argument for argument in arguments if argument in COMMANDS), ""))
     if argv is None:
-        gc.freeze()  # the process ends: to look through all of torch once more for what is left would take a third of a second
+        gc.freeze()  # a last garbage collection through all of torch would take a third of a second
     sys.exit(status if isinstance(status, int) else 0)
 
 
 def _explain(error: BaseException) -> tuple[str, str, int]:
-    """What went wrong in one line, which is empty where there is nothing to say; a hint; and the exit status."""
+    """Explain an error: one line (empty when there is nothing to say), a hint, and the exit status."""
     if isinstance(error, CharlmError):
         return error.message, error.hint, error.exit_code
-    if hasattr(error, "format_message"):  # Typer's own, whose common class has another name in each of its versions
+    if hasattr(error, "format_message"):  # an error of Typer's; the name of its base class depends on the version
         return _explain_usage(error)
-    # Typer and rich turn a closed pipe into SystemExit(1), and leave the cause in the context.
+    # Typer and rich turn a closed pipe into SystemExit(1) and leave the cause in the context.
     if isinstance(error, BrokenPipeError) or isinstance(error.__context__, BrokenPipeError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that nothing is said at the last flush either
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the last flush fails silently
         return "", "", 128 + getattr(signal, "SIGPIPE", 13)
     if isinstance(error, KeyboardInterrupt | typer.Abort):
         return STOPPED, "", INTERRUPTED
@@ -98,11 +98,11 @@ def _explain(error: BaseException) -> tuple[str, str, int]:
     return f"{type(error).__name__}: {error}".splitlines()[0], "this is a bug in charlm; --debug shows where", 1
 
 
-def _explain_usage(error: Any) -> tuple[str, str, int]:  # noqa: ANN401 (Typer has had no one class for it)
-    """The same for an error of Typer's, with the option that was meant where one comes near."""
+def _explain_usage(error: Any) -> tuple[str, str, int]:  # noqa: ANN401 (the class depends on Typer's version)
+    """Explain an error of Typer's, and suggest the option that was probably meant."""
     message: str = error.format_message().strip()
     hint, unknown = "see charlm COMMAND --help", getattr(error, "option_name", None)
-    if "\n" in message:  # no arguments at all: the message is the help
+    if "\n" in message:  # without arguments the message is the help
         print(message, file=sys.stderr)
         message = ""
     elif unknown is not None and message.startswith("No such option"):
@@ -113,11 +113,11 @@ def _explain_usage(error: Any) -> tuple[str, str, int]:  # noqa: ANN401 (Typer h
 
 
 def _say(message: str, hint: str, status: int, command: str) -> None:
-    """Write one line about an error, in which COMMAND is the one that was typed."""
+    """Write one line about an error; the typed command replaces COMMAND in the hint."""
     line = f"charlm: {message}" if status > 128 else f"charlm: error: {message}"
     if hint:
         hint = hint.replace("charlm COMMAND", f"charlm {command}".strip())
-        shown = hint if hint.startswith("charlm ") else hint[:1].upper() + hint[1:]  # a command is to be copied as it is
+        shown = hint if hint.startswith("charlm ") else hint[:1].upper() + hint[1:]  # a command is copied as it is
         stop = "" if message.endswith("?") else "."
         line += f"{stop} To go on: {hint}" if status > 128 else f"{stop} {shown}"
     _print(line.replace("\n", " "))
@@ -126,5 +126,5 @@ def _say(message: str, hint: str, status: int, command: str) -> None:
 def _print(text: str) -> None:
     from charlm.display.terminal import visible
 
-    with contextlib.suppress(OSError, ValueError):  # no one may be left to read it
+    with contextlib.suppress(OSError, ValueError):  # the screen may have gone
         print(visible(text), file=sys.stderr)

@@ -1,4 +1,4 @@
-"""`charlm eval`: what a text costs under a model."""
+"""`charlm eval`: the loss of a model on a text."""
 
 import contextlib
 import sys
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
     from charlm.text.vocab import Ids, Vocab
 
-WATCHED = 1024  # characters that are scored at a time where someone watches them come
-MOST_NATS = 8.0  # the surprise that is shown in the strongest colour
+WATCHED = 1024  # characters scored at a time when they appear on a terminal
+MOST_NATS = 8.0  # the surprise shown in the strongest colour
 
 
 def evaluate(
     texts: Annotated[list[str], typer.Argument(metavar="TEXT...", help="Text files, a folder, or - for standard input.")],
     per_character: Annotated[bool, typer.Option("--per-character", help="Print the text coloured by surprise.")] = False,
     dynamic: Annotated[
-        bool, typer.Option("--dynamic", help="Let a copy of the model learn from the text, once each part of it is scored.")
+        bool, typer.Option("--dynamic", help="Let a copy of the model learn from each part of the text after scoring it.")
     ] = False,
     unknown: options.Unknown = "error",
     encoding: options.Encoding = options.DEFAULT_TEXT.encoding,
@@ -35,7 +35,7 @@ def evaluate(
     threads: options.Threads = 0,
     version: options.Version = False,
 ) -> None:
-    """Score a text exactly: one stream, read from its first character to its last, every prediction counted.
+    """Score a text exactly: read it as one stream from the first character to the last, and count every prediction.
 
     Example: charlm eval chapter.txt --per-character
     """
@@ -46,7 +46,7 @@ def evaluate(
     config = CorpusConfig(symbols=card.vocab.kind, encoding=encoding, glob=glob)
     ids, skipped = options.read_texts(texts, card.vocab, config, skip_unknown=unknown == "skip")
     if len(ids) < 2:
-        raise TextError(f"the text has {counted(len(ids), 'character')}", "at least 2 are needed: the first is only read")
+        raise TextError(f"the text has {counted(len(ids), 'character')}", "at least 2 are needed: the first is not predicted")
     from charlm.display.waiting import waiting
     from charlm.evaluation import CHAPTER, dynamic_surprisals, surprisals, total
 
@@ -78,7 +78,7 @@ def evaluate(
 
 
 def _shown(losses: Iterator["Tensor"], ids: "Ids", vocab: "Vocab") -> Iterator["Tensor"]:
-    """Pass `losses` on, and print each character they belong to on the way."""
+    """Pass `losses` on, and print each character on the way, coloured by its loss in nats."""
     from charlm.display.terminal import ORANGE, ColouredText
 
     screen = ColouredText(sys.stdout, 0.0, MOST_NATS, ORANGE)

@@ -1,4 +1,4 @@
-"""`charlm info`: what a model file says of itself."""
+"""`charlm info`: what a model file says about itself."""
 
 import sys
 from dataclasses import asdict
@@ -18,11 +18,11 @@ def info(
     threads: options.Threads = 0,
     version: options.Version = False,
 ) -> None:
-    """Show what a model file says of itself: shape, vocabulary, training and scores. Its weights are not looked at.
+    """Show what a model file says about itself: shape, vocabulary, training and scores. Its weights are not examined.
 
     Example: charlm info -c checkpoints/austen
     """
-    check_device(device)  # which, as the threads, are taken only because every command takes them: nothing is computed
+    check_device(device)  # every command takes a device and threads; here nothing is computed
     check_threads(threads)
     from charlm.checkpoint.card import read_card
 
@@ -51,7 +51,7 @@ def info(
 
 
 def describe(card: "ModelCard", parameters: int) -> dict[str, Any]:
-    """The same as JSON."""
+    """Make the JSON output of `charlm info`."""
     symbols = "".join(map(chr, card.vocab.symbols)) if card.vocab.kind == "char" else None
     nats = card.scores.validation_nats
     from charlm.training.events import bits

@@ -1,4 +1,4 @@
-"""`charlm inspect-cells`: find the units that mean something, test them, show them. `looking` does it; here are the options."""
+"""`charlm inspect-cells`: find the units that mean something, test them, show them. This is the options; `looking` does it."""
 
 import os
 from pathlib import Path
@@ -22,22 +22,22 @@ def inspect_cells(
         typer.Argument(metavar="TEXT", help="A text file, or - for standard input.", show_default="the held-out part"),
     ] = None,
     feature: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=REGEX", help="A feature of your own: what the expression covers.")
+        list[str] | None, typer.Option(metavar="NAME=REGEX", help="A feature of your own: what the expression matches.")
     ] = None,
     top: Annotated[int, typer.Option(help="How many of the best units to show in colour.")] = DEFAULT.top,
-    length: Annotated[int, typer.Option("-n", "--length", help="Characters to show of each.")] = DEFAULT.length,
-    show: Annotated[list[str] | None, typer.Option(metavar="LAYER:UNIT", help="Show this unit, from zero.")] = None,
+    length: Annotated[int, typer.Option("-n", "--length", help="Characters to show for each unit.")] = DEFAULT.length,
+    show: Annotated[list[str] | None, typer.Option(metavar="LAYER:UNIT", help="Show this unit, counted from zero.")] = None,
     signal: Annotated[
-        str | None, typer.Option(help="What of it: c (as tanh(c)), h, or a gate: i, f, o, g; r, z, n.", show_default="c or h")
+        str | None, typer.Option(help="Which signal: c (as tanh(c)), h, or a gate: i, f, o, g; r, z, n.", show_default="c or h")
     ] = None,
     gates: Annotated[bool, typer.Option("--gates", help="Show how often gates are shut and open.")] = False,
     html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page to explore, all in one file.")] = None,
     save_activations: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write every unit's c, h and gates as safetensors.")
     ] = None,
-    max_characters: Annotated[int, typer.Option(help="Of the text, at most; 0 is all.")] = DEFAULT.max_characters,
+    max_characters: Annotated[int, typer.Option(help="Characters to read at most; 0 reads all.")] = DEFAULT.max_characters,
     theme: Annotated[
-        str, typer.Option(help="For which screens the colours are: dark, light or auto.", callback=lower)
+        str, typer.Option(help="Colours for a dark or a light screen: dark, light or auto.", callback=lower)
     ] = DEFAULT.theme,
     seed: Annotated[int, typer.Option(help="The same seed gives the same p-values.")] = DEFAULT.seed,
     unknown: options.Unknown = "error",
@@ -48,12 +48,12 @@ def inspect_cells(
     threads: options.Threads = 0,
     version: options.Version = False,
 ) -> None:
-    """Find the units that track something in a text, test whether that is real, and show them in colour.
+    """Find the units that track something in a text, test whether the match is real, and show them in colour.
 
     Example: charlm inspect-cells --html cells.html
 
     Each feature's best unit is found in the first half of the text and tested in the second. --show, --gates and
-    --save-activations show what they say without a search.
+    --save-activations do their work without this search.
     """
     config = InspectConfig(top=top, length=length, max_characters=max_characters, seed=seed, theme=theme)
     check_unknown(unknown)
@@ -69,10 +69,10 @@ def inspect_cells(
         message = "--feature was given, but --show, --gates and --save-activations search for nothing"
         raise UsageError(message, "leave them out, or add --html or --json")
 
-    from charlm.cli import looking  # and torch with it, which --help does without
+    from charlm.cli import looking  # here, because it loads torch and --help must not
 
     features = looking.all_features(feature or [])
-    path, model, card = options.find_and_open(checkpoint, device, 1)  # torch's own threads: ours are the workers
+    path, model, card = options.find_and_open(checkpoint, device, 1)  # one thread for torch, since we run workers of our own
     sources = {"the text itself": Path(text or ""), "the model itself": path}
     options.check_target("--html", html, sources)
     options.check_target("--save-activations", save_activations, sources | ({"the page of --html": html} if html else {}))

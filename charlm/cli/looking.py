@@ -1,6 +1,6 @@
-"""What `charlm inspect-cells` does once its options are known to be sound: read, search, show, write.
+"""The work of `charlm inspect-cells`, once its options are checked: read, search, show, write.
 
-Loaded by the command when it runs, and not before: this needs torch, and --help does not.
+The command imports this module only when it runs, because it needs torch and --help does not.
 """
 
 import os
@@ -32,7 +32,7 @@ from charlm.text.vocab import Ids, Vocab
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """What is looked at, and how: a model, and the text it reads."""
+    """What is inspected, and how: a model, and the text it reads."""
 
     model: LanguageModel
     vocab: Vocab
@@ -42,9 +42,9 @@ class Subject:
 
 
 def all_features(own: Sequence[str]) -> list[Feature]:
-    """All features there are, with the user's own, each NAME=REGEX. Raises `UsageError`."""
+    """All features, with the user's own, each given as NAME=REGEX. Raises `UsageError`."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about what an expression may mean in some later Python
+        warnings.simplefilter("ignore")  # Python warns of expressions that may change meaning in a later version
         features = [*FEATURES.values(), *map(parse_feature, own)]
     if len({feature.name for feature in features}) < len(features):
         raise UsageError("two --feature options have the same name", "give each a name of its own")
@@ -61,7 +61,7 @@ def check_signal(signal: str | None, model: LanguageModel) -> None:
 def read(
     text: str | None, path: Path, card: ModelCard, reading: CorpusConfig, unknown: str, config: InspectConfig
 ) -> tuple[Ids, str]:
-    """The ids to look at, as many as are wanted, and where they are from, in words for people."""
+    """Read the ids to inspect, at most `config.max_characters` of them; returns them and, in words, where they are from."""
     if text is None:
         ids, found = held_out(path, card)
         source = f"the held-out part of its corpus, from {visible_line(str(found))}"
@@ -81,13 +81,13 @@ def read(
 
 
 def search(subject: Subject, features: Sequence[Feature]) -> Report:
-    """Each feature's best unit, tested."""
+    """Find and test each feature's best unit."""
     with waiting() as tell:
         return examine(subject.model, subject.ids, subject.vocab, features, subject.config.seed, subject.workers, tell)
 
 
 def print_report(subject: Subject, report: Report, *, json: bool, is_table: bool) -> None:
-    """The findings as JSON, or as a table with the best units in colour below it, each once."""
+    """Print the findings as JSON, or as a table followed by the best units in colour, each once."""
     for line in describe_gaps(report):
         print(line, file=sys.stderr)
     if json:
@@ -99,7 +99,7 @@ def print_report(subject: Subject, report: Report, *, json: bool, is_table: bool
 
 
 def show_units(subject: Subject, units: Sequence[tuple[int, int]], signal: str | None) -> None:
-    """The units that were asked for, in colour: one of their signals, by default the first."""
+    """Show the given units in colour, by one of their signals, by default the first."""
     signal = signal or groups(subject.model)[0].signal
     _show(subject, [UnitId(layer=layer, unit=unit, signal=signal) for layer, unit in units], ())
 
@@ -118,7 +118,7 @@ def _show(subject: Subject, chosen: Sequence[UnitId], findings: Sequence[Finding
 
 
 def show_habits(subject: Subject) -> None:
-    """How often each gate is nearly shut and nearly open."""
+    """Show how often each gate is nearly shut and nearly open."""
     with waiting() as tell:
         habits = gate_habits(subject.model, subject.ids, subject.workers, tell)
     if habits:
@@ -130,8 +130,8 @@ def show_habits(subject: Subject) -> None:
 def write_page(
     target: Path, subject: Subject, report: Report, wanted: Sequence[tuple[int, int]], title: str, source: str
 ) -> None:
-    """The page: the units that were asked for, those of the findings, then the first others, 64 in all."""
-    notes = [f"Text: {source}, {counted(report.num_characters, 'character')}; shown are the first {PAGE_CHARACTERS:,}."]
+    """Write the page with the `wanted` units, those of the findings, then the first others, 64 in all."""
+    notes = [f"Text: {source}, {counted(report.num_characters, 'character')}; the page shows the first {PAGE_CHARACTERS:,}."]
     notes += describe_gaps(report)
     units = units_of_page(subject.model.config, wanted, report.findings)
     with waiting() as tell:
@@ -154,7 +154,7 @@ def write_page(
 
 
 def save(target: Path, subject: Subject) -> None:
-    """Every unit's signals at every character, in a file."""
+    """Write every unit's signals at every character to a file."""
     with waiting() as tell:
         size = save_activations(target, subject.model, subject.ids, tell)
     print(f"activations: {visible_line(str(target))}, {size / 1e6:,.0f} MB", file=sys.stderr)

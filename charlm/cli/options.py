@@ -1,4 +1,4 @@
-"""The options that several commands share, and what they lead to."""
+"""The options that several commands share, and the work they lead to."""
 
 import difflib
 import math
@@ -43,23 +43,23 @@ Checkpoint = Annotated[
 
 
 def lower(value: str) -> str:
-    """A name in small letters, for options whose names may be typed in any."""
+    """Put a name in small letters, for options that accept either case."""
     return value.lower()
 
 
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.", callback=lower)]
-Threads = Annotated[int, typer.Option(help="Processor threads; 0 is one a core.")]
+Threads = Annotated[int, typer.Option(help="Processor threads; 0 is one per core.")]
 Json = Annotated[bool, typer.Option("--json", help="Write JSON to standard output.")]
 Unknown = Annotated[
     str, typer.Option(help="What to do with a character the model has never seen: error or skip.", callback=lower)
 ]
-Encoding = Annotated[str, typer.Option(help="How the text's bytes stand for characters: utf-8, latin-1, utf-16, ...")]
-Glob = Annotated[str, typer.Option(help="Which files of a folder are read.")]
+Encoding = Annotated[str, typer.Option(help="The text's encoding: utf-8, latin-1, utf-16, ...")]
+Glob = Annotated[str, typer.Option(help="Which files of a folder to read.")]
 DEFAULT_TEXT = CorpusConfig()
-MOST_HELD = 1e6  # a unit's value; beyond it sums overflow in float32
+MOST_HELD = 1e6  # the largest value a unit may be held at; beyond it sums overflow in float32
 
 
-# What people type out of the habit of other programs, and what it is called here.
+# Names that people know from other programs, and the names used here.
 SYNONYMS = {
     "--model": "--checkpoint",
     "--lr": "--learning-rate",
@@ -75,7 +75,7 @@ SYNONYMS = {
 
 
 def meant_by(name: str, known: Sequence[str]) -> str | None:
-    """The option in `known` that whoever typed `name` may have meant."""
+    """Guess the option in `known` that was meant by `name`; None when none comes near."""
     names = {each: each for each in known if each not in ("--help", "--version")}
     names |= {habit: ours for habit, ours in SYNONYMS.items() if ours in known}
     near = difflib.get_close_matches(name.replace("_", "-").lower(), names, 1, 0.7)
@@ -83,18 +83,18 @@ def meant_by(name: str, known: Sequence[str]) -> str | None:
 
 
 def config_from(cls: Callable[..., T], values: dict[str, Any]) -> T:
-    """The configuration `cls` from a command's options, which have the names of its fields."""
+    """Make the configuration `cls` from a command's options, which are named as its fields."""
     return cls(**{field.name: values[field.name] for field in fields(cls)})  # type: ignore[arg-type]
 
 
 def open_model(checkpoint: str | None, device: str, threads: int) -> tuple["LanguageModel", "ModelCard"]:
-    """The model that -c/--checkpoint means, on its device; named on standard error where it was not said."""
+    """Open the model that -c/--checkpoint means, on `device`; without the option, name it on standard error."""
     _, model, card = find_and_open(checkpoint, device, threads)
     return model, card
 
 
 def find_and_open(checkpoint: str | None, device: str, threads: int) -> tuple[Path, "LanguageModel", "ModelCard"]:
-    """The same, and the file that it is from."""
+    """Do as `open_model`, and return the model's file too."""
     check_device(device)
     check_threads(threads)
     from charlm.checkpoint.model import load_model
@@ -108,7 +108,7 @@ def find_and_open(checkpoint: str | None, device: str, threads: int) -> tuple[Pa
 
 
 def named_model(checkpoint: str | None) -> Path:
-    """The model file that -c/--checkpoint means; named on standard error where it was not said."""
+    """Find the model file that -c/--checkpoint means; without the option, name it on standard error."""
     from charlm.display.terminal import visible_line
     from charlm.runs.find import SHIPPED, find_model
 
@@ -120,9 +120,9 @@ def named_model(checkpoint: str | None) -> Path:
 
 
 def read_texts(texts: list[str], vocab: "Vocab", config: CorpusConfig, *, skip_unknown: bool) -> tuple["Ids", int]:
-    """The ids of all texts, joined with nothing between, and the number of symbols left out, which is said on standard error.
+    """Read all texts into ids, joined with nothing between; returns them and the number of symbols left out.
 
-    Raises `TextError` for symbols that the model has never seen, unless they are to be skipped.
+    That number also goes to standard error. Raises `TextError` for symbols the model has never seen, unless `skip_unknown`.
     """
     import numpy as np
 
@@ -151,13 +151,13 @@ def read_texts(texts: list[str], vocab: "Vocab", config: CorpusConfig, *, skip_u
 
 
 def check_target(option: str, target: Path | None, others: dict[str, Path]) -> None:
-    """Raise `UsageError` where nothing should be written, such as over the `others`, which are named."""
+    """Raise `UsageError` when `target` cannot or must not be written, such as when it is one of `others`, which are named."""
     if target is None:
         return
     if target.is_dir():
         raise UsageError(f"{option} {target} is a folder", "give the name of a file")
     if target.exists() and not target.is_file():
-        raise UsageError(f"{option} {target} is no ordinary file", "give the name of a file")
+        raise UsageError(f"{option} {target} is not an ordinary file", "give the name of a file")
     for name, other in others.items():
         if target.resolve() == other.resolve():
             raise UsageError(f"{option} {target} is {name}", "give another name")
@@ -174,7 +174,7 @@ def print_json(value: dict[str, Any]) -> None:
 
 
 def parse_unit(option: str, text: str) -> tuple[int, int]:
-    """The layer and unit of LAYER:UNIT, counted from zero. Raises `UsageError` naming the option."""
+    """Parse the layer and unit of LAYER:UNIT, counted from zero. Raises `UsageError` naming the option."""
     match = re.fullmatch(r"(\d{1,9}):(\d{1,9})", text.strip(), re.ASCII)
     if match is None:
         raise UsageError(f"{option} is {text!r}, which names no unit", "write it as LAYER:UNIT from zero, such as 0:12")
@@ -182,7 +182,7 @@ def parse_unit(option: str, text: str) -> tuple[int, int]:
 
 
 def parse_clamp(text: str) -> HeldUnit:
-    """The unit and value of LAYER:UNIT[:PART]=VALUE. Raises `UsageError` for anything else."""
+    """Parse the unit and value of LAYER:UNIT[:PART]=VALUE. Raises `UsageError` for anything else."""
     name, _, number = text.partition("=")
     match = re.fullmatch(r"(\d{1,9}:\d{1,9})(?::([a-z]))?", name.strip(), re.ASCII)
     try:
@@ -198,12 +198,12 @@ def parse_clamp(text: str) -> HeldUnit:
 
 
 def parse_duration(text: str) -> float:
-    """Seconds in a duration such as 90, 60s, 5m, 2h or 1h30m. Raises `UsageError` for anything else."""
+    """Parse a duration such as 90, 60s, 5m, 2h or 1h30m into seconds. Raises `UsageError` for anything else."""
     units = {"h": 3600.0, "m": 60.0, "s": 1.0}
     text = text.strip().lower()
     if re.fullmatch(r"\d+(\.\d+)?", text):
         return float(text)
     parts = re.fullmatch(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?", text)
     if not text or parts is None:
-        raise UsageError(f"--max-time is {text!r}, which is no duration", "write it as 60s, 5m, 2h or 1h30m")
+        raise UsageError(f"--max-time is {text!r}, which is not a duration", "write it as 60s, 5m, 2h or 1h30m")
     return sum(float(number) * unit for number, unit in zip(parts.groups(), units.values(), strict=True) if number)

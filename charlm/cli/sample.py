@@ -1,4 +1,4 @@
-"""`charlm sample`: characters drawn from a model, as they come."""
+"""`charlm sample`: draws characters from a model, and prints them as they come."""
 
 import re
 import secrets
@@ -31,25 +31,25 @@ def sample(
     temperature: Annotated[
         float, typer.Option("-t", "--temperature", help="Below 1 safer, above 1 wilder; 0 is argmax.")
     ] = DEFAULT.temperature,
-    argmax: Annotated[bool, typer.Option("--argmax", help="Always the most probable character.")] = False,
-    top_k: Annotated[int, typer.Option(help="Draw from the k most probable only; 0 is all.")] = DEFAULT.top_k,
-    top_p: Annotated[float, typer.Option(help="Draw from the fewest that have this probability.")] = DEFAULT.top_p,
+    argmax: Annotated[bool, typer.Option("--argmax", help="Always take the most probable character.")] = False,
+    top_k: Annotated[int, typer.Option(help="Draw only from the k most probable characters; 0 is all.")] = DEFAULT.top_k,
+    top_p: Annotated[float, typer.Option(help="Draw from the fewest characters with this probability in all.")] = DEFAULT.top_p,
     prompt: Annotated[
         str | None,
-        typer.Option("-p", "--prompt", "--prime", help="The text to go on from; - reads it from standard input."),
+        typer.Option("-p", "--prompt", "--prime", help="The text to continue; - reads it from standard input."),
     ] = None,
     prompt_file: Annotated[
-        str | None, typer.Option(metavar="FILE", help="A file with the text to go on from; - is standard input.")
+        str | None, typer.Option(metavar="FILE", help="A file with the text to continue; - is standard input.")
     ] = None,
     length: Annotated[int, typer.Option("-n", "--length", help="Characters to draw.")] = DEFAULT.length,
-    stop: Annotated[str | None, typer.Option(help="End where this text would come; it is not printed.")] = None,
+    stop: Annotated[str | None, typer.Option(help="End before this text, which is not printed.")] = None,
     num_samples: Annotated[int, typer.Option(help="Samples to draw, side by side.")] = DEFAULT.num_samples,
     seed: Annotated[
-        int | None, typer.Option(help="The same seed gives the same text.", show_default="drawn, and named")
+        int | None, typer.Option(help="The same seed gives the same text.", show_default="drawn at random and printed")
     ] = None,
     clamp: Annotated[
         list[str] | None,
-        typer.Option(metavar="LAYER:UNIT[:h|c]=VALUE", help="Hold a unit's state, from zero; c by default where there is one."),
+        typer.Option(metavar="LAYER:UNIT[:h|c]=VALUE", help="Hold a unit, counted from zero; c where it has one, else h."),
     ] = None,
     unknown: options.Unknown = "error",
     json: options.Json = False,
@@ -70,13 +70,13 @@ def sample(
     text = _read_prompt(prompt, prompt_file)
     if seed is not None:
         check_seed(seed)
-    # One stream is a chain of small products, which more threads only slow down.
+    # One stream is a chain of small products, and more threads only slow it down.
     model, card = options.open_model(checkpoint, device, threads or int(num_samples == 1))
     prompt_ids = _encode_prompt(card.vocab, text, skip_unknown=unknown == "skip")
     stop_ids = _encode_stop(card.vocab, stop or "")
     clamps = _clamps(model, held) if held else None
     seed = _named_seed(config) if seed is None else seed
-    is_kept = num_samples > 1 or json  # a single one goes out as it is drawn, and may be as long as anyone likes
+    is_kept = num_samples > 1 or json  # a single sample is printed as it is drawn, and may be of any length
     if is_kept:
         _require_room(model, config)
     import torch
@@ -97,7 +97,7 @@ def sample(
 
 
 def _clamps(model: "LanguageModel", held: Sequence[HeldUnit]) -> "LayerClamps":
-    """What holds the units, each once."""
+    """Make the clamps that hold the units. Raises `UsageError` for one held twice."""
     from charlm.model.stepper import layer_clamps
 
     clamps = layer_clamps(model, held)
@@ -108,7 +108,7 @@ def _clamps(model: "LanguageModel", held: Sequence[HeldUnit]) -> "LayerClamps":
 
 
 def _named_seed(config: SampleConfig) -> int:
-    """A seed that is drawn, and named where anything depends on it."""
+    """Draw a seed, and print it on standard error when the sample depends on it."""
     seed = secrets.randbelow(2**31)
     if config.temperature > 0:
         print(f"seed: {seed}", file=sys.stderr)
@@ -116,7 +116,7 @@ def _named_seed(config: SampleConfig) -> int:
 
 
 def _require_room(model: "LanguageModel", config: SampleConfig) -> None:
-    """Raise `UsageError` for more than memory can keep until all is drawn."""
+    """Raise `UsageError` when the memory cannot hold all samples."""
     from charlm.model.devices import require_memory
 
     what = f"to keep {counted(config.num_samples, 'sample')} of {counted(config.length, 'character')}"
@@ -125,7 +125,7 @@ def _require_room(model: "LanguageModel", config: SampleConfig) -> None:
 
 
 def _drawn(steps: Iterator["Tensor"], config: SampleConfig) -> list[list[int]]:
-    """All ids of each sample, and meanwhile how far that is."""
+    """Draw all ids of each sample, and show the progress."""
     from charlm.display.waiting import waiting
 
     rows: list[list[int]] = [[] for _ in range(config.num_samples)]
@@ -158,7 +158,7 @@ def _read_prompt(prompt: str | None, prompt_file: str | None) -> str:
         raw = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
     except OSError as error:
         raise TextError(f"--prompt-file {source} cannot be read: {error.strerror}", "check the path") from error
-    # Bytes that are no UTF-8 pass as escapes: a byte vocabulary takes them back, any other names the first.
+    # Bytes that are not UTF-8 pass as escapes: a byte vocabulary turns them back, any other reports the first.
     return raw.decode("utf-8", "surrogateescape")
 
 
@@ -179,7 +179,7 @@ def _encode_stop(vocab: "Vocab", stop: str) -> list[int]:
 
 
 def _stream(vocab: "Vocab", ids: Iterator[int]) -> None:
-    """Write symbols as they come: harmless ones to a terminal, the exact bytes into a pipe."""
+    """Write symbols as they come: made harmless on a terminal, as exact bytes into a pipe."""
     on_terminal = sys.stdout.isatty()
     last_flush, ended = 0.0, True
     for piece in _pieces(vocab, ids, on_terminal):

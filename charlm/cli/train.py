@@ -18,7 +18,7 @@ from charlm.recipe import Wish
 
 MODEL, TRAINING, TEXT = ModelConfig(), TrainConfig(), options.DEFAULT_TEXT
 CHOSEN = "by the recipe"
-# What may stand beside --resume: where the run ends, and how and where it is shown and computed.
+# Options allowed with --resume: where the run ends, where it computes and how it is shown.
 WITH_RESUME = {"resume", "max_steps", "epochs", "max_time", "device", "threads", "quiet", "json"}
 
 
@@ -28,19 +28,19 @@ def train(
         list[str] | None,
         typer.Argument(metavar="CORPUS...", help="Text files, a folder, or - for standard input.", show_default=False),
     ] = None,
-    cell: Annotated[str, typer.Option(help="lstm, gru or rnn.", callback=lower)] = MODEL.cell,
+    cell: Annotated[str, typer.Option(help="The recurrent cell, such as lstm, gru or rnn.", callback=lower)] = MODEL.cell,
     task: Annotated[str, typer.Option(help="What to learn.", hidden=True, callback=lower)] = TRAINING.task,
     preset: Annotated[
         str,
-        typer.Option(metavar="SIZE", help="small, medium or large; auto goes by the time and the machine.", callback=lower),
+        typer.Option(metavar="SIZE", help="small, medium or large; auto chooses by the time and the machine.", callback=lower),
     ] = "auto",
-    hidden_size: Annotated[int, typer.Option(help="Units in a layer.", show_default=CHOSEN)] = MODEL.hidden_size,
+    hidden_size: Annotated[int, typer.Option(help="Units in each layer.", show_default=CHOSEN)] = MODEL.hidden_size,
     num_layers: Annotated[int, typer.Option(help="Layers.", show_default=CHOSEN)] = MODEL.num_layers,
     embedding_size: Annotated[
-        int, typer.Option(help="Numbers that stand for a character.", show_default=CHOSEN)
+        int, typer.Option(help="Numbers that represent a character.", show_default=CHOSEN)
     ] = MODEL.embedding_size,
-    dropout: Annotated[float, typer.Option(help="Share of each layer's input dropped.", show_default=CHOSEN)] = MODEL.dropout,
-    batch_size: Annotated[int, typer.Option(help="Streams side by side.", show_default=CHOSEN)] = TRAINING.batch_size,
+    dropout: Annotated[float, typer.Option(help="Share of each layer's input to drop.", show_default=CHOSEN)] = MODEL.dropout,
+    batch_size: Annotated[int, typer.Option(help="Streams read side by side.", show_default=CHOSEN)] = TRAINING.batch_size,
     seq_len: Annotated[
         int, typer.Option(help="Characters that gradients flow back over.", show_default=CHOSEN)
     ] = TRAINING.seq_len,
@@ -56,14 +56,14 @@ def train(
     learning_rate: Annotated[
         float, typer.Option(help="Highest rate of the schedule.", show_default=CHOSEN)
     ] = TRAINING.learning_rate,
-    clip_norm: Annotated[float, typer.Option(help="Longest gradient; 0 clips none.")] = TRAINING.clip_norm,
+    clip_norm: Annotated[float, typer.Option(help="Largest norm of the gradient; 0 never clips.")] = TRAINING.clip_norm,
     max_steps: Annotated[
-        int | None, typer.Option(help="End after so many steps.", show_default="what takes about five minutes here")
+        int | None, typer.Option(help="End after this many steps.", show_default="what takes about five minutes here")
     ] = None,
-    epochs: Annotated[float | None, typer.Option(help="End after so many passes over the text.")] = None,
+    epochs: Annotated[float | None, typer.Option(help="End after this many passes over the text.")] = None,
     max_time: Annotated[
         str | None,
-        typer.Option(metavar="TIME", help="End after 60s, 5m, 2h of training (scoring and saving do not count)."),
+        typer.Option(metavar="TIME", help="End after this much training: 60s, 5m, 2h (scoring and saving do not count)."),
     ] = None,
     speed: Annotated[
         float | None,
@@ -81,7 +81,9 @@ def train(
     validation_fraction: Annotated[
         float, typer.Option(help="Share of the text, before the test part, that picks the best model.")
     ] = TEXT.validation_fraction,
-    test_fraction: Annotated[float, typer.Option(help="Share at the text's end, never looked at.")] = TEXT.test_fraction,
+    test_fraction: Annotated[
+        float, typer.Option(help="Share at the text's end that training never sees.")
+    ] = TEXT.test_fraction,
     seed: Annotated[int, typer.Option(help="Makes a run repeatable.")] = TRAINING.seed,
     device: options.Device = TRAINING.device,
     precision: Annotated[str, typer.Option(help="auto, fp32, bf16, or fp16 (CUDA only).", callback=lower)] = TRAINING.precision,
@@ -95,7 +97,7 @@ def train(
         int | None, typer.Option(help="Steps between evaluations.", show_default="at most 20 in a run")
     ] = None,
     sample_every: Annotated[int | None, typer.Option(help="Steps between samples.", show_default="a 5th of the run")] = None,
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Say nothing but errors.")] = False,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print nothing but errors.")] = False,
     json: options.Json = False,
     version: options.Version = False,
 ) -> None:
@@ -103,9 +105,9 @@ def train(
 
     Example: charlm train novel.txt --max-time 5m
 
-    Ctrl-C saves the run and prints the command that goes on with it.
+    Ctrl-C saves the run and prints the command that continues it.
     """
-    values = {**locals()}  # and not those of the context, which some versions of Typer leave as they were typed
+    values = {**locals()}  # not the context's values, which some versions of Typer leave as typed
     end = End.of(steps=max_steps, epochs=epochs, seconds=None if max_time is None else options.parse_duration(max_time))
     sources = {name: ctx.get_parameter_source(name) for name, value in values.items() if value not in (None, [])}
     typed = {name for name, source in sources.items() if source is not None and source.name != "DEFAULT"}
@@ -135,8 +137,8 @@ def _find(resume: str, typed: set[str]) -> Path:
     if extra:
         name = "CORPUS" if "corpus" in extra else "--" + extra[0].replace("_", "-")
         raise UsageError(
-            f"{name} was given with --resume, which goes on with everything the run was started with",
-            "only --max-steps, --epochs, --max-time, --device, --threads, --quiet and --json may be given beside it",
+            f"{name} was given with --resume, which keeps everything the run was started with",
+            "only --max-steps, --epochs, --max-time, --device, --threads, --quiet and --json may be given with it",
         )
     from charlm.runs.find import find_run
 

@@ -1,1 +1,1 @@
-"""Events and texts in, something to look at out. The only place that knows rich and tqdm."""
+"""Shows events and texts to people. The only package that knows rich and tqdm."""

@@ -1,8 +1,8 @@
-"""What single units do, as one HTML page that needs nothing else: no server, no network. Knows nothing of models or files.
+"""What single units do, as one HTML page that needs no server and no network. Knows no models and no files.
 
-The page carries a JSON text (names and single numbers) and one compressed block (all arrays), which page.js puts together.
-Text from a corpus is hostile until shown otherwise: every character of it is looked up in a table, what is invisible there is
-made visible, page.js only ever sets text, and a content security policy lets nothing run but page.js itself.
+The page carries a JSON text (names and single numbers) and one compressed block (all arrays); page.js reads both. Text from a
+corpus counts as hostile: every character comes from a table that makes the invisible ones visible, page.js only ever sets
+text, and a content security policy lets nothing but page.js run.
 """
 
 import base64
@@ -23,7 +23,7 @@ import numpy.typing as npt
 from charlm.display.terminal import visible
 from charlm.inspection.findings import VERDICTS, Finding, Passage, Saturation, Snippet, UnitView
 
-STEPS = 254  # an even number, so that the middle of a range is itself a step
+STEPS = 254  # even, so that the middle of a range is a step of its own
 NOT_A_NUMBER = 255
 BARS = 50
 CONTROLS = {"\n": "LINE FEED", "\t": "TABULATION", "\r": "CARRIAGE RETURN"}
@@ -41,10 +41,10 @@ def page(
     gates: Sequence[Saturation],
     notes: Sequence[str],
 ) -> str:
-    """The whole HTML document, ASCII but for its own style and script.
+    """Make the whole HTML document; all but its own style and script is ASCII.
 
-    `units` are those that can be looked at; `ranked` are all findings, the best first, also of units that are not among them.
-    `gates` may be empty. `notes` are lines of text to go under the list of findings.
+    `units` are the units a reader can open; `ranked` are all findings, best first, also those of other units. `gates` may be
+    empty. `notes` are lines of text shown below everything else.
     """
     data, block = _data(passage, units, ranked, gates)
     style, script = _resource("page.css"), _resource("page.js")
@@ -63,20 +63,20 @@ def page(
 
 
 def quantised(values: npt.NDArray[np.floating[Any]], least: float) -> npt.NDArray[np.uint8]:
-    """`values` from `least` to 1 as steps from 0 to 254, the middle 127; what is no number is 255."""
+    """Map `values` from `least` to 1 onto the steps 0 to 254, with 127 in the middle; NaN becomes 255."""
     steps = np.clip(np.rint((values - least) * (STEPS / (1 - least))), 0, STEPS)
     return np.where(np.isnan(steps), NOT_A_NUMBER, steps).astype(np.uint8)
 
 
 def folded(histogram: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """A histogram `(BINS,)` with its neighbours added up until there are 50 bars at most."""
+    """Add up neighbouring bins of a histogram `(BINS,)` until at most 50 bars are left."""
     edges = np.linspace(0, len(histogram), min(BARS, len(histogram)), endpoint=False).astype(int)
     bars: npt.NDArray[np.int64] = np.add.reduceat(histogram, edges)
     return bars
 
 
 class _Block:
-    """Arrays one after the other; an array is known by its place, where it starts and how many elements it has."""
+    """Arrays one after the other. An array's place is the byte it starts at and its number of elements."""
 
     def __init__(self) -> None:
         self.parts: list[bytes] = []
@@ -100,7 +100,7 @@ class _Block:
 
 
 class _Characters:
-    """The distinct pieces of all texts, so that a text is a row of numbers."""
+    """The distinct pieces of all texts, numbered, so that a text becomes a list of numbers."""
 
     def __init__(self) -> None:
         self.numbers: dict[str, int] = {}
@@ -109,7 +109,7 @@ class _Characters:
         return [self.numbers.setdefault(piece, len(self.numbers)) for piece in pieces]
 
     def table(self) -> list[tuple[str, str]]:
-        """Each piece as it is shown, and what it is called."""
+        """List each piece as it is shown, with its name."""
         return [(_shown(piece), _called(piece)) for piece in self.numbers]
 
 
@@ -133,7 +133,7 @@ def _data(
         },
         "verdicts": VERDICTS,
     }
-    data["characters"] = characters.table()  # only now are all known
+    data["characters"] = characters.table()  # last, when every character is known
     return data, b"".join(block.parts)
 
 
@@ -186,12 +186,12 @@ def _gate(gate: Saturation, block: _Block) -> Json:
 
 
 def _number(value: float) -> float | None:
-    """`value` to six digits; JSON has no word for what is no number."""
+    """Round `value` to six digits; None for NaN and infinity, which JSON lacks."""
     return float(f"{value:.6g}") if math.isfinite(value) else None
 
 
 def _shown(piece: str) -> str:
-    """`piece` with what could not be seen, or would be obeyed, made visible, line ends and tabs apart."""
+    """Make the invisible and control characters of `piece` visible, except line ends and tabs."""
     return "".join(
         f"<U+{ord(character):04X}>" if unicodedata.category(character) in ("Cf", "Zl", "Zp") else visible(character)
         for character in piece
@@ -199,7 +199,7 @@ def _shown(piece: str) -> str:
 
 
 def _called(piece: str) -> str:
-    """The code points of `piece`, and its name where it has one."""
+    """Name the code points of `piece`, and the character where it has a name."""
     if not piece:
         return "part of a character"
     codes = " ".join(f"U+{ord(character):04X}" for character in piece)
@@ -212,7 +212,7 @@ def _escaped(text: str) -> str:
 
 
 def _script_json(data: Json) -> str:
-    """JSON that cannot end the element that it is in, whatever its strings say: ASCII without `<`, `>` and `&`."""
+    """Make JSON that cannot close the element around it, whatever its strings hold: ASCII without `<`, `>` and `&`."""
     text = json.dumps(data, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
@@ -222,12 +222,12 @@ def _resource(name: str) -> str:
 
 
 def _filled(template: str, parts: dict[str, str]) -> str:
-    """`template` with each `{{name}}` replaced, once: what is put in is not looked at again."""
+    """Replace each `{{name}}` in `template` in one pass, so that nothing inside an inserted text is replaced."""
     return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], template)
 
 
 def _policy(*, style: str, script: str) -> str:
-    """A content security policy that allows these two inline texts and nothing else at all."""
+    """Make a content security policy that allows these two inline texts and nothing else."""
     directives: Iterable[str] = (
         "default-src 'none'",
         f"script-src '{_digest(script)}'",

@@ -1,11 +1,11 @@
 
 "use strict";
 
-// Text from the corpus only ever goes into text nodes, and styles only through the CSSOM: the page's policy allows no more.
+// Text from the corpus goes into text nodes only, and styles go through the CSSOM only: the page's policy allows no more.
 
-const NEUTRAL = 127; // of the steps 0 to 254 that values are stored as
-const NOTHING = 255;
-const LEVELS = 8; // of colour, on either side
+const NEUTRAL = 127; // the middle of the steps 0 to 254 that stand for values
+const NOTHING = 255; // not a number
+const LEVELS = 8; // of colour, on each side of the middle
 
 const $ = (id) => document.getElementById(id);
 
@@ -51,12 +51,12 @@ const floatsAt = ([at, size]) => new Float32Array(block.slice(at, at + 4 * size)
 const integersAt = ([at, size]) => new Uint32Array(block.slice(at, at + 4 * size));
 const valueOf = (signal, step) => (step === NOTHING ? NaN : signal.low + (step / (2 * NEUTRAL)) * (1 - signal.low));
 
-// ---- what is being looked at
+// ---- what is shown now
 
 const now = { entry: -1, unit: null, signal: 0, caret: 0, limit: NEUTRAL };
-let entries = []; // what the list shows: findings, then the units without any
+let entries = []; // what the list shows: findings, then the units without one
 let spans = []; // one for each character of the passage
-let painted = []; // the level that each has
+let painted = []; // the class of each span
 let passage;
 
 const signalNow = () => now.unit.signals[now.signal];
@@ -80,7 +80,7 @@ function choose(entry) {
 function refuse({ layer, unit }) {
   const here = data.units.map((each) => `${each.layer}:${each.unit}`);
   const some = here.slice(0, 8).join(", ") + (here.length > 8 ? ", …" : "");
-  $("picked").textContent = `Unit ${layer}:${unit} is not in this page, which has ${here.length} (${some}).`;
+  $("picked").textContent = `Unit ${layer}:${unit} is not on this page, which has ${here.length} (${some}).`;
 }
 
 function pick(layer, unit) {
@@ -110,7 +110,7 @@ function show(unit, signal) {
   showFindings();
   inspect(now.caret);
   markDots();
-  clearTimeout(now.linking); // browsers refuse an address that changes with every repeated key
+  clearTimeout(now.linking); // browsers refuse to change the address at every repeat of a held key
   now.linking = setTimeout(() => history.replaceState(null, "", `#${unit.layer}:${unit.unit}:${signalNow().name}`), 300);
   const finding = findingNow();
   $("live").textContent = `Layer ${unit.layer}, unit ${unit.unit}, ${named(signalNow().name)}` +
@@ -173,7 +173,7 @@ function drawOverview(values) {
 // ---- the passage
 
 function written(text, pieces, values, limit) {
-  // One span for each piece and one block for each line, so that lines out of sight cost nothing.
+  // One span for each piece and one block for each line, so that the browser skips the lines out of sight.
   let line = el("div", { className: "l" });
   const made = Array.from(pieces, (piece, t) => {
     const [shown] = data.characters[piece];
@@ -314,7 +314,7 @@ function showHead() {
 }
 
 function story(finding) {
-  if (!finding) return ["None of the features has this unit as its best."];
+  if (!finding) return ["This unit is not the best one for any feature."];
   const low = finding.score < 0 ? "low" : "high";
   const where = `${low} where ${finding.feature} ${finding.statistic === "auroc" ? "holds" : "is great"}`;
   const parts = [
@@ -373,7 +373,7 @@ function showHistogram() {
     svg("svg", { viewBox: "0 0 100 50", preserveAspectRatio: "none", "aria-hidden": "true" }, ...rects, mark),
     el("div", { className: "ends number" }, ...ends),
   );
-  $("habit-title").textContent = `How often ${named(signal.name)} is where`;
+  $("habit-title").textContent = `How often ${named(signal.name)} has which value`;
   $("share").textContent = `Above ${fixed((signal.low + 1) / 2, digits)} for ${percent(signal.shareOn)} of the characters.`;
 }
 
@@ -527,7 +527,7 @@ function start() {
   const wanted = now.unit.signals.findIndex((each) => each.name === signal);
   if (linked >= 0 && wanted >= 0) showSignal(wanted);
   move(0, false);
-  paint(); // once more, now that the legend is there to take the overview's colours from
+  paint(); // again, because the overview takes its colours from the legend, which is there only now
   document.documentElement.dataset.ready = "yes";
 }
 

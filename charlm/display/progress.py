@@ -1,6 +1,6 @@
-"""How a run looks while it trains: a bar on a terminal, a log line elsewhere, JSON where a program reads.
+"""How a run looks while it trains: a bar on a terminal, log lines elsewhere, JSON for programs.
 
-A new way to show one: a class that says whom it suits, and its entry in REPORTERS. All that suit listen at once.
+To add a way to show a run, write a class whose `suits` says when to use it, and add it to REPORTERS. All that suit are used.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ from charlm.training.events import EvalDone, Event, RunDone, SampleDrawn, Scorin
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """What a reporter may suit: the options `json` and `quiet`, and whether standard error is a terminal."""
+    """What decides which reporters suit: the options `json` and `quiet`, and whether standard error is a terminal."""
 
     json: bool
     quiet: bool
@@ -31,18 +31,18 @@ class Asked:
 class Quiet:
     """Shows nothing."""
 
-    SECONDS = 5.0  # of training, about, from one report of steps to the next
+    SECONDS = 5.0  # of training between two reports of steps, roughly
 
     def __init__(self) -> None:
         self.err = Stderr()
 
     @classmethod
     def suits(cls, asked: Asked) -> bool:
-        """Whether it is for whoever asked so."""
+        """Whether this reporter is the one for `asked`."""
         return asked.quiet and not asked.json
 
     def breaking_silence(self) -> AbstractContextManager[None]:
-        """While entered, it says something where nothing was said for long, if that is its way."""
+        """While entered, a reporter may break a long silence; this one does not."""
         return contextlib.nullcontext()
 
     def report(self, event: Event) -> None:
@@ -56,7 +56,7 @@ class Quiet:
 
 
 class LogLines(Quiet):
-    """One line per report on standard error, and, when asked, one that says where the run is."""
+    """One line per report on standard error; after a long silence, one that says where the run is."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -65,11 +65,11 @@ class LogLines(Quiet):
 
     @classmethod
     def suits(cls, asked: Asked) -> bool:
-        """Where there is no terminal."""
+        """When standard error is not a terminal."""
         return not (asked.json or asked.quiet or asked.is_terminal)
 
     def breaking_silence(self) -> AbstractContextManager[None]:
-        """While entered, it says where the run is."""
+        """While entered, break a long silence by saying where the run is."""
         return self.silence.broken()
 
     def report(self, event: Event) -> None:
@@ -84,7 +84,7 @@ class LogLines(Quiet):
         self._line(self.where)
 
     def notice(self, text: str) -> None:
-        """Write the remark as one line."""
+        """Write the notice as one line."""
         self._line(visible_line(text))
 
     def _line(self, text: str) -> None:
@@ -94,13 +94,13 @@ class LogLines(Quiet):
 
 
 class JsonLines(LogLines):
-    """One JSON line per report on standard output, flushed; remarks still go to standard error."""
+    """One JSON row per report on standard output, flushed; notices still go to standard error."""
 
     SECONDS = 1.0
 
     @classmethod
     def suits(cls, asked: Asked) -> bool:
-        """Wherever it is asked for, also in silence."""
+        """When JSON is asked for, with or without `quiet`."""
         return asked.json
 
     def report(self, event: Event) -> None:
@@ -148,7 +148,7 @@ class Bar(Quiet):
             self.bar.write(f"{rule:─<60}\n{visible(event.text).strip(chr(10))}\n", file=self.err)
 
     def notice(self, text: str) -> None:
-        """Write the remark above the bar."""
+        """Write the notice above the bar."""
         self.bar.write(visible_line(text), file=self.err)
 
     def close(self) -> None:
@@ -173,7 +173,7 @@ def _describe(event: Event) -> str:
 
 
 def describe_end(event: RunDone) -> str:
-    """What a run reached, in one line."""
+    """Say in one line what a run reached."""
     score = "no validation part, so no score"
     if event.validation_nats is not None:
         score = f"validation {event.validation_nats:.4f} nats/char, {_bpc(event.validation_nats)} bits/char, exactly"
@@ -185,7 +185,7 @@ def _bpc(nats: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
 
 
-# tqdm's own `format_sizeof` and `format_interval` would write 9.50k for 9500, and 03:03 for 3:03.
+# Not tqdm's own `format_sizeof` and `format_interval`, which write 9.50k for 9500 and 03:03 for 3:03.
 def _count(number: float) -> str:
     return f"{number / 1e6:.2f}M" if number >= 1e6 else f"{number / 1e3:.0f}k" if number >= 1e4 else f"{number:.0f}"
 
@@ -197,19 +197,19 @@ def _clock(seconds: float) -> str:
 
 
 def suiting(asked: Asked) -> list[Quiet]:
-    """A reporter of each kind that suits."""
+    """Make one reporter of each kind that suits."""
     return [kind() for kind in REPORTERS if kind.suits(asked)]
 
 
 class Tee:
-    """Several reporters as one. An `OSError` of one of them is that of all: whoever shows a run is told, as of a single one."""
+    """Several reporters as one. An `OSError` in any of them is raised, as it would be from a single reporter."""
 
     def __init__(self, *reporters: Quiet) -> None:
         self.reporters = reporters
 
     @property
     def seconds(self) -> float:
-        """How often the most eager of them likes to hear of steps."""
+        """The shortest time any of them wants between two reports of steps."""
         return min((reporter.SECONDS for reporter in self.reporters), default=Quiet.SECONDS)
 
     def report(self, event: Event) -> None:
@@ -218,7 +218,7 @@ class Tee:
             reporter.report(event)
 
     def notice(self, text: str) -> None:
-        """Let each show the remark."""
+        """Let each show the notice."""
         for reporter in self.reporters:
             reporter.notice(text)
 
@@ -230,7 +230,7 @@ class Tee:
 
 @contextlib.contextmanager
 def in_touch(*reporters: Quiet) -> Iterator[Tee]:
-    """The reporters as one, of which none is silent for long; at the end each is closed, whatever went wrong."""
+    """Use the reporters as one, and break their long silences; each is closed at the end, whatever goes wrong."""
     with contextlib.ExitStack() as held:
         for reporter in reporters:
             held.callback(reporter.close)

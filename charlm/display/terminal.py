@@ -1,7 +1,7 @@
-"""Text for terminals: made harmless, and coloured by a number for each character. Knows nothing of models.
+"""Text for terminals: made harmless, and coloured by a number for each character. Knows no models.
 
-Text from a corpus or a model is hostile until shown otherwise, so nothing here interprets markup, and everything that a
-terminal would obey is replaced by something to see.
+Text from a corpus or a model counts as hostile: nothing here interprets markup, and every control character a terminal would
+obey is replaced by a visible sign.
 """
 
 import json
@@ -25,7 +25,7 @@ LEVELS = len(BLOCKS)
 
 @dataclass(frozen=True, slots=True)
 class Ramp:
-    """Nine styles, from least to greatest, for each colour system: 16 million colours, 256, and 16 (Rich's "standard")."""
+    """Nine styles, from least to greatest, for each of three colour systems: 16 million, 256 and 16 (Rich's "standard")."""
 
     truecolor: tuple[Style, ...]
     eight_bit: tuple[Style, ...]
@@ -37,7 +37,7 @@ class Ramp:
 
 
 def _on(*backgrounds: str, text: str = "") -> tuple[Style, ...]:
-    """Styles with these backgrounds, none where a name is empty, and black or white text on them, whichever is clearer."""
+    """Make styles with these backgrounds and the clearer of black and white text; an empty name gives an empty style."""
     return tuple(Style(bgcolor=name, color=text or _clearer(name)) if name else Style() for name in backgrounds)
 
 
@@ -46,10 +46,10 @@ def _clearer(background: str) -> str:
     return "#000000" if 0.299 * red + 0.587 * green + 0.114 * blue > 110 else "#ffffff"
 
 
-# White to orange under black text, on dark and light screens alike, and for the colour-blind.
+# White to orange under black text: clear on dark and light screens, and for the colour-blind.
 _ORANGE = _on("#ffffff", "#fff0e0", "#ffe0c0", "#ffcf9e", "#ffbd7a", "#ffaa55", "#ff9632", "#f57f17", "#e66101", text="#000000")
 ORANGE = Ramp(_ORANGE, _ORANGE, _ORANGE)
-# Blue to orange, told apart by the colour-blind too, with nothing in the middle, so that the screen's own colour is zero.
+# Blue to orange, which the colour-blind can tell apart. The middle has no colour: the screen's own background is zero.
 _SIXTEEN = _on("bright_blue", "bright_blue", "blue", "", "", "", "yellow", "bright_yellow", "bright_yellow")
 DARK = Ramp(
     _on("#2f8dff", "#2a71c6", "#255590", "#20395b", "", "#55381b", "#8e541b", "#c6701a", "#ff8c1a"),
@@ -65,7 +65,7 @@ THEMES = {"dark": DARK, "light": LIGHT}
 
 
 def theme_of(terminal: str) -> str:
-    """Whether the terminal is dark or light, by what many of them say in COLORFGBG; dark where nothing is said."""
+    """Tell whether the terminal is dark or light from COLORFGBG, which many of them set; dark when it is not set."""
     background = terminal.rpartition(";")[2]
     return "light" if background in ("7", "15") else "dark"
 
@@ -82,37 +82,37 @@ VISIBLE_FORMS = _visible_forms()
 
 
 def visible(text: str) -> str:
-    """`text` with control characters (but newline and tab), bidirectional controls and lone surrogates shown, not sent."""
+    """Replace control characters (except newline and tab), bidirectional controls and lone surrogates by visible signs."""
     return text.translate(VISIBLE_FORMS)
 
 
 def visible_line(text: str) -> str:
-    """`text` made visible on one line: what comes from a file's name must not look like a line of our own."""
+    """Make `text` visible on one line, so that a file's name cannot pass for a line of our own."""
     return visible(text).replace("\n", "␊").replace("\t", "␉")
 
 
 def json_line(value: dict[str, Any]) -> str:
-    """`value` as one line of JSON in visible ASCII: its strings are harmless on a terminal, and whole for a program."""
+    """Write `value` as one line of visible ASCII JSON: harmless on a terminal, and complete for a program."""
     return json.dumps(value).replace("\x7f", "\\u007f") + "\n"
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A character as shown, and how strongly to colour it: a level from 0 to 8."""
+    """A character as shown, and the level of its colour, from 0 to 8."""
 
     text: str
     level: int
 
 
 def console_on(file: TextIO) -> Console:
-    """Rich's view of `file`, on which text is what it is, and no markup. NO_COLOR counts where it says anything at all."""
+    """Make a Rich console on `file` that reads no markup. NO_COLOR counts when it is not empty."""
     return Console(file=file, highlight=False, markup=False, emoji=False, no_color=bool(os.environ.get("NO_COLOR")))
 
 
 class ColouredText:
     """Writes characters to `file`, each with a background for its number from `low` to `high`; call `write`, then `close`.
 
-    Where there is no colour (a pipe, NO_COLOR) a line of block characters under each line carries the same numbers.
+    Without colour (in a pipe, or under NO_COLOR), a line of block characters below each line shows the same numbers.
     """
 
     def __init__(self, file: TextIO, low: float, high: float, ramp: Ramp) -> None:
@@ -124,11 +124,11 @@ class ColouredText:
 
     @property
     def is_coloured(self) -> bool:
-        """Whether colours are shown, rather than block characters."""
+        """Whether colours are shown instead of block characters."""
         return self.console.color_system is not None and not self.console.no_color
 
     def legend(self) -> str:
-        """The steps from the least to the greatest, as they are shown."""
+        """The levels from least to greatest, as they are shown."""
         if not self.is_coloured:
             return BLOCKS
         with self.console.capture() as capture:
@@ -150,7 +150,7 @@ class ColouredText:
                 self._end_line()
 
     def close(self) -> None:
-        """Show what is left of a last line without an end."""
+        """Show a last line that has no line end."""
         if self.line:
             self._end_line()
 
@@ -166,7 +166,7 @@ class ColouredText:
 
 
 def table(file: TextIO, rows: dict[str, str]) -> None:
-    """Names and what they stand for, in two columns, the second wrapped to the screen's width."""
+    """Write names and values in two columns, the second wrapped to the screen's width."""
     console = console_on(file)
     grid = Table.grid(padding=(0, 2))
     for name, value in rows.items():

@@ -1,4 +1,4 @@
-"""What units mean, on a terminal: the ranked findings, a text coloured by a unit, the gates' saturation. Knows no models."""
+"""What units mean, shown on a terminal: the ranked findings, a text coloured by a unit, gate saturation. Knows no models."""
 
 from collections.abc import Sequence
 from typing import Any, TextIO
@@ -21,7 +21,7 @@ SHADES = " ·∘○●"
 
 
 def as_row(finding: Finding) -> dict[str, Any]:
-    """A finding as JSON."""
+    """Turn a finding into its JSON row."""
     delta = finding.delta_nats
     return {
         "layer": finding.unit.layer,
@@ -39,7 +39,7 @@ def as_row(finding: Finding) -> dict[str, Any]:
 
 
 def describe_gaps(report: Report) -> list[str]:
-    """Which features were left out and which were not tested, one line for each reason."""
+    """Name the features that were left out or not tested, in one line for each reason."""
     gaps = [(f"left out, {why}", name) for name, why in report.left_out]
     gaps += [("not tested, too slow for a text of this length", name) for name in report.too_slow]
     reasons = dict.fromkeys(why for why, _ in gaps)
@@ -47,7 +47,7 @@ def describe_gaps(report: Report) -> list[str]:
 
 
 def show_findings(file: TextIO, findings: Sequence[Finding]) -> None:
-    """The findings as a table, best first; each row fits 80 columns."""
+    """Write the findings as a table, best first; each row fits 80 columns."""
     console = console_on(file)
     if not console.is_terminal:
         console.width = 100  # so that a pipe gets whole rows
@@ -76,7 +76,7 @@ def show_findings(file: TextIO, findings: Sequence[Finding]) -> None:
 
 
 def show_unit(file: TextIO, view: UnitView, signal: str, passage: Passage, ramp: Ramp, finding: Finding | None) -> None:
-    """A legend, then the passage with each character coloured by the unit's signal."""
+    """Write a legend, then the passage with each character coloured by the unit's signal."""
     row = [each.name for each in view.signals].index(signal)
     values, least = view.values[row], view.signals[row].low
     screen = ColouredText(file, least, 1.0, ramp)
@@ -97,7 +97,7 @@ def show_unit(file: TextIO, view: UnitView, signal: str, passage: Passage, ramp:
 
 
 def show_gates(file: TextIO, gates: Sequence[Saturation]) -> None:
-    """For each gate the units by how often they are shut (to the right) and open (upwards), more units as bigger dots."""
+    """Plot the units of each gate by how often it is shut (to the right) and open (upwards); bigger dots are more units."""
     for gate in gates:
         shut, wide = gate.left.mean(), gate.right.mean()
         file.write(
@@ -115,7 +115,7 @@ def show_gates(file: TextIO, gates: Sequence[Saturation]) -> None:
 
 
 def _shade(count: int, most: int) -> int:
-    """0 for no unit, then one step for each third of the way, by logarithm, to the fullest place."""
+    """Choose a dot: 0 for no unit, then one step for each third of the way to the fullest place, on a logarithmic scale."""
     return (
         0
         if count == 0

@@ -1,6 +1,6 @@
-"""What is seen while a command works: a bar on a terminal, and elsewhere a line before ten seconds have passed in silence.
+"""What people see while a command works: a bar on a terminal; elsewhere a line before ten seconds of silence have passed.
 
-Knows nothing of what the work is: it is told a stage and how far that is.
+Does not know what the work is: it is told the name of a stage and the fraction done.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ from tqdm import tqdm
 from charlm.text.corpus import Tell
 
 TICK = 3.0  # seconds
-MOST_TICKS = 3  # without a word, after which there is one: before ten seconds have passed
+MOST_TICKS = 3  # of silence before a line is written: fewer than ten seconds
 
 
 class Stderr:
@@ -23,39 +23,39 @@ class Stderr:
     encoding = "utf-8"  # tells tqdm that its finer bars can be shown
 
     def write(self, text: str) -> None:
-        """Write `text` if anyone is there."""
+        """Write `text` if the screen is still there."""
         with contextlib.suppress(OSError, ValueError):
             sys.stderr.write(text)
 
     def flush(self) -> None:
-        """Flush if anyone is there."""
+        """Flush if the screen is still there."""
         with contextlib.suppress(OSError, ValueError):
             sys.stderr.flush()
 
     def isatty(self) -> bool:
-        """Whether a person is there."""
+        """Whether it is a terminal."""
         return sys.stderr.isatty()
 
     def fileno(self) -> int:
-        """The descriptor, by which tqdm learns the terminal's width."""
+        """The descriptor, from which tqdm learns the terminal's width."""
         return sys.stderr.fileno()
 
 
 class Silence:
-    """How long nothing was said: `heard` whenever something is, and `say` is called where nothing was for some seconds."""
+    """Calls `say` after some seconds without output; whoever writes something calls `heard`."""
 
     def __init__(self, say: Callable[[], None]) -> None:
         self.say = say
-        self.ticks = 0  # since the last word
+        self.ticks = 0  # since the last output
         self.all_ticks = 0
 
     def heard(self) -> None:
-        """Count from now on."""
+        """Start counting again."""
         self.ticks = 0
 
     @contextlib.contextmanager
     def broken(self) -> Iterator[None]:
-        """While entered, it is broken from a thread of its own."""
+        """While entered, a thread breaks long silences."""
         is_over = threading.Event()
 
         def watch() -> None:
@@ -75,14 +75,14 @@ class Silence:
 
 
 class Lines:
-    """Where there is no terminal: of what is told the last, one line each time that nothing was said for a while."""
+    """Without a terminal: after each silence, one line with the last progress told."""
 
     def __init__(self) -> None:
         self.err, self.silence = Stderr(), Silence(self.say)
         self.stage, self.fraction = "working", 0.0
 
     def tell(self, stage: str, fraction: float) -> None:
-        """Keep it for when it is time to say it."""
+        """Keep the progress for the next line."""
         self.stage, self.fraction = stage, fraction
 
     def say(self) -> None:
@@ -101,14 +101,14 @@ class Bar:
         self.stage = ""
 
     def tell(self, stage: str, fraction: float) -> None:
-        """Show it."""
+        """Show the progress."""
         if self.bar is None:
             self.bar = tqdm(total=1.0, file=Stderr(), bar_format=self.FORMAT, leave=False, dynamic_ncols=True, mininterval=0.1)
         if stage == self.stage:
             self.bar.update(fraction - self.bar.n)
         else:
             self.bar.n = fraction
-            self.bar.set_description_str(f"{stage:38}")  # which is seen at once
+            self.bar.set_description_str(f"{stage:38}")  # this redraws the bar at once
         self.stage = stage
 
     def close(self) -> None:
@@ -119,7 +119,7 @@ class Bar:
 
 @contextlib.contextmanager
 def waiting() -> Iterator[Tell]:
-    """What is told is shown on standard error, as long as the block lasts."""
+    """Yield a callable to tell the progress to; while the block lasts, it is shown on standard error."""
     if sys.stderr.isatty():
         with contextlib.closing(Bar()) as bar:
             yield bar.tell

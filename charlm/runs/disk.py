@@ -1,4 +1,4 @@
-"""Where a run's files are written. What the disk does not take waits in memory and is tried again."""
+"""Writes a run's files. What the disk refuses waits in memory, and the next save tries it again."""
 
 import contextlib
 import json
@@ -13,7 +13,7 @@ from charlm.training.events import Event, as_row
 
 
 def sweep(folder: Path) -> None:
-    """Remove what a process left that was killed while it wrote; for whoever holds the folder's lock. Raises `OSError`."""
+    """Remove the temporary files of a process killed while writing. The caller holds the folder's lock. Raises `OSError`."""
     for name in (MODEL, LAST, METRICS, RUN):
         for litter in folder.glob(f".{name}.*.tmp"):
             if litter.is_file():
@@ -21,10 +21,10 @@ def sweep(folder: Path) -> None:
 
 
 class Disk:
-    """The model, the state and the metrics of the run in `folder`; trouble is told to `notice`, and kept in `trouble`.
+    """Writes the model, the state and the metrics of the run in `folder`; tells `notice` of trouble and keeps it in `trouble`.
 
-    The state becomes the previous one when the next is saved. Not so with `keeps_previous`, where the last is damaged, and the
-    one before it is all there is.
+    Saving a state makes the last one the previous one. With `keeps_previous` the first save does not: the last state is
+    damaged then, and the previous one is the only good one.
     """
 
     def __init__(self, folder: Path, notice: Callable[[str], None], *, keeps_previous: bool = False) -> None:
@@ -34,10 +34,9 @@ class Disk:
         self._lines = b""
 
     def cut_metrics(self, step: int, *, is_over: bool) -> bool:
-        """Drop the lines after `step`, which the run will write again, and what was torn; whether one says that it is done.
+        """Drop torn rows and the rows after `step`, which the run will write again; returns whether a row says it is done.
 
-        The file is written whether there was one or not: a folder that takes no files is found out before the first step.
-        Raises `RunError` then.
+        The file is always written, so that a folder that cannot be written to raises `RunError` before the first step.
         """
         path, kept, done = self.folder / METRICS, [], False
         try:
@@ -56,7 +55,7 @@ class Disk:
         return done
 
     def save(self, name: str, contents: bytes) -> None:
-        """Put `contents` where the run's model or state is, the old state being kept; and all that is still waiting."""
+        """Write `contents` as the run's model or state, keeping the old state, and whatever still waits."""
         self._pending[name] = contents
         self._write()
 
@@ -68,7 +67,7 @@ class Disk:
             self._append()
 
     def _write(self) -> None:
-        """Write what is waiting: the model before the state that counts it, and no state whose model was not taken."""
+        """Write what waits: the model before the state that counts on it, and no state whose model could not be written."""
         before, self.trouble = self.trouble, None
         try:
             for name in (MODEL, LAST):
@@ -86,9 +85,9 @@ class Disk:
             self.notice("saved again: what could not be saved before is on the disk now")
 
     def _append(self) -> None:
-        """Append the waiting lines to the metrics, all or none of them; those that the disk does not take wait on."""
+        """Append the waiting rows to the metrics, all or none; what the disk refuses goes on waiting."""
         path = self.folder / METRICS
-        with contextlib.suppress(OSError), path.open("ab", buffering=0) as file:  # a save that fails says so
+        with contextlib.suppress(OSError), path.open("ab", buffering=0) as file:  # a failing save reports the trouble
             end = file.tell()
             if file.write(self._lines) == len(self._lines):
                 self._lines = b""

@@ -1,5 +1,6 @@
-"""Train an opened run to its end, do what its events ask, and score the best model exactly. Knows no screen: events and
-remarks go to whoever is handed in.
+"""Train an opened run to its end, act on its events, and score the best model exactly.
+
+Knows no screen: events and notices go to a reporter the caller passes in.
 """
 
 import errno
@@ -34,14 +35,14 @@ from charlm.training.loop import Trainer, train, training_step
 
 PREVIEW = SampleConfig(temperature=0.8, length=200)
 PREVIEW_SEED = 1
-SCORING_SECONDS = 0.5  # between reports of how far the exact scoring is
+SCORING_SECONDS = 0.5  # between progress reports of the exact scoring
 
 
 def drive(run: Run, reporter: Reporter, report_seconds: float = 1.0) -> RunDone:
-    """Train `run` from where it stands to its end, save what its events ask to be saved, and score the best model exactly.
+    """Train `run` from where it stands to its end, save on the way, and score the best model exactly.
 
-    Raises `Interrupted` after a signal, with everything saved; `DivergedError`; `RunError` when another process has it, or
-    when the disk did not take what was to be saved last.
+    Raises `Interrupted` after a Unix signal, with everything saved; `DivergedError`; `RunError` when another process has the
+    run's lock, or when the last save failed.
     """
     keep_freed_memory()
     with folder_lock(run.folder), StopRequest() as stop:
@@ -71,9 +72,9 @@ def drive(run: Run, reporter: Reporter, report_seconds: float = 1.0) -> RunDone:
 
 
 class Screen:
-    """A reporter that may go away: from its first `OSError` on, kept in `lost`, nothing more is shown.
+    """A reporter that may go away: after its first `OSError`, kept in `lost`, nothing more is shown.
 
-    The run stops then, as no one is there any more; but not where what is shown goes to a disk, and that is full.
+    The run then stops, since no one is watching; but not when the output goes to a disk that is full.
     """
 
     def __init__(self, reporter: Reporter) -> None:
@@ -82,11 +83,11 @@ class Screen:
 
     @property
     def has_gone(self) -> bool:
-        """Whether there is no one to show anything to."""
+        """Whether no one is watching any more."""
         return self.lost is not None and self.lost.errno != errno.ENOSPC
 
     def report(self, event: Event) -> None:
-        """Show one event, if anyone is there."""
+        """Show one event, unless the reporter is lost."""
         if self.lost is None:
             try:
                 self.reporter.report(event)
@@ -94,12 +95,12 @@ class Screen:
                 self.lost = error
 
     def notice(self, text: str) -> None:
-        """Show one line that people should know, if anyone is there."""
+        """Show one line for people, unless the reporter is lost."""
         if self.lost is None:
             self.reporter.notice(text)
 
     def close(self) -> None:
-        """Leave that to whoever made the reporter."""
+        """Do nothing: whoever made the reporter closes it."""
 
 
 def _describe(run: Run, trainer: Trainer[LanguageModel]) -> str:
@@ -125,12 +126,12 @@ def _events(
 
 
 def _handle(event: Event, run: Run, trainer: Trainer[LanguageModel], reporter: Reporter, disk: Disk) -> None:
-    """Do what an event asks, saving before showing: a screen that has gone must not cost the work."""
+    """Act on an event: save before showing it, so that a lost screen never costs work."""
     if isinstance(event, EvalDone) and event.is_best:
         scores = Scores(validation_nats=event.validation_nats, exact=False)
         disk.save(MODEL, model_bytes(trainer.model, _card(run, trainer.step, scores)))
     if isinstance(event, CheckpointDue):
-        if trainer.best_nats == math.inf:  # no evaluation has chosen a model yet: the model as it is, its score unknown
+        if trainer.best_nats == math.inf:  # no evaluation has chosen a model yet, so save the current one, unscored
             unscored = Scores(validation_nats=None, exact=False)
             disk.save(MODEL, model_bytes(trainer.model, _card(run, trainer.step, unscored)))
         disk.save(LAST, trainer_bytes(trainer, run.about))
@@ -141,7 +142,7 @@ def _handle(event: Event, run: Run, trainer: Trainer[LanguageModel], reporter: R
 
 
 def _card(run: Run, step: int, scores: Scores) -> ModelCard:
-    """What a model file of this run says of itself."""
+    """What a model file of this run says about itself."""
     return ModelCard(
         model=run.model,
         training=run.training,
@@ -178,7 +179,7 @@ def _finish(run: Run, trainer: Trainer[LanguageModel], stop: StopRequest, report
 def _exact_score(
     run: Run, trainer: Trainer[LanguageModel], model: LanguageModel, stop: StopRequest, reporter: Reporter
 ) -> Score | None:
-    """That of the validation part, None where there is none, with a report now and then: a long text takes a while."""
+    """Score the validation part, with progress reports, as a long text takes a while; None where there is no such part."""
     size, reported = len(run.corpus.validation_ids), time.monotonic()
     if size > 1:
         reporter.notice(f"scoring the best model exactly, on all {counted(size, 'character')} of the validation part")

@@ -1,6 +1,4 @@
-"""What a run's arithmetic depends on: the device, precision and threads it is given here, the machine, and the versions of all
-that computes.
-"""
+"""What a run's arithmetic depends on: its device, precision and threads, the machine, and the versions of what computes."""
 
 import platform
 from dataclasses import dataclass
@@ -14,26 +12,26 @@ from charlm.model.devices import pick_device, pick_precision
 from charlm.runs.record import MachineFacts
 
 DECIDE_BITS = ("charlm", "torch", "numpy", "processor", "device", "cudnn", "accelerator", "precision", "threads")
-NOT_NOTED = ("", 0)  # by an earlier charlm
+NOT_NOTED = ("", 0)  # values of facts that an earlier charlm did not note
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where a run computes, and in which precision."""
+    """Where and in which precision a run computes."""
 
     device: torch.device
     precision: str
 
 
 def settle(device: str, precision: str, threads: int) -> Place:
-    """Use so many threads from here on, and find the device and precision. Raises `UsageError` for what there is not here."""
+    """Set the number of threads, and find the device and precision. Raises `UsageError` for what this machine lacks."""
     set_threads(threads)
     found = pick_device(device)
     return Place(device=found, precision=pick_precision(precision, found))
 
 
 def machine_facts(device: torch.device, precision: str) -> MachineFacts:
-    """Those of this machine."""
+    """The facts of this machine."""
     is_card = device.type == "cuda"
     return MachineFacts(
         charlm=charlm.__version__,
@@ -51,11 +49,11 @@ def machine_facts(device: torch.device, precision: str) -> MachineFacts:
 
 
 def changes(was: MachineFacts, now: MachineFacts) -> list[str]:
-    """What decides a result's bits and is not as it was, each as `name old -> new`; what was not noted has not changed."""
+    """List the facts that decide a result's bits and have changed, as `name old -> new`; facts not noted are left out."""
     facts = [(name, getattr(was, name), getattr(now, name)) for name in DECIDE_BITS]
     return [f"{name} {old} -> {new}" for name, old, new in facts if old not in NOT_NOTED and old != new]
 
 
 def is_alike(one: MachineFacts, other: MachineFacts) -> bool:
-    """Whether both give the same bits, as far as is known."""
+    """Whether both machines should give the same bits: all facts known to decide them agree."""
     return all(getattr(one, name) == getattr(other, name) for name in DECIDE_BITS)

@@ -1,4 +1,4 @@
-"""Where runs and models are, and what the files of a run are called. Opens none of them, and does not load torch."""
+"""Where runs and models are, and the names of a run's files. Opens no model, and does not load torch."""
 
 from pathlib import Path
 
@@ -8,24 +8,24 @@ from charlm.runs.record import RUN, number_of
 
 RUNS = Path("checkpoints")
 PACKAGE = Path(charlm.__file__).parent
-SHIPPED = (PACKAGE / "shipped" / "austen", PACKAGE.parent / "checkpoints" / "austen")  # where it is installed; in a checkout
+SHIPPED = (PACKAGE / "shipped" / "austen", PACKAGE.parent / "checkpoints" / "austen")  # as installed, and in a checkout
 CORPUS, METRICS = "corpus.bin", "metrics.jsonl"
 MODEL, LAST, PREVIOUS = "model.safetensors", "last.safetensors", "previous.safetensors"
 
 
 def find_run(name: str) -> Path:
-    """The run folder called `name`: a path, or a name under checkpoints/. Raises `RunError`."""
+    """Find the run folder `name`: a path, or a name under checkpoints/. Raises `RunError`."""
     for folder in (Path(name), RUNS / name):
         if (folder / RUN).is_file():
             return folder
-    raise RunError(f"{name} is no run folder", "charlm train CORPUS starts a run")
+    raise RunError(f"{name} is not a run folder", "charlm train CORPUS starts a run")
 
 
 def find_model(name: str | None) -> Path:
-    """The model file for -c/--checkpoint: a file, a run folder, or the name of one under checkpoints/ or of what ships.
+    """Find the model file for -c/--checkpoint: a file, a run folder, a name under checkpoints/, or the model that ships.
 
-    For None it is that of the run started last under checkpoints/, or else the one that ships. Raises `CheckpointError` when
-    there is none.
+    None means the run started last under checkpoints/, or else the model that ships. Raises `CheckpointError` when there is
+    no such file.
     """
     places: tuple[Path, ...]
     if name is None:

@@ -1,7 +1,7 @@
 """A run folder, opened. Knows nothing of training.
 
-A folder appears by a rename with `run.json` and `corpus.bin` already in it; from then on everything the run needs is inside,
-so that starting and resuming are the same thing: open the folder, take the newest good state if there is one, go on.
+A rename makes the folder appear with `run.json` and `corpus.bin` already in it. From then on it holds everything the run
+needs, so starting and resuming are the same thing: open the folder, load the newest good state if there is one, go on.
 """
 
 import hashlib
@@ -31,25 +31,25 @@ from charlm.training.memory import training_bytes
 from charlm.training.optimiser import OPTIMISERS
 from charlm.training.task import Task
 
-CorpusTask = Task[LanguageModel, Any]  # such as a language model can be trained for on a corpus
+CorpusTask = Task[LanguageModel, Any]  # a task that trains a language model on a corpus
 
 SMALLER = "choose a smaller --hidden-size, --num-layers, --batch-size or --seq-len"
-ELSEWHERE = "end what else uses it, or go on with the run on another machine: its folder is all it needs"
+ELSEWHERE = "end other programs that use it, or go on with the run on another machine: its folder is all it needs"
 
 
 @dataclass(slots=True, kw_only=True)
 class Run:
-    """An opened run folder: what is trained, on what, until when."""
+    """An opened run: what is trained, on which corpus, until which end."""
 
     folder: Path
-    record: RunRecord  # what run.json says
+    record: RunRecord  # the contents of run.json
     corpus: Corpus
     task: CorpusTask
-    end: End  # which may have been moved from the record's
+    end: End  # may have been moved from the record's end
     device: torch.device
     precision: str
     notices: list[str] = field(default_factory=list)
-    inexact: list[str] = field(default_factory=list)  # why it will not go on exactly as it would have
+    inexact: list[str] = field(default_factory=list)  # reasons why training will not continue exactly
 
     @property
     def model(self) -> ModelConfig:
@@ -68,7 +68,7 @@ class Run:
 
     @property
     def about(self) -> About:
-        """All that decides what the next step does, as run.json has it."""
+        """All that decides the next step, as run.json has it."""
         vocab = json.dumps(vocab_to_json(self.corpus.vocab), sort_keys=True)
         return About(
             model=self.model,
@@ -86,13 +86,13 @@ class Run:
 
 
 def open_run(folder: Path, *, end: End | None = None, device: str | None = None, threads: int | None = None) -> Run:
-    """Open the run in `folder` as it was set up; only its end may be moved, and the device and threads chosen anew.
+    """Open the run in `folder` as it was set up; only its end, device and threads may be chosen anew.
 
-    Raises `RunError` when `run.json` or the corpus is damaged, and `UsageError` where this machine cannot train it.
+    Raises `RunError` when `run.json` or the corpus is damaged, and `UsageError` when this machine cannot train it.
     """
     record, corpus = _read(folder)
     training = record.training
-    # As many threads as the run began with, where no one says: another number adds up in another order.
+    # By default as many threads as the run began with, because another number adds up in another order.
     began_with = training.threads or min(record.machine.threads or 1, os.cpu_count() or 1)
     here = _settle(training, training.device if device is None else device, began_with if threads is None else threads)
     run = Run(
@@ -111,7 +111,7 @@ def open_run(folder: Path, *, end: End | None = None, device: str | None = None,
 
 
 def _settle(training: TrainConfig, device: str, threads: int) -> Place:
-    """With the precision the run asked for, or the best there is where it goes on on a machine without that one."""
+    """Settle the run's precision, or the best one here when it goes on where that one is not available."""
     try:
         return settle(device, training.precision, threads)
     except UsageError:
@@ -119,7 +119,7 @@ def _settle(training: TrainConfig, device: str, threads: int) -> Place:
 
 
 def _read(folder: Path) -> tuple[RunRecord, Corpus]:
-    """What is in the folder of a run, by its files alone."""
+    """Read a run's record and corpus. Raises `RunError` when either is damaged or unknown to this charlm."""
     try:
         record = read_record(folder / RUN)
         require_names(record.model, record.training)
@@ -132,7 +132,7 @@ def _read(folder: Path) -> tuple[RunRecord, Corpus]:
 
 
 def require_names(model: ModelConfig, training: TrainConfig) -> None:
-    """Raise `UsageError` unless the cell, the optimiser and the task are such as there are."""
+    """Raise `UsageError` for a cell, an optimiser or a task that does not exist."""
     chosen("--cell", model.cell, CELLS)
     chosen("--optimiser", training.optimiser, OPTIMISERS)
     chosen("--task", training.task, TASKS)
@@ -141,10 +141,10 @@ def require_names(model: ModelConfig, training: TrainConfig) -> None:
 def fitting(
     corpus: Corpus, model: ModelConfig, training: TrainConfig, device: torch.device, hint: str
 ) -> "Task[LanguageModel, Any]":
-    """The task that `training` names, with as many streams as fit the text.
+    """Make the task that `training` names, with as many streams as fit the text.
 
-    Raises `TextError` for a text that is too short, and `UsageError`, before anything is allocated, for a network that cannot
-    be trained in the memory there is.
+    Raises `TextError` when the text is too short, and `UsageError`, before anything is allocated, when the network does not
+    fit in memory; `hint` says what to try then.
     """
     task: CorpusTask = TASKS[training.task].of(corpus, training)
     window = f"{task.batch_size} x {training.seq_len} characters a step"
@@ -161,10 +161,10 @@ def _move_end(run: Run, end: End) -> None:
 
 
 def record_end(run: Run, *, is_behind: bool) -> None:
-    """Write a moved end into `run.json`; for whoever holds the folder's lock.
+    """Write a moved end into `run.json`. The caller holds the folder's lock.
 
-    Raises `RunError`, and leaves the record alone, for an end that the run is already past, or when the run is no longer the
-    one that was opened: until now nothing kept others from it.
+    Raises `RunError`, and leaves the record alone, when the run is already past the end, or when another process changed the
+    run after it was opened and before it was locked.
     """
     path = run.folder / RUN
     if read_record(path) != run.record:
@@ -192,7 +192,7 @@ def _note_changes(run: Run) -> None:
 
 
 def _source_notice(files: Sequence[str], corpus: Corpus) -> str:
-    """What became of the files that the text was read from, where they are no longer what they were."""
+    """Say what became of the text's source files; empty when they are unchanged."""
     if not files or "-" in files:
         return ""
     paths = [Path(name) for name in files]
@@ -200,8 +200,8 @@ def _source_notice(files: Sequence[str], corpus: Corpus) -> str:
     try:
         if not all(path.is_file() for path in paths):
             return f"{what} has gone"
-        # A symbol has four bytes at the most in any encoding that people use: what is far longer need not be read.
+        # A symbol takes at most four bytes in common encodings, so a much longer file must have changed: no need to read it.
         is_same = sum(path.stat().st_size for path in paths) <= 8 * len(corpus.ids) and sha256_of(paths) == corpus.sha256
         return "" if is_same else f"{what} has changed"
-    except (OSError, ValueError):  # ValueError: no file can have such a name
+    except (OSError, ValueError):  # ValueError: a name no file can have
         return f"{what} cannot be read any more"

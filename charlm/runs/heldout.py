@@ -1,4 +1,4 @@
-"""The part of its corpus that a model was not trained on, found again by the corpus's hash. Knows nothing of what it is for."""
+"""The part of its corpus that a model was not trained on, found by the corpus's hash. Does not know what it is used for."""
 
 import contextlib
 from pathlib import Path
@@ -14,13 +14,13 @@ from charlm.text.source import read_symbols, sha256_of
 from charlm.text.vocab import Ids
 
 DATA = Path("data")
-HELD_OUT = "held-out.txt"  # beside a model that is handed on without its corpus
+HELD_OUT = "held-out.txt"  # lies beside a model that is shared without its corpus
 
 
 def held_out(model: Path, card: ModelCard) -> tuple[Ids, Path]:
-    """The held-out ids of the corpus that the model file `model` was trained on, and where they are from.
+    """Find the held-out ids of the corpus that the model file `model` was trained on; returns them and the file they are from.
 
-    That is the run's own copy beside the model, a held-out.txt of as many symbols there, or a file under data/ with the
+    Looks for the run's own copy beside the model, a held-out.txt of the right length there, and a file under data/ with the
     corpus's SHA-256. Raises `TextError` when there is none of these, or when nothing was held out.
     """
     if card.splits.train >= card.splits.test:
@@ -31,7 +31,7 @@ def held_out(model: Path, card: ModelCard) -> tuple[Ids, Path]:
         ids = open_corpus(run / CORPUS, card.vocab, card.splits, card.corpus_sha256, record.ids_sha256).ids
         return ids[card.splits.train :], run / CORPUS
     if (run / HELD_OUT).is_file():
-        with contextlib.suppress(TextError):  # some other text of that name
+        with contextlib.suppress(TextError):  # another text of that name
             ids = _read(run / HELD_OUT, card)
             if len(ids) == card.splits.test - card.splits.train:
                 return ids, run / HELD_OUT
@@ -42,12 +42,12 @@ def held_out(model: Path, card: ModelCard) -> tuple[Ids, Path]:
 
 
 def _read(path: Path, card: ModelCard) -> Ids:
-    """A text's ids, as the model's own corpus was read."""
+    """Read a text into ids, as the model's corpus was read."""
     return np.concatenate([card.vocab.encode_symbols(symbols) for symbols in read_symbols(path, card.text)])
 
 
 def _record_in(run: Path) -> RunRecord | None:
-    """What its run says, where there is one beside the model that can be read."""
+    """Read the record of the run beside the model; None where there is none or it cannot be read."""
     try:
         return read_record(run / RUN)
     except (OSError, CheckpointError):

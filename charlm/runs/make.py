@@ -1,4 +1,4 @@
-"""Make a run folder: encode the corpus and write down all that was decided. Knows nothing of training."""
+"""Make a run folder: encode the corpus and write down everything decided. Knows nothing of training."""
 
 import contextlib
 import errno
@@ -28,7 +28,7 @@ from charlm.text.corpus import Tell, encode_corpus
 from charlm.text.source import find_files
 from charlm.training.optimiser import OPTIMISERS
 
-MAKING, OLD = ".making", ".old"  # how the folders end of a run that is not yet one, and of one that is to go
+MAKING, OLD = ".making", ".old"  # endings of the folder of a run still being made, and of one about to be replaced
 MOST_OF_NAME = 200  # bytes
 
 
@@ -42,10 +42,10 @@ def make_run(
     argv: Sequence[str],
     tell: Tell = lambda _stage, _fraction: None,
 ) -> tuple[Path, list[str]]:
-    """Encode the corpus that `arguments` name and make a run folder for it; gives its path, and notices for people.
+    """Encode the corpus that `arguments` name and make a run folder for it; returns its path, and notices for people.
 
-    `tell` is told how far the reading of the text is. Raises `TextError`, `RunError` or `UsageError`, and leaves nothing behind
-    then.
+    `tell` receives the progress of reading the text. Raises `TextError`, `RunError` or `UsageError`, and then leaves nothing
+    behind.
     """
     require_names(wish.model, wish.training)
     here = settle(wish.training.device, wish.training.precision, wish.training.threads)
@@ -87,9 +87,9 @@ def _encode(
     speed_here: Callable[[], Speed | None],
     tell: Tell,
 ) -> tuple[RunRecord, list[str]]:
-    """Write the encoded corpus; the record that was `begun`, with what is known of the corpus and decided by its size.
+    """Write the encoded corpus; returns the record `begun`, completed with what the corpus decides, and notices for people.
 
-    A function of its own, so that the file is mapped no more when its folder is renamed, which Windows would refuse.
+    A function of its own, so that the file is no longer mapped when its folder is renamed: Windows would refuse the rename.
     """
     corpus, notices = encode_corpus(files, text, path, tell)
     speed, speed_is = wish.speed, GIVEN if wish.speed else None
@@ -113,7 +113,7 @@ def _encode(
 
 @contextlib.contextmanager
 def _making(target: Path) -> Iterator[Path]:
-    """A hidden folder beside `target` to fill; whatever goes wrong meanwhile, nothing of it is left."""
+    """Make a hidden folder beside `target` to fill; if anything fails while entered, the folder is removed."""
     had_parent = target.parent.exists()
     with contextlib.ExitStack() as held:
         try:
@@ -133,14 +133,14 @@ def _making(target: Path) -> Iterator[Path]:
 
 
 def _made_and_locked(target: Path, held: contextlib.ExitStack) -> Path:
-    """A new hidden folder, of which no other process can think that it was left behind."""
+    """Make a new hidden folder and lock it, so that no other process takes it for one left behind."""
     while True:
         making = target.parent / f"{_hidden(target)}{secrets.token_hex(4)}{MAKING}"
         making.mkdir()
         try:
             held.enter_context(folder_lock(making))
         except (RunError, FileNotFoundError):
-            continue  # it was just being swept: once more
+            continue  # another process just swept it away: try again
         except OSError:
             making.rmdir()
             raise
@@ -148,19 +148,19 @@ def _made_and_locked(target: Path, held: contextlib.ExitStack) -> Path:
 
 
 def _hidden(target: Path) -> str:
-    """What the names of hidden folders for `target` begin with."""
+    """The prefix of the names of hidden folders for `target`."""
     return f".{_cut(target.name)}."
 
 
 def _cut(name: str) -> str:
-    """As much of a name as leaves room for what is added to it: file systems allow 255 bytes."""
+    """Cut a name to leave room for what is added to it: file systems allow 255 bytes."""
     return os.fsencode(name)[:MOST_OF_NAME].decode("utf-8", "ignore")
 
 
 def _sweep(target: Path) -> None:
-    """Remove what processes left that were killed while they made a run of this name; one still at work holds the lock.
+    """Remove folders of processes that were killed while making a run of this name; one still at work holds the lock.
 
-    A run that was about to be overwritten, and whose successor never came, is put back.
+    A run that was about to be replaced, and whose successor never came, is put back.
     """
     ours = f"{glob.escape(_hidden(target))}{'[0-9a-f]' * 8}{MAKING}"
     for litter in (*target.parent.glob(ours), *target.parent.glob(ours + OLD)):
@@ -172,12 +172,12 @@ def _sweep(target: Path) -> None:
 
 
 def _plain(out: Path) -> Path:
-    """`out` by a name that can be renamed to: no link, and not one that is only dots."""
+    """Give `out` a name that can be the target of a rename: not a link, not only dots."""
     return out.resolve() if out.is_symlink() or out.name in ("", "..") else out
 
 
 def _names(files: Sequence[str]) -> tuple[str, ...]:
-    """The texts by their whole names; a pipe is `-`. None, where they are more than anyone would look up."""
+    """The texts' absolute paths, with `-` for a pipe; empty when there are more than anyone would look up."""
     few = files if len(files) <= MOST_FILES else ()
     return tuple(str(Path(name).absolute()) if Path(name).is_file() else "-" for name in few)
 
@@ -192,7 +192,7 @@ def _free_name(argument: str) -> Path:
 
 
 def _is_ours(path: Path) -> bool:
-    """Whether a run's folder has such a file, or what a killed process left of one."""
+    """Whether charlm wrote this file of a run folder, or a killed process left it half-written."""
     names = (RUN, CORPUS, METRICS, MODEL, LAST, PREVIOUS)
     return path.is_file() and (path.name in names or any(path.match(f".{name}.*.tmp") for name in names))
 
@@ -218,13 +218,13 @@ def _check_target(target: Path, *, overwrite: bool) -> None:
 
 
 def _put_in_place(making: Path, target: Path, another: Callable[[], Path | None]) -> Path:
-    """Let `making` appear by a rename as `target`, or as what `another` gives where someone was quicker; gives its name.
+    """Rename `making` to `target`, or to what `another` returns when that name has been taken; returns the new name.
 
-    Nothing but an empty folder is ever replaced. Raises `RunError` where there is no other name.
+    Only an empty folder is ever replaced. Raises `RunError` when `another` has no other name.
     """
     while True:
         with contextlib.suppress(OSError):
-            target.rmdir()  # which does nothing to a folder that is not empty
+            target.rmdir()  # fails, harmlessly, on a folder that is not empty
         try:
             making.rename(target)
         except OSError as error:
@@ -240,7 +240,7 @@ def _put_in_place(making: Path, target: Path, another: Callable[[], Path | None]
 
 
 def _put_over(making: Path, target: Path) -> None:
-    """Let `making` take the place of the run `target`, which goes only once it has."""
+    """Let `making` take the place of the run `target`; the old run is removed only after that."""
     old = target.parent / f"{making.name}{OLD}"
     with folder_lock(target) if target.exists() else contextlib.nullcontext():
         if target.exists():

@@ -1,5 +1,6 @@
-"""What `run.json` says of a run: typed, read within bounds, for it may be a stranger's, and written for people. Opens no run,
-and does not load torch.
+"""What `run.json` says about a run: typed, written for people, and read within bounds, since the file may be hostile.
+
+Opens no run, and does not load torch.
 """
 
 import errno
@@ -18,16 +19,16 @@ from charlm.text.vocab import Vocab
 
 RUN = "run.json"
 MOST_NUMBER = 10**9  # of runs
-MOST_PARTS = 4096  # of run.json, beside the names of files, which have some bytes each
-MOST_FILES = 100_000  # that are named there
-MOST_BYTES = 1 << 24  # of run.json: three times what the vocabulary of all Unicode takes
+MOST_PARTS = 4096  # values in run.json besides the names of files, for which its size allows more
+MOST_FILES = 100_000  # named in run.json
+MOST_BYTES = 1 << 24  # of run.json: three times what a vocabulary of all Unicode takes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MachineFacts:
-    """What a run's arithmetic depends on, and what people would ask after; "" or 0 for what an earlier charlm did not note.
+    """What a run's arithmetic depends on, and what people may ask about; "" or 0 for what an earlier charlm did not note.
 
-    None is a fact: there is no cuDNN, or no card.
+    None is a fact too: there is no cuDNN, or no card.
     """
 
     charlm: str = ""
@@ -48,18 +49,18 @@ class MachineFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """How the recipe came to choose as it did: by what was set, and by which speed, in characters a second."""
+    """Why the recipe chose as it did: the options set by hand, and the speed it was told, in characters a second."""
 
     preset: str = "auto"
     by_hand: tuple[str, ...] = ()
     why: str = ""
     speed: float | None = None
-    speed_is: str | None = None  # where it is from: one of the kinds that speed.py knows
+    speed_is: str | None = None  # how it was found: one of the words in speed.py
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRecord:
-    """All that `run.json` says. `end` is in steps or seconds; `started` is a time for people, by which nothing is decided."""
+    """Everything in `run.json`. `end` is in steps or seconds; `started` is a time for people that decides nothing."""
 
     argv: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
@@ -82,14 +83,14 @@ class RunRecord:
         if self.end.unit == "epochs":
             raise UsageError("end is in epochs, and must be in steps or seconds")
         if self.splits.test == 0:
-            raise UsageError("splits are those of a corpus without a symbol")
+            raise UsageError("splits are those of an empty corpus")
         for name in ("corpus_sha256", "ids_sha256"):
             if not re.fullmatch("[0-9a-f]{64}", value := getattr(self, name)):
-                raise UsageError(f"{name} is {brief(repr(value))}, which is no SHA-256")
+                raise UsageError(f"{name} is {brief(repr(value))}, which is not a SHA-256")
 
 
 def read_record(path: Path) -> RunRecord:
-    """What the `run.json` at `path` says. Raises `OSError`, and `CheckpointError` for what is no such file."""
+    """Read the `run.json` at `path`. Raises `OSError`, and `CheckpointError` for a damaged file."""
     try:
         return from_json(RunRecord, _read_json(path), str(path), separator=": ")
     except (ValueError, RecursionError) as error:
@@ -100,23 +101,23 @@ def write_record(path: Path, record: RunRecord) -> None:
     """Write `record` to `path`, atomically and for people to read. Raises `OSError`."""
     contents = asdict(record) | {"vocab": vocab_to_json(record.vocab)}
     text = json.dumps(contents, indent=2, ensure_ascii=False) + "\n"
-    write_atomically(path, text.encode("utf-8", "backslashreplace"))  # a file name may be no UTF-8: \udcff is JSON for that
+    write_atomically(path, text.encode("utf-8", "backslashreplace"))  # \udcff is a byte of a file name that is not UTF-8
 
 
 def number_of(folder: Path) -> int:
-    """Which run of its place this one is, from 1, so that a clock that was set back misleads no one; 0 for no run.
+    """The number of a run among the runs beside it, from 1, so that a clock set back does not change the order; 0 for no run.
 
-    Nothing else of its record is looked at, which may be damaged, or a later charlm's.
+    Reads nothing else of the record, which may be damaged or from a later charlm.
     """
     try:
         number = _read_json(folder / RUN).get("number")
     except (OSError, ValueError, RecursionError):
-        return 0  # the shipped model has no run.json, and comes after every run
+        return 0  # the shipped model has no run.json, and counts as older than every run
     return number if type(number) is int and 0 < number < MOST_NUMBER else 0
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    """The JSON object in a file. Raises `OSError`, and `ValueError` or `RecursionError` for what is none, or is too much."""
+    """Read the JSON object in a file. Raises `OSError`, and `ValueError` or `RecursionError` when it is none or too large."""
     if not path.is_file():
         raise FileNotFoundError(errno.ENOENT, "there is no such file", str(path))
     if path.stat().st_size > MOST_BYTES:
@@ -126,5 +127,5 @@ def _read_json(path: Path) -> dict[str, Any]:
         raise ValueError("it has more parts than a run has")
     contents = json.loads(raw)
     if not isinstance(contents, dict):
-        raise ValueError("it is no JSON object")
+        raise ValueError("it is not a JSON object")
     return contents

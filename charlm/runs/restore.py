@@ -1,4 +1,4 @@
-"""Where a run stands: its newest good state, or its beginning. Falls back, and says so, where a file is damaged."""
+"""Brings a run back to its newest good state, or to its beginning. Falls back, and says so, when a file is damaged."""
 
 import math
 from collections.abc import Callable
@@ -20,9 +20,9 @@ Notice = Callable[[str], None]
 
 
 def restored(run: Run, notice: Notice) -> tuple[Trainer[LanguageModel], str | None]:
-    """The newest good state of the run, and the name of its file; a fresh one, and None, when nothing was saved yet.
+    """Restore the newest good state of the run; returns it with its file's name, or a fresh one and None when none was saved.
 
-    For whoever holds the folder's lock. Raises `CheckpointError` when something was saved, and all of it is damaged.
+    The caller holds the folder's lock. Raises `CheckpointError` when every saved state is damaged.
     """
     saved = [path for path in (run.folder / LAST, run.folder / PREVIOUS) if path.is_file()]
     _require_size(run, saved)
@@ -31,14 +31,14 @@ def restored(run: Run, notice: Notice) -> tuple[Trainer[LanguageModel], str | No
     trainer = Trainer.fresh(model, run.task, run.training, run.end, run.precision)
     damage: list[CheckpointError] = []
     if not saved and (run.folder / MODEL).exists():
-        notice(f"{run.folder} has a model and no saved state to go on from: training starts from the beginning")
+        notice(f"{run.folder} has a model but no saved state: training starts from the beginning")
     if [path.name for path in saved] == [PREVIOUS]:
         notice(f"{run.folder / LAST} is not there; going on from {PREVIOUS}, the one before it")
     for path in saved:
         try:
             reasons = load_trainer(path, trainer, run.about)
         except NewerError:
-            raise  # from which a later charlm can go on: it is not to be trained over
+            raise  # a later charlm can go on from this state, so it must not be trained over
         except CheckpointError as error:
             damage.append(error)
             continue
@@ -54,7 +54,7 @@ def restored(run: Run, notice: Notice) -> tuple[Trainer[LanguageModel], str | No
 
 
 def _require_size(run: Run, saved: list[Path]) -> None:
-    """Raise `CheckpointError`, before anything is allocated, when nothing saved could hold the model of `run.json`."""
+    """Raise `CheckpointError`, before anything is allocated, when no saved file is large enough for the model of `run.json`."""
     size = num_parameters(LanguageModel.shapes(run.model, len(run.corpus.vocab)))
     if saved and max(path.stat().st_size for path in saved) < 4 * size:
         what = f"{saved[0]} is too small for the model that {run.folder / RUN} describes"
@@ -62,7 +62,7 @@ def _require_size(run: Run, saved: list[Path]) -> None:
 
 
 def _require_model(run: Run, trainer: Trainer[LanguageModel], notice: Notice) -> None:
-    """Where the best model of a run that goes on is damaged or gone, let the next evaluation choose one anew."""
+    """If the run's best model is damaged or gone, let the next evaluation choose a new one."""
     try:
         load_model(run.folder / MODEL, CPU)
     except NewerError:

@@ -1,4 +1,4 @@
-"""What SIGINT, SIGTERM and SIGHUP do: they interrupt a command tidily; a run they ask to stop, and a second one ends it.
+"""What the Unix signals SIGINT, SIGTERM and SIGHUP do: interrupt a command, or ask a run to stop, where a second one ends it.
 
 Knows nothing of runs, and does not load torch.
 """
@@ -9,11 +9,11 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any, Self
 
-STOPPED = "interrupted"  # what is said where there is no more to say
+STOPPED = "interrupted"  # the message when there is nothing more to say
 
 
 class _Heeded:
-    """While entered, the three signals come to `_come`. One that was being ignored, as under nohup, stays so."""
+    """While entered, `_come` handles the three signals. A signal that was ignored, as under nohup, stays ignored."""
 
     NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
 
@@ -37,7 +37,7 @@ class _Heeded:
 
 
 class StopRequest(_Heeded):
-    """While entered, the first signal is only noted in `signal`; a second one ends the process at once."""
+    """While entered, the first signal is only noted in `signal`; the second one ends the process at once."""
 
     def _come(self, number: int, _frame: FrameType | None) -> None:
         if self.signal:
@@ -46,10 +46,10 @@ class StopRequest(_Heeded):
 
 
 class Interruption(_Heeded):
-    """While entered, each signal ends the work as Ctrl-C does, tidily, by a KeyboardInterrupt; the first is in `signal`."""
+    """While entered, each signal ends the work tidily by a KeyboardInterrupt, as Ctrl-C does; the first is in `signal`."""
 
     def _come(self, number: int, frame: FrameType | None) -> None:
-        if _is_importing(frame):  # which an exception may turn into anything; and there is nothing yet to leave tidy
+        if _is_importing(frame):  # an exception inside an import may be turned into anything, and nothing needs tidying yet
             os.write(2, f"charlm: {STOPPED}\n".encode())
             os._exit(128 + number)
         self.signal = self.signal or number

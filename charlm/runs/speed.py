@@ -1,4 +1,4 @@
-"""How fast this machine trains: by real steps of one reference shape, and by what earlier runs were told. Chooses nothing."""
+"""How fast this machine trains, measured by steps of one reference shape, or as recorded by earlier runs. Chooses nothing."""
 
 import contextlib
 import math
@@ -21,37 +21,37 @@ from charlm.text.streams import Streams, Window
 from charlm.training.loop import Trainer, training_step
 
 CHARACTERS = REFERENCE.batch_size * REFERENCE.seq_len  # in a step
-MEASURED, ROUGH, GIVEN = "measured", "rough", "given"  # what a recorded speed is: the first is kept for later runs
+MEASURED, ROUGH, GIVEN = "measured", "rough", "given"  # how a speed was found; later runs reuse only a measured one
 MOST_STEPS = 100
 MOST_SECONDS = 1.5
-SHARE = 0.06  # of a time limit: what is foretold may take half as long again, and still be less than a tenth
-LEAST_SECONDS = 0.1  # in fewer nothing is learned
-# Of windows. A processor begins with short ones, whose time foretells that of the next. What a card takes for launches, which
-# a run's recorded steps do not have, is the same for a long window and a short one.
+SHARE = 0.06  # of a time limit: should a predicted step take half as long again, measuring still takes less than a tenth
+LEAST_SECONDS = 0.1  # less time than this tells nothing
+# Lengths of windows. A processor begins with short ones, whose time predicts that of the next. On a card, launching kernels
+# takes the same time for a long window as for a short one, and the captured steps of a run do not pay it.
 LENGTHS = {"cpu": (8, 16, 32, REFERENCE.seq_len), "cuda": (64, 256)}
-REPEATS = 3  # on a card, each once more beforehand
-CARD_SPEED = 1e6  # what a card is taken for where it could not be measured, and...
-MOST_SPEED = 4e6  # ...at the most: about what one H200 reached, and three times that. Neither was tried on a card
+REPEATS = 3  # of each length on a card, after one to warm up
+CARD_SPEED = 1e6  # assumed of a card that could not be measured: about what one H200 reached. Not tried on a card
+MOST_SPEED = 4e6  # the most assumed of any card: about three times that. Not tried on a card
 
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """Characters a second of the reference shape; `is_rough` where its own step was not measured."""
+    """Characters a second of the reference shape; `is_rough` when no step of the full shape was measured."""
 
     characters: float
     is_rough: bool
 
 
 def speed_here(wish: Wish, facts: MachineFacts, place: Path, device: torch.device) -> Speed | None:
-    """The speed of this machine in coarse steps; None where nothing can be known.
+    """The speed of this machine, rounded coarsely; None when it cannot be known.
 
-    What a run in `place` was told is kept while it is not clearly wrong, and is all there is to go by where a run is too short
-    for more than a rough measurement.
+    The speed recorded by a run in `place` is kept unless it is clearly wrong. It is used alone when there is only time for a
+    rough measurement.
     """
     earlier, seconds = earlier_speed(place, facts, wish), min(MOST_SECONDS, SHARE * (wish.seconds or math.inf))
     found = None
     if seconds >= LEAST_SECONDS:
-        with contextlib.suppress(RuntimeError):  # such as no memory left on a card: training itself will say what to do
+        with contextlib.suppress(RuntimeError):  # such as a card without free memory: training will say what to do
             found = measured_speed(wish.model, wish.training, device, facts.precision, seconds)
     if (found is None or found.is_rough) and earlier is not None:
         return Speed(earlier, is_rough=False)
@@ -59,7 +59,7 @@ def speed_here(wish: Wish, facts: MachineFacts, place: Path, device: torch.devic
 
 
 def earlier_speed(place: Path, facts: MachineFacts, wish: Wish) -> float | None:
-    """What the newest run in `place` was told of a machine of the same `facts`, for such a network and optimiser."""
+    """The speed recorded by the newest run in `place` with the same machine facts, cell and optimiser; None without one."""
     newest: tuple[int, str, float] | None = None
     with contextlib.suppress(OSError):
         for path in place.glob(f"[!.]*/{RUN}"):
@@ -80,15 +80,15 @@ def measured_speed(
     seconds: float,
     now: Callable[[], float] = time.perf_counter,
 ) -> Speed:
-    """How fast the reference shape is trained here, by the cell and optimiser of `model` and `training`.
+    """Measure how fast the reference shape trains here, with the cell and optimiser of `model` and `training`.
 
-    As far as `seconds` suffice: after the first step, none is begun that would probably end later. The time of a step that was
-    not reached is reckoned from the last two.
+    After the first step, no step begins that would probably end after `seconds`. If the full length is never reached, its time
+    is estimated from the two longest windows measured.
     """
     began = now()
     keep_freed_memory()
     step = _steps(model, training, device, precision, now)
-    times = {1: step(1)}  # in which libraries get ready
+    times = {1: step(1)}  # a warm-up, in which libraries initialise
     if device.type == "cuda":
         return _card_speed(step, lambda: now() - began < seconds)
     lengths = LENGTHS["cpu"]
@@ -102,7 +102,7 @@ def measured_speed(
 
 
 def _card_speed(step: Callable[[int], float], has_time: Callable[[], bool]) -> Speed:
-    """That of a card, from what a long window takes beyond a short one; what it is taken for, where there is no time."""
+    """Measure a card by the extra time a long window takes over a short one; `CARD_SPEED` when there is no time."""
     times: list[float] = []
     for length in LENGTHS["cuda"]:
         several = []
@@ -119,7 +119,7 @@ def _card_speed(step: Callable[[int], float], has_time: Callable[[], bool]) -> S
 def _steps(
     model: ModelConfig, training: TrainConfig, device: torch.device, precision: str, now: Callable[[], float]
 ) -> Callable[[int], float]:
-    """A function that takes a step over a window of so many characters, and gives the seconds that it took."""
+    """Make a function that takes one step over a window of the given length and returns the seconds it took."""
     size, streams = REFERENCE.size, REFERENCE.batch_size
     config = replace(
         ModelConfig(),
@@ -148,9 +148,9 @@ def _steps(
 
 
 def _reckoned(times: dict[int, float], length: int) -> float:
-    """The time of a window of `length`, on the line through the two longest that were measured.
+    """Estimate the seconds of a window of `length`, on the line through the two longest windows measured.
 
-    From one alone, or where something else was in the way, as the recipe reckons: a constant, and so much a character.
+    With one measurement, or when the longer one was not slower, use the recipe's model: a constant plus a time per character.
     """
     if length in times:
         return times[length]

@@ -430,7 +430,7 @@ def test_units_are_picked_by_number_mouse_and_address(browser: Browser):
     """Layer and number show a unit or say that the page has not got it; a click and an address show one too."""
     tab = opened(browser, example(TEXT), fragment="#1:9:g")
     assert (tab.text("#name"), tab.text("#signals [aria-pressed=true]")) == ("Layer 1, unit 9", "g")
-    for unit, message in (("8", ""), ("99", "Unit 1:99 is not in this page, which has 3 (1:7, 1:8, 1:9).")):
+    for unit, message in (("8", ""), ("99", "Unit 1:99 is not on this page, which has 3 (1:7, 1:8, 1:9).")):
         tab.evaluate(f"document.querySelector('#unit').value = {unit}")
         tab.click("#picker button")
         assert tab.text("#name") == "Layer 1, unit 8"
