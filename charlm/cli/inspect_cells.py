@@ -28,7 +28,10 @@ def inspect_cells(
     length: Annotated[int, typer.Option("-n", "--length", help="Characters to show for each unit.")] = DEFAULT.length,
     show: Annotated[list[str] | None, typer.Option(metavar="LAYER:UNIT", help="Show this unit, counted from zero.")] = None,
     signal: Annotated[
-        str | None, typer.Option(help="Which signal: c (as tanh(c)), h, or a gate: i, f, o, g; r, z, n.", show_default="c or h")
+        str | None,
+        typer.Option(
+            help="Which signal: c (as tanh(c)), h, or a gate, such as f; a wrong one lists all.", show_default="c or h"
+        ),
     ] = None,
     gates: Annotated[bool, typer.Option("--gates", help="Show how often gates are shut and open.")] = False,
     html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page to explore, all in one file.")] = None,
