@@ -219,7 +219,7 @@ def check_speed(speed: float | None, end: End | None) -> None:
     """Raise `UsageError` for a `speed` that no machine has, or one that changes nothing because `end` is counted."""
     _check(speed is None or 1 <= speed <= MOST, "--speed", speed, f"from 1 to {MOST:g} characters a second")
     if speed is not None and end is not None and end.unit != "seconds":
-        what = f"--speed was given with {END_OPTIONS[end.unit]}, which chooses alike on every machine"
+        what = f"--speed was given with {END_OPTIONS[end.unit]}, where the speed changes nothing"
         raise UsageError(what, "leave it out")
 
 

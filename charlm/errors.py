@@ -1,4 +1,4 @@
-"""The errors that charlm reports to its users. Neither prints nor exits: `cli/app.py` does both.
+"""The errors that charlm reports to its users. Does not print or exit: `cli/app.py` does.
 
 CharlmError              exit status 1
 |-- UsageError                       2   an option or argument that makes no sense

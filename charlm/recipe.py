@@ -51,7 +51,7 @@ SMALL, MEDIUM, LARGE = (
 )
 PRESETS = dict(zip(PRESET_NAMES[1:], (SMALL, MEDIUM, LARGE), strict=True))  # the first name is "auto"
 REFERENCE = Shape(size=SMALL, batch_size=32, seq_len=64)  # a machine's speed is how many characters a second this reads...
-SYMBOLS = 64  # ...of a text with so many different symbols
+SYMBOLS = 64  # ...of a text with this number of different symbols
 
 
 def narrow(hidden_size: int, batch_size: int, seq_len: int) -> Shape:
@@ -60,7 +60,7 @@ def narrow(hidden_size: int, batch_size: int, seq_len: int) -> Shape:
 
 
 CHOSEN = {*Size.__slots__, "dropout", "batch_size", "seq_len", "learning_rate"}
-# Each shape is for runs that would read at most so many characters with the reference shape.
+# (the most characters that a run would read with the reference shape, the shape for it)
 SHAPES = (
     (60e3, narrow(96, batch_size=16, seq_len=32)),
     (250e3, narrow(128, batch_size=32, seq_len=32)),
@@ -71,9 +71,9 @@ SHAPES = (
     (math.inf, Shape(size=LARGE, batch_size=64, seq_len=64)),  # characters as the network has weights; both are guesses
     (math.inf, REFERENCE),
 )
-# Each rate, the last number, is for at most so many characters read and at most so many weights.
+# (the most characters read, the most weights, the rate for both)
 RATES = ((1e6, 100e3, 0.07), (3.2e6, math.inf, 0.05), (7.8e6, math.inf, 0.04), (math.inf, math.inf, 0.03))
-# Each dropout, the last number, is for at most so many passes through the text and at most so many weights.
+# (the most passes through the text, the most weights, the dropout for both)
 DROPOUTS = (
     (3, math.inf, 0.0),
     (6, 300e3, 0.0),
@@ -85,8 +85,8 @@ DROPOUTS = (
     (math.inf, math.inf, 0.5),
 )
 SMALL_TEXT = 450e3  # characters: a shorter text is learned by heart sooner, so each of its passes counts for more
-# A machine faster than any processor measured is taken for a GPU, where streams side by side cost little: a text of at least so
-# many characters gets so many times the streams. From figures of one H200, never tried with this recipe.
+# A machine faster than any processor measured is taken for a GPU, where streams side by side cost little. MORE_STREAMS has the
+# least characters of a text, and how many times the streams it then gets. From figures of one H200, never tried in a recipe.
 GPU_SPEED = 300e3
 MORE_STREAMS = ((8e6, 4), (2e6, 2), (0, 1))
 MOST_STREAMS = 128  # with more, cuDNN takes another, slower kernel

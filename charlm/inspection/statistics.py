@@ -46,7 +46,7 @@ def effects(sums: npt.ArrayLike, unit_counts: Counts, label_counts: Counts, *, i
     sums = np.asarray(sums, dtype=np.float64)
     if is_graded:
         scale = np.sqrt(spread(unit_counts) * spread(label_counts))
-    else:  # a yes has rank no / 2N, a no has rank -yes / 2N; so the sum is (U - yes * no / 2) / 2N, with Mann and Whitney's U
+    else:  # a yes has rank no / 2N, a no -yes / 2N; so the sum is (U - yes * no / 2) / 2N, with Mann and Whitney's U
         yes, no = float(label_counts[1:].sum()), float(label_counts[0])
         scale = np.broadcast_to(yes * no / (4 * max(yes + no, 1)), sums.shape)
     scaled: Floats = np.divide(sums, scale, out=np.zeros_like(sums), where=scale > 0)
@@ -54,7 +54,7 @@ def effects(sums: npt.ArrayLike, unit_counts: Counts, label_counts: Counts, *, i
 
 
 def rotated(unit_ranks: Floats, label_ranks: Floats, offsets: npt.NDArray[np.int64]) -> Floats:
-    """Sums of products `(D, P)` of ranks `(P, n)` over a block of n characters, with the labels rotated by each of D offsets."""
+    """Sums of products `(D, P)` of ranks `(P, n)` over a block of n characters, the labels rotated by each of D offsets."""
     n = unit_ranks.shape[-1]
     spectrum = np.fft.rfft(unit_ranks) * np.fft.rfft(label_ranks).conj()
     every: Floats = np.fft.irfft(spectrum, n)  # at s: the sum over t of unit(t + s) * label(t)

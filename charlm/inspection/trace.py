@@ -62,7 +62,7 @@ def unit_of(all_groups: Sequence[Group], index: int) -> UnitId:
         if index < group.size:
             return UnitId(layer=group.layer, unit=index, signal=group.signal)
         index -= group.size
-    raise IndexError("there are not so many units")
+    raise IndexError("there are fewer units than that")
 
 
 def group_of(all_groups: Sequence[Group], unit: UnitId) -> int:
@@ -213,7 +213,7 @@ class Trace:
 
     @property
     def groups(self) -> tuple[Group, ...]:
-        """The signals of which blocks have values, in that order."""
+        """The groups of a block's `values`, in their order."""
         return groups(self.model)
 
     @property

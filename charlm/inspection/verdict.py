@@ -81,7 +81,7 @@ def lowest(rises: Floats, is_present: npt.NDArray[np.bool_], rng: np.random.Gene
 def resampled(rises: Floats, is_present: npt.NDArray[np.bool_], rng: np.random.Generator) -> Floats:
     """Means of `rises` `(n, ...)` over 2,000 resamples of 20 blocks; present and absent count half each: `(2000, ...)`."""
     drawn = rng.integers(0, RESAMPLED_BLOCKS, (RESAMPLES, RESAMPLED_BLOCKS))
-    times = (drawn[:, :, None] == np.arange(RESAMPLED_BLOCKS)).sum(axis=1)  # each block is in each resample
+    times = (drawn[:, :, None] == np.arange(RESAMPLED_BLOCKS)).sum(axis=1)  # how often each block is in each resample
     halves = []
     for side in (is_present, ~is_present):
         blocks_of_side = zip(np.array_split(rises, RESAMPLED_BLOCKS), np.array_split(side, RESAMPLED_BLOCKS), strict=True)

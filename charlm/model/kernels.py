@@ -1,4 +1,4 @@
-"""Hand-written fast paths for some machines, each beside a plain path that computes the same. Knows weights, not models.
+"""Hand-written fast paths for some machines; a plain path that computes the same goes with each. Knows weights, not models.
 
 The device, the arithmetic and the number of rows decide which path runs, never a clock: the same machine gives the same bits.
 benchmarks/RESULTS.md says how much each gains.

@@ -31,7 +31,7 @@ class Splits:
 
     def __post_init__(self) -> None:
         if not 0 <= self.train <= self.validation <= self.test:
-            raise UsageError(f"splits at {self.train}, {self.validation} and {self.test} are in no order")
+            raise UsageError(f"splits at {self.train}, {self.validation} and {self.test} are not in order")
 
     @classmethod
     def of(cls, num_symbols: int, config: CorpusConfig) -> "Splits":

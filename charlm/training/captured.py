@@ -1,7 +1,7 @@
 """The training step captured once as a CUDA graph, because a GPU waits for hundreds of launches: the same step, faster.
 
-A wrong captured step would train on without a word. So before a captured step is used, it is played beside the plain step, and
-what each has moved is compared. Knows nothing of a run's end or of how a graph is captured.
+A wrong captured step would go on training unnoticed. So before a captured step is used, it and the plain step are taken from
+the same state, and what each has moved is compared. Knows nothing of a run's end or of how a graph is captured.
 """
 
 from collections.abc import Callable, Sequence
@@ -122,13 +122,13 @@ class Standing:
         trainer.scaler.load_state_dict(self.scaler)
 
     def unlike(self, other: "Standing", before: "Standing") -> str:
-        """What came out otherwise than in `other`, measured by how far that moved from `before`; empty where nothing did."""
+        """What differs from `other` by more than a share of the way that `other` moved from `before`, in words; else empty."""
         if self.scaler != other.scaler:
-            return "the loss is scaled otherwise"
+            return "the loss is scaled differently"
         if all(torch.equal(self.tensors[name], before.tensors[name]) for name in before.tensors if name.startswith("model.")):
             return "no step that was tried moved anything"
         for name, tensor in self.tensors.items():
             theirs, start = other.tensors[name].double(), before.tensors[name].double()
             if not (tensor.double() - theirs).norm() <= TOLERANCE * (theirs - start).norm():
-                return f"{name} comes out otherwise"
+                return f"{name} comes out differently"
         return ""

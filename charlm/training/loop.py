@@ -246,7 +246,7 @@ def require_finite(trainer: Trainer[M], value: float, what: str) -> None:
 def require_sound(trainer: Trainer[M]) -> None:
     """Raise `DivergedError` unless every number that a checkpoint would hold is finite and within what it may hold."""
     if trainer.scaler.is_enabled() and (scale := trainer.scaler.get_scale()) < LEAST_SCALE:
-        raise diverged(trainer, scale, "loss, whatever it is divided by, gives no finite gradient; its scale")
+        raise diverged(trainer, scale, "loss gives no finite gradient at any scale; the last scale")
     for name, tensor in trainer.tensors().items():
         if tensor.is_floating_point():
             largest = float(tensor.detach().abs().max())
