@@ -1,7 +1,7 @@
 """Every name and number a user may set, with its default and its bounds. Standard library only: no torch here.
 
-The command line reads its defaults from these classes, so that each is written once. A value out of bounds raises
-`UsageError` naming the option.
+The command line reads its defaults from these classes, so that each is written once. A value out of bounds raises a
+`UsageError` that names the option.
 """
 
 import math
@@ -18,10 +18,10 @@ DEVICE_NAMES = ("auto", "cpu", "cuda", "mps")
 PRECISION_NAMES = ("auto", "fp32", "bf16", "fp16")
 SYMBOL_KINDS = ("char", "byte")
 PRESET_NAMES = ("auto", "small", "medium", "large")
-END_OPTIONS = {"steps": "--max-steps", "epochs": "--epochs", "seconds": "--max-time"}  # by the unit each is in
+END_OPTIONS = {"steps": "--max-steps", "epochs": "--epochs", "seconds": "--max-time"}  # by unit
 
 
-MOST = 1e12  # steps, epochs, seconds or characters: more than anyone can wait for, and numbers that floats still count
+MOST = 1e12  # steps, epochs, seconds or characters: more than anyone can wait for, and still exact as a float
 
 
 def _check(holds: bool, option: str, value: object, rule: str) -> None:
@@ -38,9 +38,9 @@ def _check_name(option: str, value: str) -> None:
 
 
 def chosen(option: str, name: str, registry: Mapping[str, T]) -> T:
-    """What is called `name` in a registry, such as CELLS. Raises `UsageError` naming the option and the choices.
+    """The entry `name` of a registry, such as CELLS. Raises a `UsageError` that names the option and the choices.
 
-    The names of what can be added to are not written down here: their registries, next to what they name, have them.
+    The names of cells, optimisers and the like are not repeated here: each registry has its own, next to what they name.
     """
     _check_choice(option, name, tuple(registry))
     return registry[name]
@@ -53,9 +53,9 @@ def _check_range(option: str, value: float, low: float, high: float) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelConfig:
-    """The shape of a language model; with the vocabulary's size it fixes every tensor.
+    """The shape of a language model; together with the vocabulary's size it fixes the shape of every tensor.
 
-    `charlm train` takes these numbers from `recipe.py` where nobody sets them, as it does those of `TrainConfig`.
+    `charlm train` takes the numbers that the user does not set from `recipe.py`, here and in `TrainConfig`.
     """
 
     cell: str = "lstm"
@@ -105,7 +105,7 @@ class End:
 
     @classmethod
     def of(cls, *, steps: int | None = None, epochs: float | None = None, seconds: float | None = None) -> "End | None":
-        """The one that is given, if any is. Raises `UsageError` for more than one."""
+        """The end that was given, or None. Raises `UsageError` for more than one."""
         given = [each for each in (("steps", steps), ("epochs", epochs), ("seconds", seconds)) if each[1] is not None]
         if len(given) > 1:
             raise UsageError("more than one of --max-steps, --epochs and --max-time was given", "give one of them")
@@ -116,7 +116,7 @@ class End:
         return self if self.unit != "epochs" else End("steps", min(int(MOST), max(1, round(self.amount * steps_per_epoch))))
 
     def so_far(self, steps: int, seconds: float) -> float:
-        """How far a run has come on its way to this end, which is in steps or seconds."""
+        """How far a run has come, in the unit of this end, which must be steps or seconds."""
         return steps if self.unit == "steps" else seconds
 
     def __str__(self) -> str:
@@ -128,7 +128,7 @@ class End:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainConfig:
-    """How a model is trained. `eval_every` and `sample_every` are in steps; None leaves them to the run's length."""
+    """How a model is trained. `eval_every` and `sample_every` are in steps; None lets the run's length decide."""
 
     task: str = "language"
     batch_size: int = 32
@@ -160,7 +160,7 @@ class TrainConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SampleConfig:
-    """How the next character is drawn. `temperature` 0 is argmax; `top_k` 0 and `top_p` 1 leave the distribution whole."""
+    """How characters are drawn. `temperature` 0 is argmax; `top_k` 0 and `top_p` 1 leave the distribution whole."""
 
     temperature: float = 0.8
     top_k: int = 0
@@ -178,7 +178,7 @@ class SampleConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InspectConfig:
-    """What `inspect-cells` reads and shows. `max_characters` 0 is the whole text."""
+    """What `inspect-cells` reads and shows. `max_characters` 0 means the whole text."""
 
     top: int = 3
     length: int = 700
@@ -196,7 +196,7 @@ class InspectConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeldUnit:
-    """A unit that is held at a value: of a layer and a part of its state, h or c; None is c where there is one, else h."""
+    """A unit of a layer that is held at a value, in the `part` h or c of the state; None means c where there is one, else h."""
 
     layer: int
     unit: int
@@ -205,21 +205,21 @@ class HeldUnit:
 
 
 def check_unit(option: str, layer: int, unit: int, model: ModelConfig) -> None:
-    """Raise `UsageError` unless a model of this shape has the unit."""
+    """Raise `UsageError` unless a model of this shape has the layer and the unit."""
     _check_range(f"{option}: the layer", layer, 0, model.num_layers - 1)
     _check_range(f"{option}: the unit", unit, 0, model.hidden_size - 1)
 
 
 def check_preset(name: str) -> None:
-    """Raise `UsageError` unless `name` is one of the sizes that have a name, or auto."""
+    """Raise `UsageError` unless `name` is the name of a size, or auto."""
     _check_choice("--preset", name, PRESET_NAMES)
 
 
 def check_speed(speed: float | None, end: End | None) -> None:
-    """Raise `UsageError` unless `speed` is one that a machine may have, and decides anything."""
+    """Raise `UsageError` for a `speed` that no machine has, or one that changes nothing because `end` is counted."""
     _check(speed is None or 1 <= speed <= MOST, "--speed", speed, f"from 1 to {MOST:g} characters a second")
     if speed is not None and end is not None and end.unit != "seconds":
-        what = f"--speed was given with {END_OPTIONS[end.unit]}, which chooses alike on every machine"
+        what = f"--speed was given with {END_OPTIONS[end.unit]}, where the speed changes nothing"
         raise UsageError(what, "leave it out")
 
 
@@ -229,15 +229,15 @@ def check_device(name: str) -> None:
 
 
 def check_seed(seed: int) -> None:
-    """Raise `UsageError` unless `seed` is one that torch's generators take."""
+    """Raise `UsageError` unless torch's generators take `seed`."""
     _check_range("--seed", seed, 0, 2**63 - 1)
 
 
 def check_unknown(unknown: str) -> None:
-    """Raise `UsageError` unless `unknown` says what to do with a symbol that a model has never seen: error or skip."""
+    """Raise `UsageError` unless `unknown` is error or skip: what to do with a symbol that the model has never seen."""
     _check_choice("--unknown", unknown, ("error", "skip"))
 
 
 def check_threads(threads: int) -> None:
-    """Raise `UsageError` unless `threads` is a thread count; 0 means as many as there are cores."""
+    """Raise `UsageError` unless `threads` is a number of threads; 0 means one for each core."""
     _check_range("--threads", threads, 0, 1024)

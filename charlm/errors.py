@@ -1,30 +1,30 @@
-"""Everything that charlm can say went wrong. Knows no printing and no exiting: `cli/app.py` does both.
+"""The errors that charlm reports to its users. Does not print or exit: `cli/app.py` does.
 
 CharlmError              exit status 1
-|-- UsageError                       2   an option or argument that cannot be meant
+|-- UsageError                       2   an option or argument that makes no sense
 |-- TextError                        1   a corpus, prompt or text that cannot be read
 |-- CheckpointError                  1   a model or training file that cannot be trusted
-|   `-- NewerError                   1   one that a later charlm wrote
+|   `-- NewerError                   1   a file that a later charlm wrote
 |-- RunError                         1   a run folder that cannot be used as asked
 |-- DivergedError                    3   the loss is no longer a finite number
-`-- Interrupted              128 + signal  stopped by a signal, everything saved
+`-- Interrupted              128 + signal  stopped by a Unix signal, everything saved
 """
 
 MOST_SHOWN = 200
 
 
 def brief(value: str) -> str:
-    """A value as messages show it: no more than its beginning, where a stranger's file made it long."""
+    """A value as messages show it: only its beginning where it is long, because it may come from an untrusted file."""
     return value if len(value) <= MOST_SHOWN else f"{value[:MOST_SHOWN]}..."
 
 
 def counted(number: int, what: str) -> str:
-    """How many there are of something, in words: "1 character", "2,000 characters"."""
+    """A number of things in words: "1 character", "2,000 characters"."""
     return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
 
 
 def gigabytes(size: float) -> str:
-    """So many bytes, in words: "1.5 GB"."""
+    """A `size` in bytes in words: "1.5 GB"."""
     return f"{size / 1e9:,.1f} GB"
 
 
@@ -40,7 +40,7 @@ class CharlmError(Exception):
 
 
 class UsageError(CharlmError):
-    """An option or argument that cannot be meant; the message names it."""
+    """An option or argument that makes no sense; the message names it."""
 
     exit_code = 2
 
@@ -50,11 +50,11 @@ class TextError(CharlmError):
 
 
 class CheckpointError(CharlmError):
-    """A checkpoint file that is damaged, incomplete, or not one of ours."""
+    """A checkpoint file that is damaged, incomplete, or not charlm's."""
 
 
 class NewerError(CheckpointError):
-    """A file that is whole, and says what only a later charlm understands."""
+    """A file that is whole, but that only a later charlm understands."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, "upgrade charlm")
@@ -71,7 +71,7 @@ class DivergedError(CharlmError):
 
 
 class Interrupted(CharlmError):
-    """A signal ended the run after its work was saved; the hint is the command that resumes."""
+    """A Unix signal ended the run after its work was saved; the hint is the command that resumes it."""
 
     def __init__(self, signal_number: int, message: str, hint: str = "") -> None:
         super().__init__(message, hint)

@@ -1,7 +1,7 @@
-"""The loss of a text under a model. Knows nothing of files, and of training only that it asks how things stand.
+"""The loss of a text under a model. Knows nothing of files or of training.
 
-Exact means: one stream, from a zero state at the text's start, every one of its N-1 predictions counted once. Lanes side by
-side are much faster and about right, because each starts in the middle of things: good for a look during training.
+Exact means: one stream, from a zero state at the text's start, with each of the N-1 predictions counted once. A look during
+training reads lanes side by side instead: much faster and about right, since each lane starts in the middle of the text.
 """
 
 import copy
@@ -21,22 +21,22 @@ from charlm.text.streams import as_tensor
 from charlm.text.vocab import Ids
 
 CHAPTER = 1 << 16  # characters that are read at a time
-LANES, LEAST_LANE = 16, 512  # of a chapter, and how many characters the lanes have at the least
+LANES, LEAST_LANE = 16, 512  # of a chapter, and the least characters in a lane
 WINDOW = 1024
 LOOK_LANES = 64
-WARM_UP = 64  # characters that each lane reads before it counts
-MOST_CHARACTERS = 50_000  # that a look during training scores
-MOST_LOGITS = 1 << 24  # that it holds at a time, whatever the vocabulary
+WARM_UP = 64  # characters that each lane of a look reads before its predictions count
+MOST_CHARACTERS = 50_000  # that a look scores
+MOST_LOGITS = 1 << 24  # in memory at a time, whatever the vocabulary
 DYNAMIC_WINDOW = 32  # characters that are scored before the model learns from them
 DYNAMIC_RATE = 3e-4
-DYNAMIC_DECAY = 1e-3  # share of the way back to the trained weights, at every window
+DYNAMIC_DECAY = 1e-3  # share of the way back to the trained weights, at each window
 
 
 TellCount = Callable[[int], None]
 
 
 def ignore(count: int) -> None:
-    """Take no notice of how many characters have been read."""
+    """Ignore how many characters have been read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,17 +58,17 @@ class Score:
 
     @property
     def perplexity(self) -> float:
-        """Euler's e to the cross-entropy in nats: the number of equally likely characters that would be as hard to predict."""
+        """exp(cross-entropy in nats): the number of equally likely characters that would be as hard to predict."""
         return math.exp(min(self.nats_per_character, 700.0))
 
 
 @torch.inference_mode()
 def surprisals(model: LanguageModel, ids: Ids, tell: TellCount = ignore, at_a_time: int = CHAPTER) -> Iterator[Tensor]:
-    """What each character of `ids` `(N,)` but the first costs, in nats: float32 tensors on the CPU, N-1 numbers in all.
+    """The loss in nats of each character of `ids` `(N,)` except the first: float32 tensors on the CPU, N-1 numbers in all.
 
-    As one stream, whose state is carried through the whole text; it is read in lanes (model/relay.py), which is the same within
-    rounding, and sooner done. `tell` is told how many characters have been read; some are then read once more. Losses come for
-    so many characters `at_a_time`.
+    The text counts as one stream, whose state is carried from start to end. It is read in lanes (model/relay.py), which is
+    faster and gives the same within rounding. `tell` hears how many characters have been read, some of them to be read again.
+    Losses come for `at_a_time` characters, or a few fewer, at a time.
     """
     state, start, end = model.initial_state(1), 0, len(ids) - 1
     while start < end:
@@ -87,7 +87,7 @@ def _tell_from(tell: TellCount, start: int, count: int) -> None:
 def _read_chapter(
     model: LanguageModel, ids: Ids, num_lanes: int, state: ModelState, tell: TellCount
 ) -> tuple[Tensor, ModelState]:
-    """The losses of all of `ids` but the first, a multiple of `num_lanes` in number, and the state after them."""
+    """The losses of all `ids` but the first, and the state after them. There must be a multiple of `num_lanes` losses."""
     symbols, targets = (as_tensor(each, model.device).view(num_lanes, -1).t() for each in (ids[:-1], ids[1:]))  # (T, B)
     nats = torch.empty(targets.shape, device=model.device)
 
@@ -96,7 +96,7 @@ def _read_chapter(
             steps = slice(start, start + len(piece))
             nats[steps, lanes] = next_symbol_nats(model.head(piece), targets[steps, lanes])
             start += len(piece)
-            tell(start * num_lanes if len(lanes) == num_lanes else len(ids) - 1)  # only the first time are all lanes read
+            tell(start * num_lanes if len(lanes) == num_lanes else len(ids) - 1)  # all lanes are read the first time only
 
     _, after = relay(model, symbols, state, score)
     return nats.t().flatten().cpu(), after
@@ -107,8 +107,8 @@ def dynamic_surprisals(
 ) -> Iterator[Tensor]:
     """As `surprisals`, by a copy of `model` that goes on learning: dynamic evaluation (Krause et al. 2018).
 
-    Each window is scored first and learned from afterwards, so that nothing is predicted with knowledge of itself. A step
-    divides the gradient by its root mean square over the text so far, and lets the weights drift back to the trained ones.
+    Each window is scored first and learned from afterwards, so that no character is predicted from itself. A step divides the
+    gradient by its root mean square over the text so far, and draws the weights back towards the trained ones.
     """
     model = copy.deepcopy(model)
     for cell in model.layers:
@@ -140,20 +140,20 @@ def total(nats: Iterator[Tensor]) -> Score:
 
 
 def approximate_cost(num_characters: int) -> int:
-    """The number of characters that `approximate_score` reads of so many, nearly."""
+    """About how many of `num_characters` characters `approximate_score` reads."""
     return min(num_characters, MOST_CHARACTERS)
 
 
 @torch.inference_mode()
 def approximate_score(model: LanguageModel, ids: Ids) -> Score:
-    """About the loss of `ids`: up to 64 lanes side by side, each warmed up on the text before it, over at most 50,000
+    """A look at the loss of `ids`: up to 64 lanes side by side, each warmed up on the text before it, over at most 50,000
     characters spread evenly over the text.
     """
     lanes = max(1, min(LOOK_LANES, len(ids) // (4 * WARM_UP)))
     length = min(len(ids) - 1, MOST_CHARACTERS) // lanes  # predictions that count, in each lane
     warm_up = min(WARM_UP, len(ids) - 1 - length)
     counted_from = np.linspace(0, len(ids) - 1 - length, lanes).astype(np.int64)
-    read_from = np.maximum(counted_from - warm_up, 0)  # there is nothing before the text's start to warm up on
+    read_from = np.maximum(counted_from - warm_up, 0)  # nothing precedes the text's start, so its lane warms up on less
     steps = np.arange(warm_up + length + 1)[:, None]
     block = as_tensor(ids[read_from + steps], model.device)  # (warm_up + length + 1, lanes)
     predicted = (read_from + steps)[1:] - counted_from  # 1 to `length` for those that count

@@ -1,7 +1,7 @@
 """Durable, atomic files and folder locks. Knows nothing of what is in a file.
 
-Where the system has no `flock` or cannot flush a folder (Windows), the lock is not taken and the folder's flush is
-left out; a file is then still replaced whole.
+Where the system has no `flock` or cannot flush a folder (Windows), there is no lock and no flush of the folder; a file is
+still replaced whole.
 """
 
 import contextlib
@@ -19,17 +19,17 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-CANNOT_FLUSH = (errno.EINVAL, errno.ENOTSUP)  # what a file system says that has no flush for folders
+CANNOT_FLUSH = (errno.EINVAL, errno.ENOTSUP)  # errors of a file system that cannot flush folders
 
 
 @contextlib.contextmanager
 def replaced(path: Path, keep: Path | None = None) -> Iterator[BinaryIO]:
     """A new file to write (and read back) that takes the place of `path` at the end of the block.
 
-    After a crash at any instant `path` holds the old bytes or the new, whole: an exclusive temporary file in the same folder
-    is written, flushed to the disk and renamed; then the folder is flushed. With `keep` the old file gets that name, once the
-    new one is on the disk; a crash in between leaves it there and nothing at `path`. Raises `OSError`, with the old file still
-    under one of its names, when any of that fails.
+    After a crash at any instant `path` holds all the old bytes or all the new: an exclusive temporary file in the same folder
+    is written, flushed to the disk and renamed; then the folder is flushed. With `keep`, the old file is renamed to `keep` once
+    the new one is on the disk; a crash right then leaves nothing at `path`. Raises `OSError` when any of this fails; the old
+    file then still has one of the two names.
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
@@ -41,14 +41,14 @@ def replaced(path: Path, keep: Path | None = None) -> Iterator[BinaryIO]:
             path.replace(keep)
         temporary.replace(path)
     except BaseException:
-        with contextlib.suppress(OSError):  # the error to be told is the one that brought us here
+        with contextlib.suppress(OSError):  # the first error is the one to report
             temporary.unlink()
         raise
     flush_folder(path.parent)
 
 
 def write_atomically(path: Path, contents: bytes, keep: Path | None = None) -> None:
-    """Make `contents` all that is in `path`, as `replaced` does."""
+    """Replace the contents of `path` by `contents`, as `replaced` does."""
     with replaced(path, keep) as file:
         file.write(contents)
 
@@ -69,10 +69,10 @@ def flush_folder(folder: Path) -> None:
 
 @contextlib.contextmanager
 def folder_lock(folder: Path) -> Iterator[bool]:
-    """Hold `folder` for this process alone; the system frees it when the process ends, however it ends.
+    """Lock `folder` for this process alone; the system unlocks it when the process ends, however it ends.
 
-    Gives False where the system or the file system has no such locks (Windows, some of the network's): to train without one
-    is better than not to train. Raises `RunError` when another process holds it, and `OSError` when there is no such folder.
+    Gives False where the system or the file system has no such locks (Windows, some network file systems): to train without a
+    lock is better than not to train. Raises `RunError` when another process holds it, `OSError` when the folder is missing.
     """
     if fcntl is None:
         yield False
@@ -81,7 +81,7 @@ def folder_lock(folder: Path) -> Iterator[bool]:
         descriptor = os.open(folder, os.O_RDONLY)
         try:
             is_held = _lock(descriptor, folder)
-            if os.path.samestat(os.fstat(descriptor), folder.stat()):  # and it was not replaced before we had the lock
+            if os.path.samestat(os.fstat(descriptor), folder.stat()):  # else the folder was replaced before we had the lock
                 yield is_held
                 return
         finally:

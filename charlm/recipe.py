@@ -1,8 +1,8 @@
-"""What a run is when nobody says: its size, dropout, batch and rate, from how long it may run, how much text there is, and how
-fast the machine is.
+"""Chooses what the user does not set: the size, dropout, batch and rate of a run, from its length, the amount of text and the
+speed of the machine.
 
-The speed is a number that comes in: nothing here measures, so that the same numbers give the same run anywhere. Each figure was
-found by experiment; benchmarks/RESULTS.md has what was tried, and those that were never measured say so. Standard library only.
+The speed comes in as a number: nothing here measures, so that the same numbers give the same run anywhere. The figures come
+from experiments (benchmarks/RESULTS.md); those that were never measured say so. Standard library only.
 """
 
 import math
@@ -11,9 +11,9 @@ from typing import Any
 
 from charlm.config import PRESET_NAMES, End, ModelConfig, TrainConfig, check_preset, check_speed
 
-DEFAULT_SECONDS = 300.0  # what a run may take when nobody says...
-MOST_PASSES = 60.0  # ...but it goes through a small text at most this often, where more would only overfit
-STEP = 600  # characters whose reading takes as long as what a step adds however few it reads, the optimiser above all
+DEFAULT_SECONDS = 300.0  # of training, where the user gives no end...
+MOST_PASSES = 60.0  # ...but no more passes through a small text than this: more would only overfit
+STEP = 600  # characters: reading them takes as long as a step's fixed cost, mostly the optimiser
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,21 +26,21 @@ class Size:
 
     @property
     def weights(self) -> int:
-        """Numbers in an LSTM's matrices, each of which is used once a character."""
+        """The number of weights in an LSTM's matrices; each is used once a character."""
         below = self.embedding_size + (self.num_layers - 1) * self.hidden_size
         return 4 * self.hidden_size * (below + self.num_layers * self.hidden_size)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shape:
-    """A network, and the streams and steps that it is trained with."""
+    """A network, and the batch of streams and steps that it is trained with."""
 
     size: Size
     batch_size: int
     seq_len: int
 
     def cost(self, num_symbols: int) -> float:
-        """Of reading a character, in weights, the head's among them; what a step takes beside is shared by all it reads."""
+        """The cost of reading a character, in weights used, the head's among them, with its share of a step's fixed cost."""
         return (self.size.weights + self.size.hidden_size * num_symbols) * (1 + STEP / (self.batch_size * self.seq_len))
 
 
@@ -50,30 +50,30 @@ SMALL, MEDIUM, LARGE = (
     Size(num_layers=2, hidden_size=512, embedding_size=128),
 )
 PRESETS = dict(zip(PRESET_NAMES[1:], (SMALL, MEDIUM, LARGE), strict=True))  # the first name is "auto"
-REFERENCE = Shape(size=SMALL, batch_size=32, seq_len=64)  # in whose characters a second a machine's speed is counted...
-SYMBOLS = 64  # ...of a text of so many kinds
+REFERENCE = Shape(size=SMALL, batch_size=32, seq_len=64)  # a machine's speed is how many characters a second this reads...
+SYMBOLS = 64  # ...of a text with this number of different symbols
 
 
 def narrow(hidden_size: int, batch_size: int, seq_len: int) -> Shape:
-    """One layer, as there is no time for more."""
+    """A shape with one layer, for runs that are too short for more."""
     return Shape(size=Size(num_layers=1, hidden_size=hidden_size, embedding_size=64), batch_size=batch_size, seq_len=seq_len)
 
 
 CHOSEN = {*Size.__slots__, "dropout", "batch_size", "seq_len", "learning_rate"}
-# By how many characters a run would read with the reference shape, at the most.
+# (the most characters that a run would read with the reference shape, the shape for it)
 SHAPES = (
     (60e3, narrow(96, batch_size=16, seq_len=32)),
     (250e3, narrow(128, batch_size=32, seq_len=32)),
     (500e3, narrow(192, batch_size=32, seq_len=64)),
     (1.5e6, narrow(224, batch_size=32, seq_len=64)),
     (39e6, REFERENCE),
-    (117e6, Shape(size=MEDIUM, batch_size=32, seq_len=64)),  # this one and the next for a text of at least as many
-    (math.inf, Shape(size=LARGE, batch_size=64, seq_len=64)),  # characters as the network has weights: both a guess
+    (117e6, Shape(size=MEDIUM, batch_size=32, seq_len=64)),  # this and the next only for a text with at least as many
+    (math.inf, Shape(size=LARGE, batch_size=64, seq_len=64)),  # characters as the network has weights; both are guesses
     (math.inf, REFERENCE),
 )
-# By how many characters are read, and how many weights there are, at the most.
+# (the most characters read, the most weights, the rate for both)
 RATES = ((1e6, 100e3, 0.07), (3.2e6, math.inf, 0.05), (7.8e6, math.inf, 0.04), (math.inf, math.inf, 0.03))
-# By how often the text is read, and how many weights could learn it by heart, at the most...
+# (the most passes through the text, the most weights, the dropout for both)
 DROPOUTS = (
     (3, math.inf, 0.0),
     (6, 300e3, 0.0),
@@ -84,24 +84,24 @@ DROPOUTS = (
     (250, math.inf, 0.4),
     (math.inf, math.inf, 0.5),
 )
-SMALL_TEXT = 450e3  # ...but one of fewer characters is known by heart sooner: each of its passes counts for more
-# A machine that is faster than any processor that was met is a GPU, to which streams side by side cost little: from so many
-# characters of text on, it gets so many times the streams. From figures of one H200, and never tried with this recipe.
+SMALL_TEXT = 450e3  # characters: a shorter text is learned by heart sooner, so each of its passes counts for more
+# A machine faster than any processor measured is taken for a GPU, where streams side by side cost little. MORE_STREAMS has the
+# least characters of a text, and how many times the streams it then gets. From figures of one H200, never tried in a recipe.
 GPU_SPEED = 300e3
 MORE_STREAMS = ((8e6, 4), (2e6, 2), (0, 1))
-MOST_STREAMS = 128  # beyond which cuDNN has another, slower kernel
-GAIN = 0.73  # the power of the streams with which characters a second grow there: 2.75 times for 4
+MOST_STREAMS = 128  # with more, cuDNN takes another, slower kernel
+GAIN = 0.73  # on a GPU characters a second grow as this power of the streams: 2.75 times for 4 times the streams
 
-COARSE = math.sqrt(2)  # the ratio of speeds that are told apart; one of them is that of the machine most figures are from
-ROUND = 65e3
-SLOWER, FASTER = 0.45, 1.3  # how far from what was measured before a speed must be, to be another
+COARSE = math.sqrt(2)  # speeds are rounded to ROUND times a power of this
+ROUND = 65e3  # characters a second of the machine that most figures are from
+SLOWER, FASTER = 0.45, 1.3  # between these ratios to the speed before, a measured speed counts as the same
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """What a user asked for: the fields of `model` and `training` named in `by_hand` were set, the others may be chosen.
+    """What a user asked for: the fields of `model` and `training` named in `by_hand` were set; the others may be chosen.
 
-    `speed` is that of the machine, in characters a second of the reference shape, where it was given.
+    `speed` is the machine's, in characters a second with the reference shape, or None where the user did not give it.
     """
 
     model: ModelConfig
@@ -117,12 +117,12 @@ class Wish:
 
     @property
     def seconds(self) -> float | None:
-        """How long the run may take, where that was said."""
+        """How long the run may take, or None where the user did not say."""
         return self.end.amount if self.end is not None and self.end.unit == "seconds" else None
 
     @property
     def depends_on_speed(self) -> bool:
-        """Whether a faster machine would be given another run: where the end is not counted, and anything is left to choose."""
+        """Whether another speed could change the run: always without an end; with seconds, if something is left to choose."""
         if self.end is None:
             return True
         sizes = set() if self.preset == "auto" else set(Size.__slots__)
@@ -131,7 +131,7 @@ class Wish:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """What was chosen, and `why` in one line; `end` always says when."""
+    """The run that was chosen, with its `end`, and `why` in one line."""
 
     model: ModelConfig
     training: TrainConfig
@@ -141,7 +141,7 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """What is to be read, and how fast that goes here."""
+    """The training part's size, its number of different symbols, and the machine's speed."""
 
     num_characters: int
     num_symbols: int
@@ -149,26 +149,26 @@ class _Reading:
 
 
 def coarse(speed: float, before: float | None = None) -> float:
-    """A measured speed, rounded so that the next measurement gives the same; `before` is what one before it gave.
+    """A measured speed, rounded so that the next measurement gives the same; `before` is the result of an earlier one.
 
-    What was said before is kept while it is not clearly wrong. What disturbs a measurement makes it slow and never fast, so
-    that less is believed of one that is slower.
+    That result is kept unless the new speed clearly contradicts it. Disturbances make a measurement slower and never faster, so
+    a slower one must be further away to count.
     """
     if before is not None and SLOWER < speed / before < FASTER:
         return before
-    return float(f"{ROUND * COARSE ** round(math.log(max(speed, 1.0) / ROUND, COARSE)):.3g}")  # such as can be typed
+    return float(f"{ROUND * COARSE ** round(math.log(max(speed, 1.0) / ROUND, COARSE)):.3g}")  # 3 digits, easy to type
 
 
 def choose(
     wish: Wish, num_characters: int, num_symbols: int = SYMBOLS, speed: float | None = None, own_rate: float | None = None
 ) -> Recipe:
-    """The recipe for a training part of `num_characters` of so many kinds, on a machine of this `speed`.
+    """The recipe for a training part of `num_characters` with `num_symbols` different ones, on a machine of this `speed`.
 
-    For a counted end the speed decides nothing. An optimiser's `own_rate` takes the place of the recipe's, which was found for
-    Muon.
+    With an end in steps or epochs the speed changes nothing. An optimiser's `own_rate` replaces the recipe's rate, which was
+    found for Muon.
     """
     known = (wish.speed or speed) if wish.depends_on_speed else None
-    reading = _Reading(max(1, num_characters), num_symbols, known or ROUND)  # one without any characters is an error later on
+    reading = _Reading(max(1, num_characters), num_symbols, known or ROUND)  # an empty part becomes an error later
     num_characters = reading.num_characters
     shape = _as_set(_shape(wish, reading), wish)
     characters = _characters(wish, shape, reading)
@@ -198,7 +198,7 @@ def choose(
 
 
 def _as_set(shape: Shape, wish: Wish) -> Shape:
-    """`shape` with what the user set in its place."""
+    """`shape` with the numbers that the user set."""
     size = shape.size if wish.preset == "auto" else PRESETS[wish.preset]
     set_sizes = {name: getattr(wish.model, name) for name in Size.__slots__ if name in wish.by_hand}
     set_rest = {name: getattr(wish.training, name) for name in ("batch_size", "seq_len") if name in wish.by_hand}
@@ -206,7 +206,7 @@ def _as_set(shape: Shape, wish: Wish) -> Shape:
 
 
 def _shape(wish: Wish, reading: _Reading) -> Shape:
-    """The shape that suits how much a run can read."""
+    """The shape for the number of characters that the run can read."""
     is_parallel, streams = reading.speed >= GPU_SPEED, 1
     if is_parallel:
         streams = next(times for least, times in MORE_STREAMS if reading.num_characters >= least)
@@ -222,7 +222,7 @@ def _shape(wish: Wish, reading: _Reading) -> Shape:
 
 
 def _characters(wish: Wish, shape: Shape, reading: _Reading) -> float:
-    """About how many characters a run reads up to its end, where it is trained in this shape."""
+    """About how many characters a run with this shape reads up to its end."""
     if wish.end is not None and wish.end.unit == "steps":
         return float(wish.end.amount * shape.batch_size * shape.seq_len)
     if wish.end is not None and wish.end.unit == "epochs":

@@ -1,4 +1,4 @@
-"""A state and a distribution in, characters out. Knows ids only: no text, no files, no screen."""
+"""A model and a prompt in, sampled symbols out. Knows ids only: no text, no files, no screen."""
 
 from collections.abc import Iterator, Sequence
 
@@ -25,8 +25,8 @@ def generate(
 ) -> Iterator[Tensor]:
     """Draw `config.length` symbols that follow `prompt` `(P,)`, P at least 1, for `config.num_samples` streams at once.
 
-    Yields int64 ids `(num_samples,)` on the CPU, one step at a time; `generator` is a CPU one. Units that `clamps` hold are
-    held in every stream, while the prompt is read too.
+    Yields int64 ids `(num_samples,)` on the CPU, one step at a time; `generator` must be on the CPU. `clamps` hold their units
+    in every stream, also while the prompt is read.
     """
     stepper = CapturedStepper(model) if model.device.type == "cuda" else Stepper(model)
     logits, state = prime(model, prompt, config.num_samples, clamps)
@@ -37,7 +37,7 @@ def generate(
 
 
 def prime(model: LanguageModel, prompt: Ids, num_samples: int, clamps: LayerClamps | None = None) -> tuple[Tensor, ModelState]:
-    """Read `prompt` once, then stand `num_samples` times where it ends: logits `(B, V)` and the state."""
+    """Read `prompt` once: the logits `(B, V)` and the state after it, copied for B = `num_samples` streams."""
     ids = as_tensor(prompt, model.device).unsqueeze(1)  # (P, 1)
     state = model.initial_state(1)
     if clamps:
@@ -55,8 +55,8 @@ def prime(model: LanguageModel, prompt: Ids, num_samples: int, clamps: LayerClam
 def draw(logits: Tensor, config: SampleConfig, generator: torch.Generator) -> Tensor:
     """One symbol for each row of logits `(B, V)`: int64 ids `(B,)` on the CPU; the most probable at temperature 0.
 
-    A race of exponential clocks, p the rates, is won by each symbol with its probability: what `torch.multinomial` does too,
-    after checks that take as long.
+    Of exponential clocks with rates p, each is the first to ring with its probability p. `torch.multinomial` draws in the same
+    way, after checks that take as long as the draw.
     """
     logits = logits.cpu()
     if config.temperature == 0:
@@ -68,8 +68,8 @@ def draw(logits: Tensor, config: SampleConfig, generator: torch.Generator) -> Te
 def probabilities(logits: Tensor, config: SampleConfig) -> Tensor:
     """The distribution that is drawn from, float64 `(B, V)`: softmax(logits / temperature), cut to top-k, then to top-p.
 
-    The greatest logit is taken off before the division, so that no temperature overflows. Top-k keeps the k most
-    probable symbols; top-p the fewest whose probabilities reach p (Holtzman et al. 2020).
+    The greatest logit is subtracted before the division, so that no temperature overflows. Top-k keeps the k most probable
+    symbols; top-p keeps the fewest whose probabilities reach p (Holtzman et al. 2020).
     """
     logits = logits.double()
     scaled = (logits - logits.max(dim=-1, keepdim=True).values) / config.temperature
@@ -86,7 +86,7 @@ def probabilities(logits: Tensor, config: SampleConfig) -> Tensor:
 
 
 def cut_at(ids: Iterator[int], stop: Sequence[int]) -> Iterator[int]:
-    """`ids` up to where the sequence `stop` first occurs. What might yet become a stop is held back until it is known."""
+    """`ids` up to where the sequence `stop` first occurs. Symbols that may begin it are held back until that is clear."""
     held: list[int] = []
     for symbol in ids:
         held.append(symbol)

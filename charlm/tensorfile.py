@@ -1,11 +1,11 @@
 """A tensor file, opened and checked: a JSON head and tensors, in the safetensors format.
 
-Knows nothing of what is in one, nor of torch.
+Knows nothing of torch or of what the file is for.
 
-The file's metadata is one key holding one sorted JSON text, the head, so that equal contents are equal bytes. The head has
-a SHA-256 over every byte of the file with its own 64 digits zeroed, so that any flipped bit is found; it says that a file is
-whole, not who made it. Checked in this order: length, the header's bounds, format version, hash, that the tensors lie end to
-end. The file is read in pieces, so that it never takes more memory than what it is known to hold.
+The file's metadata is one key with one sorted JSON text, the head, so that equal contents are equal bytes. The head has a
+SHA-256 of the whole file, computed with the hash's own 64 digits zeroed: it finds any flipped bit, and does not say who made
+the file. The checks, in order: length, the header's bounds, format version, hash, tensors end to end. The file is read in
+pieces, so that it never takes more memory than it is known to hold.
 """
 
 import contextlib
@@ -24,13 +24,13 @@ FORMAT = 1
 METADATA_KEY = "charlm"
 NO_DIGEST = "0" * 64
 PIECE = 1 << 20
-# The vocabulary of all Unicode takes 4.4 MB in 1.2 million characters, and a tensor takes about 100 of them, 3 brackets and
-# 6 commas: a header with more would only make Python build objects.
+# A vocabulary of all Unicode takes 4.4 MB in 1.2 million characters; a tensor takes about 100 characters, 3 brackets and 6
+# commas. A header with more cannot be ours, and could make Python build any number of objects.
 MOST_HEADER, MOST_CHARACTERS, MOST_TENSORS = 5 << 20, 2 << 20, 4096
 MOST_BRACKETS, MOST_COMMAS = 4 * MOST_TENSORS, 8 * MOST_TENSORS
 MOST_DIMENSIONS = 4
 DTYPES = {"F32": 4, "BF16": 2, "U8": 1}  # the types that a tensor may have, and the bytes of a number; as in format.py
-# What people may have instead of a model of ours, by its first bytes; read only where these are no header's length.
+# Other files that people may mistake for our models, by their first bytes; asked only where these are not a header's length.
 OTHERS = {
     b"PK\x03\x04": "a zip archive, such as torch.save writes: it holds a pickle, which could run code",
     **{bytes([0x80, protocol]): "a pickle, which could run code" for protocol in range(2, 6)},
@@ -41,10 +41,10 @@ OTHERS = {
 
 
 class TensorFile:
-    """A tensor file, opened, whose length, head, format and hash are right; for a `with`, at whose end it is closed.
+    """An open tensor file with the right length, head, format and hash, for a `with` statement, which closes it.
 
-    `head` is its JSON, `shapes` and `dtypes` are its tensors'. Raises `CheckpointError` for what is anything else. The file
-    stays open between the check and the reading: a trainer may put another in its place meanwhile.
+    `head` is its JSON; `shapes` and `dtypes` are those of its tensors. Raises `CheckpointError` for any other file. The file
+    stays open between the check and the reading, because a training run may replace it in between.
     """
 
     def __init__(self, path: Path, kind: str) -> None:
@@ -107,7 +107,7 @@ class TensorFile:
         return CheckpointError(f"{self.path} {what}", "the file is damaged or not charlm's; restore it from a copy")
 
     def _header(self, size: int) -> bytes:
-        """The header's bytes, when they are of a length, and of a number of parts, that a header can have."""
+        """The header's bytes. Raises `CheckpointError` for a length or a number of parts that no header of ours has."""
         first = self._file.read(8)
         length = int.from_bytes(first, "little")
         if size < 10 or not 2 <= length <= size - 8:
@@ -131,7 +131,7 @@ class TensorFile:
             raise self.fail("does not match its hash")
 
     def _place(self, header: dict[str, Any], start: int, size: int) -> None:
-        """Note every tensor's type, shape and place; together they must fill the file, with no hole and no overlap."""
+        """Note every tensor's type, shape and place. Together they must fill the file, without a hole or an overlap."""
         at = start
         for name, entry in sorted(header.items(), key=_begin):
             if not _is_entry(entry):
@@ -146,7 +146,7 @@ class TensorFile:
             raise self.fail(f"has {size:,} bytes, and its tensors end at {at:,}")
 
     def read_into(self, name: str, place: memoryview) -> None:
-        """Read the bytes of a tensor. Raises `CheckpointError` where they are not all there any more."""
+        """Read the bytes of a tensor into `place`. Raises `CheckpointError` if the file became shorter since it was checked."""
         with self._reading():
             self._file.seek(self._starts[name])
             if self._file.readinto(place) != len(place):
@@ -154,7 +154,7 @@ class TensorFile:
 
 
 def _begin(item: tuple[str, Any]) -> tuple[int, int]:
-    """Where a tensor says that it begins and ends; one that does not say, or says nonsense, comes first and is refused."""
+    """Where a tensor's entry says that it begins and ends; an entry without sound offsets comes first, and is refused."""
     offsets = item[1].get("data_offsets") if isinstance(item[1], dict) else None
     return tuple(offsets) if _are_sizes(offsets) and len(offsets) == 2 else (-1, -1)  # type: ignore[arg-type]
 
@@ -179,7 +179,7 @@ def _is_digest(value: object) -> bool:
 
 
 def _parse(raw: bytes | str) -> object:
-    """The JSON in `raw`; None for what is none, gives a name twice, or is longer than any that charlm writes."""
+    """The JSON in `raw`; None for what is not JSON, has a name twice, or is longer than anything charlm writes."""
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         if len(dict(pairs)) != len(pairs):

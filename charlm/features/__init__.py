@@ -1,7 +1,7 @@
-"""A text in, labels out: what a unit could be tracking. Knows no model, and does without torch.
+"""A text in, labels out: what a unit could be tracking. Knows no model, and does not need torch.
 
 spans.py     where things begin, last and end, as arrays over a text
 code.py      features of source code; plain.py, those that need no grammar; prose.py, those of writing
-registry.py  what a feature is, all that are built in, and people's own
+registry.py  what a feature is, all built-in ones, and how users define their own
 labels.py    a text's features as levels, a volume at a time
 """

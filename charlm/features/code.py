@@ -1,9 +1,9 @@
 """Source code without a parser: which kind a text is, and where its comments, strings and conditions are.
 
-Three kinds are told apart, by their marks and not by their languages: "hash" (Python and its like: # comments, triple quotes),
-"slash" (C and its like: // and /* */) and "markup" (HTML, XML). Prose, Markdown and LaTeX are none of them. A text may begin
-anywhere, also inside a string. Like everything here, a mask says how things stand once a character has been read: two-character
-openings count from their last character, closings no longer at theirs.
+There are three kinds, which differ in their marks rather than their languages: "hash" (such as Python: # comments, triple
+quotes), "slash" (such as C: // and /* */) and "markup" (HTML, XML). Prose, Markdown and LaTeX are of no kind. A text may begin
+anywhere, also inside a string. A mask's value at a character is what holds once that character has been read: a string or
+comment begins at the last character of its opening mark, and is over at the last character of its closing mark.
 """
 
 import re
@@ -15,10 +15,10 @@ from charlm.features.spans import Mask, covered, depth, where
 from charlm.text.vocab import code_points
 
 SAMPLE = 1 << 16  # characters that decide what a text is
-LEAST_MARKS = 0.012  # brackets, = and < to a visible character: source has 2 to 10 times as many
-LEAST_TAGS = 0.004  # ends of tags to a visible character: markup has 2 to 10 times as many
-MOST_LATEX = 0.004  # commands to a visible character: LaTeX has 2 to 10 times as many
-LEAST_LINES = 0.1  # that begin or end as only code does, to a line that is not blank
+LEAST_MARKS = 0.012  # brackets, = and < for each visible character: source code has 2 to 10 times as many
+LEAST_TAGS = 0.004  # ends of tags for each visible character: markup has 2 to 10 times as many
+MOST_LATEX = 0.004  # commands for each visible character: LaTeX has 2 to 10 times as many
+LEAST_LINES = 0.1  # share of the lines that are not blank which begin or end as only code does
 
 _MARK = re.compile(r"[{}()\[\]=<>]")
 _TAG = re.compile(r"</\w|/>|<!--")
@@ -32,9 +32,10 @@ _HASH_LINE = re.compile(
 
 
 def kind(text: str) -> str:
-    """What a text is by its first 65,536 characters: "hash", "slash", "markup", or "" for no code.
+    """The kind of a text by its first 65,536 characters: "hash", "slash", "markup", or "" for no code.
 
-    Code has a bracket, = or < in about every 80 visible characters, and one line in ten that begins or ends as only code does.
+    Code has more than one bracket, = or < in 80 visible characters, and more than one line in ten that begins or ends as only
+    code does.
     """
     text = text[:SAMPLE]
     visible = sum(map(len, text.split()))
@@ -50,13 +51,13 @@ def kind(text: str) -> str:
 
 
 def looks_like_code(text: str) -> bool:
-    """Whether a text is source code, markup apart."""
+    """Whether a text is source code, but not markup."""
     return kind(text) in {"hash", "slash"}
 
 
 # Every repeat is possessive and every closing optional, so that nothing is read twice. A triple quote right after a word or a
-# full stop cannot open a string: it closes one that began before the text. An apostrophe after & or < is a Rust lifetime's,
-# after a digit a C++ separator.
+# full stop cannot open a string: it closes one that began before the text. An apostrophe after & or < marks a lifetime in Rust,
+# and after a digit separates thousands in C++.
 _ESCAPE = r"\\(?:\r\n|[\s\S]|\Z)"
 _LINE = r"{0}[^{0}\\\r\n]*+(?:" + _ESCAPE + r"[^{0}\\\r\n]*+)*+"
 _BLOCK = r"{0}[^{0}\\]*+(?:" + _ESCAPE + r"[^{0}\\]*+)*+"
@@ -80,7 +81,7 @@ _TOKENS = {
 
 
 def comments_and_strings(text: str) -> tuple[Mask, Mask]:
-    """Where comments are and where strings are, `(N,)` each; nowhere in what is no code."""
+    """Where comments are and where strings are, `(N,)` each; all False where the text is not code."""
     comments, strings = [], []
     token = _TOKENS.get(kind(text))
     for match in token.finditer(text) if token else ():
@@ -90,7 +91,7 @@ def comments_and_strings(text: str) -> tuple[Mask, Mask]:
             comments.append((start, stop))
         elif group == "string":
             strings.append((start, stop))
-        else:  # of three quotes, two are an empty string until the third is read
+        else:  # two of three quotes are an empty string until the third is read
             strings += [(start, start + 1), (start + 2, stop if group == "long" else start)]
     return covered(len(text), comments), covered(len(text), strings)
 
@@ -106,12 +107,12 @@ _STOP = {
 
 
 def inside_comment(text: str) -> Mask:
-    """In a comment of source code: # or // to the end of the line, /* */ or <!-- -->, by what the text looks like."""
+    """In a comment of source code: # or // to the end of the line, /* */ or <!-- -->, whichever the text seems to use."""
     return comments_and_strings(text)[0]
 
 
 def inside_string(text: str) -> Mask:
-    """In a string of source code or JSON, or an attribute's value of HTML."""
+    """In a string of source code or JSON, or in the value of an HTML attribute."""
     return comments_and_strings(text)[1]
 
 
@@ -130,13 +131,13 @@ def _conditions(code: str, kind_of: str) -> Iterator[tuple[int, int]]:
     stop = 0
     while match := _IF[kind_of].search(code, stop):
         start = stop = match.end()
-        if kind_of == "slash" or depths[match.start()] == 0:  # else a comprehension's
+        if kind_of == "slash" or depths[match.start()] == 0:  # else the `if` of a comprehension
             stop = _end_of_condition(code, start, kind_of)
         yield start, stop
 
 
 def _end_of_condition(code: str, start: int, kind_of: str) -> int:
-    """Where the condition that begins at `start` ends; a blank line ends any."""
+    """Where the condition that begins at `start` ends: at a blank line at the latest."""
     level, in_parentheses = 0, kind_of == "slash" and code.startswith("(", start)
     for match in _STOP[kind_of].finditer(code, start):
         mark = match[0]

@@ -1,4 +1,4 @@
-"""A text's features as levels, which ranks are made of. Knows no model."""
+"""A text's features as levels, from which ranks are made. Knows no model."""
 
 from collections.abc import Sequence
 
@@ -8,9 +8,9 @@ import numpy.typing as npt
 from charlm.features.registry import Feature, missing
 from charlm.text.vocab import Ids, Vocab, code_points
 
-MOST_LEVELS = 4096  # of a graded label; what is higher counts as the highest
-VOLUME = 1 << 22  # characters that are labelled at a time: a shorter text is labelled whole
-BEFORE = 1 << 16  # characters read before a volume, so that what began there is known
+MOST_LEVELS = 4096  # of a graded label; higher numbers count as the highest level
+VOLUME = 1 << 22  # characters that are labelled at a time; a shorter text is labelled whole
+BEFORE = 1 << 16  # characters read before a volume, for what began in them
 AFTER = 1 << 10  # characters read after a volume, for the rules that look ahead
 
 Levels = list[npt.NDArray[np.int64]]
@@ -18,9 +18,9 @@ Bounds = tuple[int, int]
 
 
 def characters(vocab: Vocab, ids: Ids) -> tuple[str, npt.NDArray[np.int64]]:
-    """The text of `ids` `(N,)`, and how many of its characters have been read whole after each: `(N,)`.
+    """The text of `ids` `(N,)`, and how many of its characters are complete after each id: `(N,)`.
 
-    Bytes are read as UTF-8; a byte that is no part of any is a character of its own.
+    Bytes are read as UTF-8; a byte that belongs to no UTF-8 character is a character of its own.
     """
     if vocab.kind == "char":
         return vocab.decode(ids), np.arange(1, len(ids) + 1)
@@ -32,14 +32,14 @@ def characters(vocab: Vocab, ids: Ids) -> tuple[str, npt.NDArray[np.int64]]:
 
 
 class Labels:
-    """The labels of a text `ids` `(N,)` for some features. `volumes` are those kept by number, at most two at a time."""
+    """The labels of a text `ids` `(N,)` for some features. `volumes` keeps the labels of two volumes, by number, at most."""
 
     def __init__(self, ids: Ids, vocab: Vocab, features: Sequence[Feature]) -> None:
         self.ids, self.vocab, self.features = ids, vocab, tuple(features)
         self.volumes: dict[int, list[npt.NDArray[np.uint16]]] = {}
 
     def between(self, start: int, stop: int) -> Levels:
-        """For each feature its label at characters `start` to `stop`: levels from 0 on, int64 `(stop - start,)`."""
+        """For each feature its labels at characters `start` to `stop`: levels from 0 on, int64 `(stop - start,)`."""
         volumes = range(start // VOLUME, (max(start, stop - 1)) // VOLUME + 1)
         parts = [
             [label[max(0, start - number * VOLUME) : stop - number * VOLUME] for label in self._volume(number)]
@@ -54,7 +54,7 @@ class Labels:
             start = number * VOLUME
             first = max(0, start - BEFORE)
             text, num_read = characters(self.vocab, self.ids[first : start + VOLUME + AFTER])
-            last = num_read[start - first : start - first + VOLUME]  # 0 before the first is whole
+            last = num_read[start - first : start - first + VOLUME]  # 0 before the first is complete
             self.volumes[number] = [
                 np.concatenate([[0], feature.label(text).clip(0, MOST_LEVELS - 1)])[last].astype(np.uint16)
                 for feature in self.features
@@ -70,7 +70,7 @@ class Labels:
     def missing(self, first: Bounds, second: Bounds) -> list[str | None]:
         """For each feature, why it cannot be found between the first bounds and tested between the second; None if it can.
 
-        Of long stretches the beginning is asked.
+        Only the beginning of a long stretch, one volume, is looked at.
         """
         halves = [self.between(start, min(stop, start + VOLUME)) for start, stop in (first, second)]
         kinds = [np.int32 if feature.is_graded else np.bool_ for feature in self.features]

@@ -21,12 +21,12 @@ from charlm.features.spans import (
 
 
 def inside_parentheses(text: str) -> Mask:
-    """Between ( and ); a blank line closes all but in code, where those in strings and comments do not count."""
+    """Between ( and ); a blank line closes all, except in code, where those in strings and comments do not count."""
     return _open_brackets(text, "(", ")") > 0
 
 
 def bracket_depth(text: str) -> Numbers:
-    """How many of ( [ { are open; a blank line closes all but in code, where those in strings and comments do not count."""
+    """How many of ( [ { are open; a blank line closes all, except in code, where those in strings and comments do not count."""
     return _open_brackets(text, "([{", ")]}")
 
 
@@ -52,7 +52,7 @@ def position_in_word(text: str) -> Numbers:
 
 
 def _in_word(text: str) -> Mask:
-    """Letters with their marks and digits, and what may join them right after one. An underscore parts words, as _so_."""
+    """Letters with their marks, digits, and a hyphen or apostrophe after one of them. An underscore ends a word: _so_."""
     letters = where(text, lambda character: character.isalnum() or unicodedata.category(character)[0] == "M")
     joins = where(text, "'’-".__contains__)
     joins[:1] = False
@@ -92,12 +92,12 @@ def position_in_paragraph(text: str) -> Numbers:
 
 
 def indentation(text: str) -> Numbers:
-    """White space at the line's start, as far as read; then the same up to the line's end, where it is 0."""
+    """White space read so far at the line's start; then all of it up to the line's end, where it is 0."""
     ends = line_ends(text)
     line_start = latest(ends)
     return latest(ends | (latest(visible(text)) <= line_start)) - line_start
 
 
 def column(text: str) -> Numbers:
-    """Characters since the last newline, which is 0 itself."""
+    """Characters since the last newline; 0 at the newline itself."""
     return since(line_ends(text))

@@ -1,6 +1,6 @@
-"""Features of writing: quotations, sentences, emphasis, and what else has no place in source code. Rules as in `registry`.
+"""Features of writing: quotations, sentences, emphasis, and others that source code does not have. Rules as in `registry`.
 
-No expression reads anything twice: repeats are possessive, and what is looked ahead for is bounded by its own opening mark.
+No expression reads anything twice: repeats are possessive, and looking ahead for a closing mark stops at the next opening one.
 """
 
 import re
@@ -20,7 +20,7 @@ _SENTENCE_END = re.compile(  # not the full stop of a title, an initial, or e.g.
 )
 _SOFT = r"\n(?![^\S\n]*+\n)"  # a newline within a paragraph
 _EMPHASIS = re.compile(rf"(?<![\w*])([*_])(\1?)(?=[^\s*_])(?:[^*_\n]++|{_SOFT})*+(?<!\s)\2(?=\1(?!\w))")
-_MATH = re.compile(  # pandoc's rule, by which $5 and $6 are no formula
+_MATH = re.compile(  # pandoc's rule, by which $5 and $6 are not a formula
     rf"(?<![\\$])\$(?:(?=[^\s$])(?:[^$\\\n]++|\\[\s\S]|{_SOFT})*+(?<!\s)(?=\$(?!\d))|\$(?:[^$\\]++|\\[\s\S])++\$(?=\$))"
 )
 _TAG = re.compile(r"<(?=[/!?]?[A-Za-z][\w-]*+(?::[\w-]++)?[\s/?>])(?:[^<>\"']++|\"[^\"<]*+\"|'[^'<]*+')*+(?=>)")
@@ -39,7 +39,7 @@ def inside_double_quotes(text: str) -> Mask:
 
 
 def inside_single_quotes(text: str) -> Mask:
-    """Between 'single' or ‘curly’ quotes in one paragraph, apostrophes apart (looks ahead for the closing one); not in code."""
+    """Between 'single' or ‘curly’ quotes in a paragraph, but not apostrophes (looks ahead for the closing one); not in code."""
     opens = _marks(_OPENING_QUOTE, text)
     closes, blanks = _marks(_CLOSING_QUOTE, text) & ~opens, blank_lines(text)
     is_closed = held(closes[::-1], blanks[::-1])[::-1]  # read backwards, a closing quote comes before a blank line
@@ -64,7 +64,7 @@ def _questions(text: str) -> Iterator[tuple[int, int]]:
 
 
 def position_in_sentence(text: str) -> Numbers:
-    """Characters since the sentence began; white space after . ! ? ends it, titles as Mr. apart, and so does a blank line."""
+    """Characters since the sentence began; white space after . ! ? ends it, except after titles (Mr.), as does a blank line."""
     ends = [match.end() - 1 for match in _SENTENCE_END.finditer(text) if match[0][-1].isspace() or match[0] in "。！？"]
     return since_visible(text, covered(len(text), ((end, end + 1) for end in ends)) | blank_lines(text))
 
@@ -75,7 +75,7 @@ def inside_emphasis(text: str) -> Mask:
 
 
 def inside_heading(text: str) -> Mask:
-    """In a heading of Markdown, once # and a space are read; not in code."""
+    """In a Markdown heading, once # and a space are read; not in code."""
     return matched(_HEADING, text, 1) & (not looks_like_code(text))
 
 
@@ -85,7 +85,7 @@ def inside_math(text: str) -> Mask:
 
 
 def inside_tag(text: str) -> Mask:
-    """In a <tag> of HTML or XML (looks ahead for its end); not in code."""
+    """In an HTML or XML <tag> (looks ahead for its end); not in code."""
     return matched(_TAG, text) & (not looks_like_code(text))
 
 
@@ -95,6 +95,6 @@ def inside_url(text: str) -> Mask:
 
 
 def speaker_line(text: str) -> Mask:
-    """A line as "First Citizen:" in plays, alone after a blank line, up to its colon (looks ahead for it); not in code."""
+    """A line such as "First Citizen:" in plays, alone after a blank line, up to its colon (looks ahead for it); not in code."""
     lines = (match.span(1) for match in _SPEAKER.finditer(text) if not match[1][0].islower())
     return covered(len(text), lines) & (not looks_like_code(text))

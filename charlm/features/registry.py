@@ -1,8 +1,8 @@
-"""The features of a text, one label a character: what each is, and the registry of all that are built in. Knows no model.
+"""The features of a text, one label a character: what a feature is, and the registry of all built-in ones. Knows no model.
 
-Labels, like a unit's values, are taken after a character is read: the label at t says how things stand once character t has
-been read, so that an opening quote is inside and the closing one outside. A rule that looks ahead says so. The features'
-docstrings are what people are told of them; they stand in `plain`, `prose` and `code`.
+Labels, like a unit's values, are taken after a character is read: the label at t is what holds once character t has been read,
+so that an opening quote is inside and the closing one outside. A rule that looks ahead says so. The functions in `plain`,
+`prose` and `code` are the features; their docstrings are the descriptions that people see.
 """
 
 import re
@@ -18,7 +18,7 @@ from charlm.features.spans import Mask, Numbers, matched
 
 LabelValues = npt.NDArray[np.bool_] | npt.NDArray[np.int32]
 
-LEAST_OF_EITHER = 50  # characters of either answer, or off the commonest number, in each half of a text: fewer show nothing
+LEAST_OF_EITHER = 50  # characters of either answer, or off the commonest number, in each half of a text: fewer prove nothing
 LEAST_VALUES = 3  # different numbers in each half of a text: with two, a feature is a yes/no one
 
 
@@ -35,19 +35,22 @@ class Feature:
 
 
 def from_regex(name: str, pattern: str) -> Feature:
-    """A yes/no feature: the characters that matches of `pattern` cover, ^ and $ being any line's. Raises `UsageError`."""
+    """A yes/no feature: the characters that matches of `pattern` cover; ^ and $ match at every line.
+
+    Raises `UsageError` for a `name` or a `pattern` that cannot be one.
+    """
     if not re.fullmatch(r"[A-Za-z_][\w-]*", name):
         raise UsageError(
             f"--feature names {name!r}, which is no name for a feature", "use letters, digits, - and _, as in vowel=[aeiou]"
         )
     if name in FEATURES:
-        raise UsageError(f"--feature names {name!r}, which is built in", f"call it otherwise, as in my_{name}=...")
+        raise UsageError(f"--feature names {name!r}, which is built in", f"choose another name, as in my_{name}=...")
     if not pattern:
         raise UsageError(f"--feature {name!r} has an empty expression", f"say what it covers, as in {name}=[aeiou]")
     try:
         compiled = re.compile(pattern, re.MULTILINE)
     except (re.error, OverflowError, RecursionError) as error:
-        hint = "see Python's re module; a \\ before a sign of punctuation makes it stand for itself"
+        hint = "see Python's re module; a \\ before a punctuation mark makes it stand for itself"
         raise UsageError(f"--feature {name!r} has no regular expression in {pattern!r}: {error}", hint) from error
     return Feature(
         name=name, description=f"what {pattern!r} covers", is_graded=False, label=lambda text: matched(compiled, text)
@@ -118,7 +121,7 @@ _GRADED: tuple[Callable[[str], Numbers], ...] = (
 
 
 def feature_of(label: Callable[[str], Mask] | Callable[[str], Numbers], *, is_graded: bool) -> Feature:
-    """The feature with the name of a function that labels a text, described by its docstring."""
+    """The feature of a function that labels a text: with the function's name, and its docstring as the description."""
     return Feature(name=label.__name__, description=label.__doc__ or "", is_graded=is_graded, label=label)
 
 

@@ -1,6 +1,6 @@
 """Where things begin, last and end in a text, as arrays over its N characters. Knows no feature.
 
-All of it is linear in N and without a loop over characters, so that a megabyte takes milliseconds.
+Everything is linear in N and without a loop over characters, so that a megabyte takes milliseconds.
 """
 
 import re
@@ -16,14 +16,14 @@ Numbers = npt.NDArray[np.int32]
 
 
 def where(text: str, test: Callable[[str], bool]) -> Mask:
-    """At each character whether `test` holds for it: `(N,)`. Each different character is asked once."""
+    """At each character whether `test` holds for it: `(N,)`. Tests each different character once."""
     table = np.zeros(NUM_CODE_POINTS, dtype=np.bool_)
     table[[ord(character) for character in set(text) if test(character)]] = True
     return table[code_points(text)]
 
 
 def covered(length: int, spans: Iterable[tuple[int, int]]) -> Mask:
-    """`(length,)`: the characters in spans `(start, stop)`, which rise and do not overlap; empty ones may be among them."""
+    """`(length,)`: the characters in spans `(start, stop)`, which must rise and not overlap; some may be empty."""
     bounds = np.array([span for span in spans if span[0] < span[1]], dtype=np.int64).reshape(-1, 2)
     edges = np.zeros(length + 1, dtype=np.int8)
     edges[bounds[:, 0]] += 1
@@ -32,7 +32,7 @@ def covered(length: int, spans: Iterable[tuple[int, int]]) -> Mask:
 
 
 def latest(mask: Mask) -> Numbers:
-    """At each character the place `(N,)` of the last True up to and with it; -1 before the first."""
+    """At each character the place `(N,)` of the last True up to and including it; -1 before the first."""
     places = np.arange(len(mask), dtype=np.int32)
     return np.maximum.accumulate(np.where(mask, places, np.int32(-1)))
 
@@ -43,7 +43,7 @@ def since(mask: Mask) -> Numbers:
 
 
 def held(opens: Mask, closes: Mask) -> Mask:
-    """From each open to before the next close: `(N,)`."""
+    """True from each open up to, and without, the next close: `(N,)`."""
     return latest(opens) > latest(closes)
 
 
@@ -51,12 +51,12 @@ def depth(opens: Mask, closes: Mask, resets: Mask) -> Numbers:
     """Opens minus closes so far `(N,)`, never below 0, and 0 at each reset."""
     steps = opens.astype(np.int64) - closes - len(opens) * resets.astype(np.int64)
     total = steps.cumsum()
-    lowest = np.minimum.accumulate(np.minimum(total, 0))  # what was closed without being open
+    lowest = np.minimum.accumulate(np.minimum(total, 0))  # minus the number of closes without an open
     return (total - lowest).astype(np.int32)
 
 
 def visible(text: str) -> Mask:
-    """The characters that are no white space."""
+    """The characters that are not white space."""
     return ~where(text, str.isspace)
 
 
@@ -78,5 +78,5 @@ def since_visible(text: str, resets: Mask) -> Numbers:
 
 
 def matched(pattern: re.Pattern[str], text: str, group: int = 0) -> Mask:
-    """The characters that matches of `pattern`, or a group of theirs, cover: `(N,)`."""
+    """The characters that matches of `pattern`, or of one of its groups, cover: `(N,)`."""
     return covered(len(text), (match.span(group) for match in pattern.finditer(text)))

@@ -1,1 +1,1 @@
-"""A model and a text in, findings out: which units track something, whether it holds, and whether the model uses it."""
+"""A model and a text in, findings out: which units track a feature, whether that holds, and whether the model uses it."""

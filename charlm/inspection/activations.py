@@ -1,9 +1,9 @@
-"""What every unit did at every character -> a safetensors file, for people's own analysis. Written as it is computed.
+"""Every unit's signals at every character -> a safetensors file, for people's own analysis. Written as it is computed.
 
-It is a trace on disk, and no file that charlm ever opens: so it lies here, and knows nothing of models' files.
+The file is a trace on disk, which charlm never opens again. So this module lies here, and knows nothing of model files.
 
-The safetensors library writes only what is whole in memory, and activations of a long text are not; so this writes the
-format's eight bytes of length and its JSON head, and then fills in the tensors. Tests read it back with the library.
+The safetensors library writes only tensors that are whole in memory, and those of a long text are too large. So this module
+writes the format's eight bytes of length and its JSON head, and then fills in the tensors. Tests read them with the library.
 """
 
 import json
@@ -24,9 +24,9 @@ DTYPES: dict[str, np.dtype[Any]] = {"I64": np.dtype("<i8"), "F32": np.dtype("<f4
 
 
 def save_activations(path: Path, model: LanguageModel, ids: Ids, tell: Tell = tell_nobody) -> int:
-    """Write float32 `layerL.SIGNAL` `(N, H)`, c as itself and not tanh(c), and int64 `ids` `(N,)`; gives the size in bytes.
+    """Write float32 `layerL.SIGNAL` `(N, H)`, with c itself and not tanh(c), and int64 `ids` `(N,)`; gives the size in bytes.
 
-    The values at row t are those after character t is read. The file appears whole or not at all.
+    Row t has the values after character t is read. The file appears whole or not at all. Raises `OSError`.
     """
     shapes = {"ids": ("I64", 1), **{f"layer{group.layer}.{group.signal}": ("F32", group.size) for group in groups(model)}}
     spans, end = {}, 0
@@ -42,7 +42,7 @@ def save_activations(path: Path, model: LanguageModel, ids: Ids, tell: Tell = te
         file.write(len(text).to_bytes(8, "little") + text)
         file.flush()
         if hasattr(os, "posix_fallocate"):
-            os.posix_fallocate(file.fileno(), 0, 8 + len(text) + end)  # a full disk is an OSError here, and a SIGBUS later
+            os.posix_fallocate(file.fileno(), 0, 8 + len(text) + end)  # a full disk is an OSError here, a SIGBUS later
         else:
             file.truncate(8 + len(text) + end)
         columns = [

@@ -1,6 +1,6 @@
-"""How well a feature can be told without the model: from the last 8 characters, and from models that were never trained.
+"""How well a feature can be predicted without the model: from the last 8 characters, and from untrained models.
 
-Each is fitted on some text and scored on another, in the same effects from -1 to 1 as units are.
+Each baseline is fitted on one half of the text and scored on the other, as an effect from -1 to 1, like a unit.
 """
 
 from collections.abc import Iterator
@@ -22,16 +22,16 @@ from charlm.text.vocab import Ids
 
 CONTEXT = 8
 UNTRAINED = 5  # models
-UNTRAINED_CHARACTERS = 1 << 14  # of each half that they read
+UNTRAINED_CHARACTERS = 1 << 14  # of each half that untrained models read
 CONTEXT_CHARACTERS = 1 << 17  # of each half that the predictors from context read
-PRIOR = 1.0  # characters' worth of trust in the shorter context
-COMMONEST = 64  # symbols that the linear predictor tells apart
+PRIOR = 1.0  # weight of the shorter context, in characters
+COMMONEST = 64  # symbols that the linear predictor distinguishes
 RIDGE = 1e-4
 
 
 def untrained(trained: Trace, labels: Labels, halves: tuple[Bounds, Bounds], tell: TellCount = tell_nobody) -> Floats:
-    """For each feature the effect `(F,)` on the second half of the unit that was the best in the first half among all units
-    of 5 untrained models of the same shape as the trained one; 0 where it turns round.
+    """For each feature the effect `(F,)` in the second half of the unit that was best in the first half, among all units of 5
+    untrained models of the trained one's shape; 0 where the effect changes its sign.
     """
     works = [partial(_untrained, trained.model, seed, labels, halves) for seed in range(UNTRAINED)]
     results = side_by_side(works, trained.workers, tell)
@@ -43,11 +43,13 @@ def untrained(trained: Trace, labels: Labels, halves: tuple[Bounds, Bounds], tel
 def _untrained(
     like: LanguageModel, seed: int, labels: Labels, halves: tuple[Bounds, Bounds], tell: TellCount
 ) -> tuple[Floats, Floats]:
-    """The size of each feature's best unit's effect in the first half, and the effect in the second with that sign: `(F,)`."""
+    """For each feature's best unit the size of its effect in the first half, and the effect in the second half, positive where
+    the sign is the same: `(F,)` each.
+    """
     first, second = (shortened(bounds, UNTRAINED_CHARACTERS) for bounds in halves)
     model = LanguageModel.initialised(like.config, len(labels.vocab), torch.Generator().manual_seed(seed)).to(like.device)
     here, there = (Trace.untrained(model, labels.ids, bounds) for bounds in (first, second))
-    ranking = rank(here, labels, tell, most_kept=MOST_KEPT // UNTRAINED)  # they may all be at work at once
+    ranking = rank(here, labels, tell, most_kept=MOST_KEPT // UNTRAINED)  # all may run at once
     best = ranking.best()
     effects_here = ranking.effects[best, np.arange(len(best))]
     signs = np.sign(effects_here)
@@ -62,11 +64,11 @@ def shortened(bounds: Bounds, most: int) -> Bounds:
 
 
 def from_context(labels: Labels, halves: tuple[Bounds, Bounds]) -> Floats:
-    """For each feature the effect `(F,)` on the second half of the best predictor of it from the last 8 characters.
+    """For each feature the effect `(F,)` in the second half of its best predictor from the last 8 characters.
 
-    The predictors, fitted on the first half: each number of characters from 1 to 8 as a table that backs off to shorter
-    contexts, and a linear one that sees which symbol stands at each of the 8 places. The best is taken after the fact, which
-    favours them.
+    The predictors are fitted on the first half: for each number of characters from 1 to 8 a table that backs off to shorter
+    contexts, and a linear one on which symbol stands at each of the 8 places. The best is chosen on the second half itself,
+    which makes this baseline harder to beat.
     """
     first, second = (shortened(bounds, CONTEXT_CHARACTERS) for bounds in halves)
     ids = labels.ids
@@ -90,7 +92,7 @@ def _ranked(labels: Labels, bounds: Bounds) -> tuple[Floats, Counts]:
 
 
 def tables(ids: Ids, first: Bounds, second: Bounds, targets: Floats) -> Iterator[Floats]:
-    """Predictions `(n, F)` for the second stretch from 1, 2, ... 8 characters."""
+    """Predictions `(n, F)` between the `second` bounds from 1, 2, ... 8 characters, fitted between the `first`."""
     keys, new_keys = np.zeros(first[1] - first[0], dtype=np.uint64), np.zeros(second[1] - second[0], dtype=np.uint64)
     fitted: Floats = np.broadcast_to(targets.mean(axis=0), targets.shape)
     predicted: Floats = np.broadcast_to(targets.mean(axis=0), (len(new_keys), targets.shape[1]))
@@ -115,9 +117,9 @@ def _shifted(ids: Ids, bounds: Bounds, back: int) -> npt.NDArray[np.uint64]:
 
 
 def linear(ids: Ids, first: Bounds, second: Bounds, targets: Floats, vocab_size: int) -> Floats:
-    """Predictions `(n, F)` for the second stretch by ridge regression on which symbol stands at each of the 8 places."""
+    """Predictions `(n, F)` between the `second` bounds, by ridge regression on the symbols at the 8 places."""
     commonest = np.argsort(-np.bincount(ids[slice(*first)], minlength=vocab_size), kind="stable")[:COMMONEST]
-    column = np.full(vocab_size + 1, len(commonest))  # the rest, and what is before the text's start, share one
+    column = np.full(vocab_size + 1, len(commonest))  # all other symbols, and places before the text, share the last
     column[commonest + 1] = np.arange(len(commonest))
     width = len(commonest) + 1
     product = np.zeros((CONTEXT * width, CONTEXT * width))

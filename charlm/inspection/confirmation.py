@@ -1,4 +1,4 @@
-"""Each feature's best unit on text not seen so far: does it follow the feature more closely than chance lets it?
+"""Each feature's best unit on a second text: does it follow the feature more closely than by chance?
 
 The work is long, and tells how many characters it has gone through.
 """
@@ -22,14 +22,16 @@ from charlm.inspection.trace import Chapter, Group, Trace
 Bins = npt.NDArray[np.int16]
 
 DRAWS = 999  # of rotations: the least p-value is 1 in 1,000
-LEAST_BLOCKS = 20  # in a text, each rotated by itself
+LEAST_BLOCKS = 20  # in a text; each is rotated by itself
 LONGEST_BLOCK = 1 << 16  # characters
-TIMES_AS_LONG = 10  # a block, at least, as a label's autocorrelation time
+TIMES_AS_LONG = 10  # a block must be this many times as long as a label's autocorrelation time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Confirmation:
-    """What a second text says of P pairs: effects and p-values `(P,)`, and which labels move slowly enough to be untestable."""
+    """P pairs of a unit and a feature on a second text: effects, p-values, and which labels change too slowly to be tested,
+    `(P,)` each.
+    """
 
     effects: Floats
     p_values: Floats
@@ -37,7 +39,7 @@ class Confirmation:
 
 
 def unit_bins(trace: Trace, chapter: Chapter, units: Sequence[int], tell: TellCount = tell_nobody) -> Bins:
-    """The bins of P units, as rows of all groups, at the n characters of one of the chapters: `(P, n)`."""
+    """The bins `(P, n)` of P units at the n characters of a chapter; a unit is its row among all groups' rows."""
     works = [partial(_bins_of, trace, part, units) for part in chapter.parts()]
     return np.concatenate(side_by_side(works, trace.workers, tell), axis=1)
 
@@ -51,7 +53,7 @@ def _bins_of(trace: Trace, part: Chapter, units: Sequence[int], tell: TellCount)
 
 
 def _rows(groups: Sequence[Group], values: Sequence[Tensor], units: Sequence[int]) -> Bins:
-    """The bins `(P, n)` of P rows of all groups' `values` `(H, n)` each."""
+    """The bins `(P, n)` of P rows among all groups' rows, from each group's `values` `(H, n)`."""
     result = np.zeros((len(units), values[0].shape[1]), dtype=np.int16)
     first = 0
     for group, rows in zip(groups, values, strict=True):
@@ -71,13 +73,13 @@ def confirm(
     tell: TellCount = tell_nobody,
     draws: int = DRAWS,
 ) -> Confirmation:
-    """Test over a second text whether unit `units[j]` follows feature j, with the sign it had, more than chance lets it.
+    """Test on a second text whether unit `units[j]` follows feature j, with its former sign, more closely than by chance.
 
-    Chance is what remains when the labels are rotated within each of 20 blocks or more by independent random offsets, which
-    leaves alone how a text repeats itself; the p-values are those of the greatest of all pairs, each against its own mean
-    and deviation (Westfall and Young 1993). Without draws they are all 1.
+    Chance is measured by rotating the labels by independent random offsets within each of 20 blocks or more, which keeps the
+    way in which a text repeats itself. The p-values are family-wise: each pair is compared with the greatest of all pairs under
+    rotation, standardised by each pair's own mean and deviation (Westfall and Young 1993). Without draws they are all 1.
 
-    The units' bins are kept after they are counted where they fit into memory, else the text is traced twice.
+    If the units' bins fit into memory, they are kept after they are counted; else the text is traced twice.
     """
     is_kept = trace.size * len(units) * BIN_BYTES <= MOST_KEPT
     counts, kept = _count_some(trace, units, tell, is_kept=is_kept)
@@ -110,7 +112,7 @@ def confirm(
 
 
 def _count_some(trace: Trace, units: Sequence[int], tell: TellCount, *, is_kept: bool) -> tuple[Counts, list[Bins]]:
-    """The counts `(P, BINS)`, and what was counted, of each chapter, if it is to be kept."""
+    """The counts `(P, BINS)`, and the bins of each chapter, if they are to be kept."""
     counts, kept = np.zeros((len(units), BINS), dtype=np.int64), []
     for chapter in trace.chapters:
         bins = unit_bins(trace, chapter, units, tell)
@@ -121,13 +123,13 @@ def _count_some(trace: Trace, units: Sequence[int], tell: TellCount, *, is_kept:
 
 
 def _paired(sums: Floats, counts: Counts, label_counts: list[Counts], labels: Labels) -> Floats:
-    """The effect of each unit for the feature of the same number, from sums of products of their ranks."""
+    """The effect of unit j for feature j, from sums of products of their ranks: `(P,)`."""
     pairs = zip(sums, counts, label_counts, labels.features, strict=True)
     return np.array([effects(total, unit, label, is_graded=feature.is_graded) for total, unit, label, feature in pairs])
 
 
 def _p_values(observed: Floats, null: Floats, signs: Floats, testable: npt.NDArray[np.bool_]) -> Floats:
-    """Family-wise p-values `(P,)` of observed sums `(P,)` given sums under the null `(D, P)`; 1 for what cannot be tested."""
+    """Family-wise p-values `(P,)` of observed sums `(P,)`, given D draws under the null `(D, P)`; 1 for untestable pairs."""
     deviation = null.std(axis=0) if len(null) else np.zeros(len(observed))
     usable = testable & (deviation > 0)
     if not usable.any():

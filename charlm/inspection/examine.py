@@ -30,12 +30,12 @@ from charlm.text.vocab import Ids, Vocab
 
 LEAST_CHARACTERS = 2000  # in which units can be found in one half and tested in the other
 SIGNIFICANCE = 0.05  # the highest p-value of what is confirmed
-LEAST_GAIN = 0.05  # of what is confirmed, above the baselines
+LEAST_GAIN = 0.05  # above the baselines, of what is confirmed
 MOST_CLAMPED = 20_000  # characters that a clamped unit is followed over
 LEAST_CLAMPED = 1_000  # characters, however large the model
-CLAMP_WORK = 1.8e12  # multiplications that all clamps of the lowest layer may take; with more to do, each is followed less far
-SHUT = BINS // 10  # below this bin a gate counts as saturated
-OPEN = BINS - BINS // 10  # and from this one on
+CLAMP_WORK = 1.8e12  # multiplications for all clamps, if in the lowest layer; with more to do, each is followed less far
+SHUT = BINS // 10  # below this bin a gate counts as shut
+OPEN = BINS - BINS // 10  # from this bin on a gate counts as open
 
 
 def examine(
@@ -102,24 +102,24 @@ def _score(effect: float, feature: Feature) -> float:
 
 
 def _present(labels: Labels, halves: tuple[Bounds, Bounds]) -> tuple[Labels, list[tuple[str, str]]]:
-    """The features that the text has, and the others' names with the reasons."""
+    """The labels of the features that the text has; the names of the others, and why they are left out."""
     reasons = labels.missing(*halves)
     left_out = [(feature.name, why) for feature, why in zip(labels.features, reasons, strict=True) if why]
     return labels.only([n for n, why in enumerate(reasons) if not why]), left_out
 
 
 def _gains(trace: Trace, labels: Labels, halves: tuple[Bounds, Bounds], confirmed: Confirmation, tell: Tell) -> Floats:
-    """How far each pair's confirmed score is above the better of its two baselines."""
+    """By how much each pair's confirmed score exceeds the better of its two baselines: `(F,)`."""
     tell("predicting from the last 8 characters", 0.0)
     context = baselines.from_context(labels, halves)
     size = sum(min(stop - start, baselines.UNTRAINED_CHARACTERS) for start, stop in halves)
     trying = count_in(tell, "trying untrained models", 2 * size * baselines.UNTRAINED)
     above = np.abs(confirmed.effects) - np.maximum(context, baselines.untrained(trace, labels, halves, trying))
-    return np.where([feature.is_graded for feature in labels.features], above, above / 2)  # an AUROC goes half as far
+    return np.where([feature.is_graded for feature in labels.features], above, above / 2)  # an AUROC's range is half as wide
 
 
 def _clamp(trace: Trace, labels: Labels, pairs: Mapping[int, int], seed: int, tell: Tell) -> dict[int, Effect]:
-    """What clamping does for each pair, feature number to row, but where no stretch of the text has the feature at all."""
+    """What clamping does, by feature number, for `pairs` of feature number and row. Leaves out features without a stretch."""
     model = trace.model
     lanes = 2 * (1 + min(MOST_CONTROLS, model.config.hidden_size - 1)) + 1
     work = lanes * sum(weights.numel() for cell in model.layers for weights in cell.parameters()) * max(1, len(pairs))

@@ -1,9 +1,9 @@
-"""What inspecting a model gives: a unit, a finding about it, and a stretch of text with what the model did there.
+"""What inspecting a model gives: units, findings about them, and stretches of text with what the model did there.
 
-Types only, for those that make them and for those that show them. Units and layers count from zero.
+Types only, shared by the code that makes them and the code that shows them. Units and layers count from zero.
 """
 
-from __future__ import annotations  # so that numpy is needed for the types only, and --help does without it
+from __future__ import annotations  # so that --help need not load numpy, which only the types need
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -44,11 +44,11 @@ class Delta:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """A feature's best unit, and how far it was proven.
+    """A feature's best unit, and how much of it was proven.
 
-    `statistic` is "auroc" (yes/no features; `score` is +-max(AUROC, 1 - AUROC), minus when the unit is low where the feature
-    holds) or "spearman" (graded ones). `score` is from the first half of the text, `confirmed_score` from the second.
-    `delta_nats` is over as much text as settled the verdict, and None where the unit was not clamped.
+    `statistic` is "auroc" for yes/no features, where `score` is +-max(AUROC, 1 - AUROC), with minus for a unit that is low
+    where the feature holds; it is "spearman" for graded ones. `score` is from the first half of the text, `confirmed_score`
+    from the second. `delta_nats` is over the text that settled the verdict, and None where the unit was not clamped.
     """
 
     unit: UnitId
@@ -63,7 +63,7 @@ class Finding:
 
     @property
     def strength(self) -> float:
-        """The score on a scale from 0 (nothing) to 1 (perfect) that both statistics share."""
+        """The score from 0 (nothing) to 1 (perfect), on one scale for both statistics."""
         return 2 * abs(self.score) - 1 if self.statistic == "auroc" else abs(self.score)
 
 
@@ -71,9 +71,9 @@ class Finding:
 class Passage:
     """A stretch of n characters as the model read it.
 
-    `pieces[t]` is what to show for character t (for a byte model, empty until a character is whole). `surprise[t]` is what
-    character t cost in nats, NaN for a text's very first. `expected` `(n, K)` are the ids the model held most probable to come
-    *after* character t, the likeliest first, and `probabilities` `(n, K)` theirs. `symbols[id]` shows an id.
+    `pieces[t]` is what to show for character t (for a byte model, empty until a character is complete). `surprise[t]` is the
+    loss in nats on character t, NaN for the first of a text. `expected` `(n, K)` are the ids that the model holds most probable
+    *after* character t, the likeliest first, and `probabilities` `(n, K)` are theirs. `symbols[id]` is what to show for an id.
     """
 
     start: int
@@ -88,7 +88,7 @@ class Passage:
 class Snippet:
     """A short piece of text from anywhere, with a signal's value at each character: `values` `(len(pieces),)`.
 
-    `values[peak]` is what it was chosen for.
+    It was chosen for `values[peak]`.
     """
 
     start: int
@@ -99,11 +99,11 @@ class Snippet:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnitView:
-    """All that is shown of one unit: every signal over a passage of n characters, and its habits in more of the text.
+    """All that is shown of one unit: every signal over a passage of n characters, and its habits over more of the text.
 
-    `signals` are its cell's; `values` is `(S, n)`, each signal from its least value to 1.
-    `histogram[s]` `(BINS,)` counts signal s over that same range; `snippets[s]` are passages where signal s is highest, the
-    highest first, then those where it is lowest. `share_on[s]` is the fraction of time it is above the middle of its range.
+    `signals` are the S signals of its cell; `values` is `(S, n)`, each signal from its least value to 1. `histogram[s]`
+    `(HISTOGRAM_BINS,)` counts signal s over that range; `snippets[s]` are snippets where signal s is highest, the highest
+    first, then where it is lowest. `share_on[s]` is the fraction of the time that it is above the middle of its range.
     """
 
     layer: int
@@ -118,7 +118,7 @@ class UnitView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Closeup:
-    """A unit where one of its signals is liveliest: the view and the passage there, and the best finding about that signal."""
+    """A unit where one of its signals varies most: the view and the passage there, and the best finding about that signal."""
 
     unit: UnitId
     view: UnitView
@@ -128,9 +128,9 @@ class Closeup:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Saturation:
-    """How often a gate of a layer is nearly shut and nearly open: for each unit the fraction of time below 0.1 and above 0.9.
+    """How often a gate of a layer is nearly shut and nearly open (Karpathy, Johnson and Fei-Fei 2015, figure 2).
 
-    `left` and `right` are `(H,)` (Karpathy, Johnson and Fei-Fei 2015, figure 2).
+    `left` `(H,)` is each unit's fraction of the time below 0.1, `right` `(H,)` that above 0.9.
     """
 
     layer: int
@@ -141,8 +141,8 @@ class Saturation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """The findings, best first; which features were left out and why, and which change too slowly for a p-value (theirs is
-    1); how often gates are shut and open.
+    """The findings, best first; which features were left out, and why; which features change too slowly for a p-value, and so
+    have a p-value of 1; how often gates are shut and open.
     """
 
     findings: tuple[Finding, ...]

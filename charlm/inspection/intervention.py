@@ -1,8 +1,8 @@
 """What changes when a unit is clamped: held, at every step of the recurrence, at another value than its own.
 
-Clamps run side by side as lanes over one stretch of text: first the model left alone, then each unit at its mean, then each at
-values resampled from elsewhere (its own course through the stretch, begun at another place). All stop as soon as the verdict is
-settled. Knows nothing of features but where they are present, nor of how verdicts come about.
+The model first reads a stretch of text without clamps. Then the clamps run side by side as lanes over the same stretch: each
+unit at its mean, and each at its own values from elsewhere (its course through the stretch, shifted). All stop when the verdict
+is settled. Of features this knows only where they are present, and nothing of how a verdict is reached.
 """
 
 import itertools
@@ -25,13 +25,16 @@ from charlm.model.stack import ModelState, streams
 from charlm.model.stepper import Stepper
 
 MOST_CONTROLS = 50
-LOOKS = 8  # at a verdict: after each eighth of a stretch
-PREDICTED = 1 << 10  # characters at a time
+LOOKS = 8  # after each eighth of a stretch: is the verdict settled?
+PREDICTED = 1 << 10  # characters whose losses are computed at a time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Held:
-    """Units of one layer, each held in a lane of its own: lane k has the `part` of `units[k]` at `values[t, k]`, `(n, K)`."""
+    """Units of one layer, each held in its own lane: at step t, lane k holds the `part` of `units[k]` at `values[t, k]`.
+
+    `units` is `(K,)`, `values` `(n, K)`.
+    """
 
     layer: int
     part: str
@@ -40,7 +43,7 @@ class Held:
 
 
 def part_of(model: LanguageModel, unit: UnitId) -> str:
-    """The part of the state through which a unit is clamped: its own, or for a gate that which it writes to."""
+    """The part of the state in which a signal is clamped: the signal itself, or for a gate the part that it writes to."""
     parts = model.layers[unit.layer].parts
     return unit.signal if unit.signal in parts else parts[-1]
 
@@ -54,10 +57,10 @@ def intervene(
     tell: TellCount = tell_nobody,
     looks: int = LOOKS,
 ) -> Effect:
-    """Clamp `unit` and comparable ones over the n + 1 characters of a stretch of the text, the last of which is only predicted.
+    """Clamp `unit` and comparable ones over the n + 1 characters of a stretch; the last character is predicted but not read.
 
-    After each of `looks` equal parts it is asked whether the verdict is settled. If so, the rest is not read, and the effect is
-    that over what was. The units' means and their values from elsewhere are those of the whole stretch all the same.
+    Once the verdict is settled after one of `looks` equal parts, the rest is not read, and the effect is over the characters
+    read. The units' means and their values from elsewhere always come from the whole stretch.
     """
     model, is_present = trace.model, stretch.is_present
     ids = stretch.text.ids.t().flatten()[: len(is_present) + 1].long()
@@ -69,20 +72,22 @@ def intervene(
     values = torch.cat([courses.mean(dim=0).expand_as(courses), courses.roll(offset, dims=0)], dim=1)  # (n, 2K)
     state, part = streams(stretch.text.heads, slice(0, 1))[unit.layer :], part_of(model, unit)
     rises = np.zeros((0, 2, len(units)))
-    looks = looks if len(controls) >= LEAST_CONTROLS else 1  # fewer give an interval, which is not settled by a part
+    looks = looks if len(controls) >= LEAST_CONTROLS else 1  # fewer are judged by an interval, which needs it all
     for start, stop in itertools.pairwise(sorted({len(own) * look // looks for look in range(looks + 1)})):
         held = Held(layer=unit.layer, part=part, units=units.repeat(2), values=values[start:stop])
         nats, state = clamped_nats(model, ids[start : stop + 1], entering[start:stop], state, held, tell)
         more = (nats - own[start:stop, None]).cpu().double().numpy()
         rises = np.concatenate([rises, more.reshape(-1, 2, len(units))])
         if stop < len(own) and is_settled(rises, is_present[:stop], rng):
-            tell((len(own) - stop) * 2 * len(units))  # need not be read
+            tell((len(own) - stop) * 2 * len(units))  # the rest, which need not be read
             break
     return judge(rises, is_present[: len(rises)], rng)
 
 
 def comparable(model: LanguageModel, unit: UnitId, course: Tensor) -> list[int]:
-    """Up to 50 other units of the layer, nearest in (the logarithms of) variance over `course` `(n, H)` and outgoing weight."""
+    """Up to 50 other units of the layer: those nearest in the logarithms of variance over `course` `(n, H)` and of outgoing
+    weight.
+    """
     above = model.layers[unit.layer + 1].input_weights[0] if unit.layer + 1 < len(model.layers) else model.head.weight
     numbers = torch.stack([course.var(dim=0), above.square().sum(dim=0)]).clamp_min(1e-12).log()  # (2, H)
     scale = numbers.std(dim=1, keepdim=True).clamp_min(1e-6) if numbers.shape[1] > 1 else torch.ones_like(numbers)
@@ -92,8 +97,8 @@ def comparable(model: LanguageModel, unit: UnitId, course: Tensor) -> list[int]:
 
 
 def _course(trace: Trace, unit: UnitId, stretch: Stretch, ids: Tensor, tell: TellCount) -> tuple[Tensor, Tensor, Tensor]:
-    """When nothing is clamped, over all of `ids` `(n + 1,)` but the last: what enters the unit's layer, `(n, E)` or `(n, H)`,
-    the part of that layer's whole state that is clamped otherwise, `(n, H)`, and the loss on the next character, `(n,)`.
+    """The model without clamps over all `ids` `(n + 1,)` but the last: what enters the unit's layer, `(n, E)` or `(n, H)`; all
+    of the layer in the part that will be clamped, `(n, H)`; and the loss on the next character, `(n,)`.
     """
     model = trace.model
     names = [(unit.layer, part_of(model, unit)), (len(model.layers) - 1, "h"), (unit.layer - 1, "h")]
@@ -118,10 +123,10 @@ def clamped_nats(
     held: Held,
     tell: TellCount = tell_nobody,
 ) -> tuple[Tensor, ModelState]:
-    """The loss `(n, K)` on `ids` `(n + 1,)` of K lanes, in each of which a unit is held; the state after it.
+    """The losses `(n, K)` on `ids` `(n + 1,)` in K lanes with a unit held in each, and the state after them.
 
-    A clamp leaves the layers below alone: `entering` `(n, E)` is what they give to all lanes alike, and `state`, of one stream
-    or of the K lanes, is that of the unit's layer and those above.
+    A clamp does not affect the layers below: `entering` `(n, E)` is what they give to every lane. `state`, of one stream or of
+    the K lanes, begins with the unit's layer.
     """
     lanes = torch.arange(len(held.units), device=ids.device)
     if len(state[0][0]) == 1:

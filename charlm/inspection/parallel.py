@@ -1,7 +1,7 @@
 """Several pieces of long work at once, each in a thread. Knows nothing of what they do.
 
-torch lets go of Python's lock while it computes, so two threads of small products keep two cores busy. Unlike torch's own
-threads they never wait for each other, which on a machine with other work to do makes torch's many times slower.
+torch releases Python's lock while it computes, so two threads with small products keep two cores busy. They never wait for each
+other; torch's own threads do, which makes them many times slower on a busy machine.
 """
 
 import queue
@@ -16,14 +16,14 @@ T = TypeVar("T")
 
 
 class _NotWanted(BaseException):
-    """Raised in a piece of work, where it tells how far it is, when nobody needs its result any more."""
+    """Raised in a piece of work, when it tells how far it is, once nobody needs its result."""
 
 
 def side_by_side(works: Sequence[Callable[[TellCount], T]], workers: int, tell: TellCount) -> list[T]:
-    """The results of all `works` in order, done at most `workers` at a time. With one worker or one work, by this thread.
+    """The results of all `works`, in order, at most `workers` of them at a time. One worker or one work runs in this thread.
 
-    Only this thread calls `tell`, which need not be made for several. What a work or `tell` raises is raised, and an interrupt
-    too; the other works end when they next tell how far they are.
+    Only this thread calls `tell`, which need not be thread-safe. What a work or `tell` raises is raised here, as is an
+    interrupt; the other works end when they next tell how far they are.
     """
     if workers < 2 or len(works) < 2:
         return [work(tell) for work in works]

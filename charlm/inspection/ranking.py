@@ -25,13 +25,13 @@ from charlm.inspection.statistics import (
 from charlm.inspection.telling import TellCount, tell_nobody
 from charlm.inspection.trace import Chapter, Group, Trace
 
-MOST_KEPT = 1 << 29  # bytes of bins that need not be traced twice
-BIN_BYTES = 2  # that a bin takes: int16
+MOST_KEPT = 1 << 29  # bytes of bins that are kept, instead of tracing the text twice
+BIN_BYTES = 2  # of a bin: int16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ranking:
-    """Each of the U units' effect for each of the F features, `(U, F)`, and the counts `(U, BINS)` behind it."""
+    """The effect of each of U units for each of F features, `(U, F)`, and the units' counts, `(U, BINS)`."""
 
     effects: Floats
     counts: Counts
@@ -43,9 +43,9 @@ class Ranking:
 
 
 def rank(trace: Trace, labels: Labels, tell: TellCount = tell_nobody, most_kept: int = MOST_KEPT) -> Ranking:
-    """Rank every unit against every feature over a text, which is gone through twice: to count, and to sum.
+    """Rank every unit against every feature over a text, in two passes: to count, and to sum.
 
-    Where all bins fit into `most_kept` bytes they are kept in between, else the text is traced twice.
+    If all bins fit into `most_kept` bytes, they are kept in between; else the text is traced twice.
     """
     is_kept = trace.size * trace.num_units * BIN_BYTES <= most_kept
     counting = [partial(_count, trace, part, is_kept=is_kept) for part in trace.parts()]
@@ -93,7 +93,7 @@ def binned_blocks(trace: Trace, part: Chapter) -> Iterator[BinnedBlock]:
 def _sum_products(
     part: Iterable[BinnedBlock], tables: Sequence[Tensor], ranks: Floats, start: int, tell: TellCount
 ) -> list[Floats]:
-    """Over a part of the chapter that begins at `start`, the sums `(H, F)` of each group's ranks times the labels'."""
+    """For each group the sums `(H, F)` of its ranks times the labels' `ranks`, over a part of the chapter from `start` on."""
     sums = [np.zeros((len(table), len(ranks))) for table in tables]
     for block in part:
         here = torch.from_numpy(ranks[:, block.positions - start].T.copy()).float().to(tables[0].device)  # (n, F)
@@ -104,7 +104,7 @@ def _sum_products(
 
 
 def count_units(trace: Trace, tell: TellCount = tell_nobody) -> list[Counts]:
-    """How often each unit of each group is in each bin: `(H, BINS)` each."""
+    """How often each unit of each group is in each bin: `(H, BINS)` for each group."""
     works = [partial(_count, trace, part, is_kept=False) for part in trace.parts()]
     return _total([counts for counts, _ in side_by_side(works, trace.workers, tell)])
 
@@ -115,7 +115,7 @@ def _total(some: Sequence[list[Counts]]) -> list[Counts]:
 
 
 def _count(trace: Trace, part: Chapter, tell: TellCount, *, is_kept: bool) -> tuple[list[Counts], list[BinnedBlock]]:
-    """The counts, and what was counted if it is to be kept."""
+    """The counts of a part, and its bins, if they are to be kept."""
     counts = [torch.zeros(group.size, BINS, dtype=torch.int32, device=trace.model.device) for group in trace.groups]
     kept = []
     for block in binned_blocks(trace, part):
@@ -136,6 +136,6 @@ def count_labels(trace: Trace, labels: Labels) -> list[Counts]:
 
 
 def label_ranks(labels: Labels, chapter: Chapter, tables: Sequence[Floats]) -> Floats:
-    """The ranks `(F, n)` of the labels at the n characters of `chapter`, given that of each level."""
+    """The ranks `(F, n)` of the labels at the n characters of `chapter`, given `tables` of each level's rank."""
     levels = labels.between(chapter.start, chapter.stop)
     return np.stack([table[level] for table, level in zip(tables, levels, strict=True)])

@@ -1,4 +1,4 @@
-"""Where a text best shows a feature both present and absent, for a clamped unit to be followed there."""
+"""Where a text best shows a feature both present and absent; there a clamped unit is followed."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ import numpy.typing as npt
 from charlm.features.labels import Labels
 from charlm.inspection.trace import Chapter, Trace
 
-TOP = 0.25  # of a graded feature's characters count as having it
+TOP = 0.25  # of the characters, those highest in a graded feature, count as having it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,8 +20,8 @@ class Stretch:
 
 
 def stretch_of(labels: Labels, trace: Trace, steps: int) -> Stretch | None:
-    """Of all that begin at a lane's head, the stretch of `steps` characters and the next that has most of the lesser side of
-    the one feature; None where no stretch has both.
+    """The stretch, of `steps` characters and the next, in which the rarer of present and absent is most frequent for the one
+    feature of `labels`. A stretch begins where a lane begins. None where no stretch has both.
     """
     best, least = None, 0
     for chapter in trace.chapters:
@@ -40,7 +40,7 @@ def stretch_of(labels: Labels, trace: Trace, steps: int) -> Stretch | None:
 
 
 def top_level(levels: npt.NDArray[np.int64]) -> int:
-    """The lowest level that at most a quarter of the characters reach; the highest of all where more do."""
+    """The lowest level that at most a quarter of the characters reach; the highest level where more reach even that."""
     distinct, counts = np.unique(levels, return_counts=True)
     share = counts[::-1].cumsum()[::-1] / len(levels)
     enough = np.flatnonzero(share <= TOP)

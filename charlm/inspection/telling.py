@@ -1,4 +1,4 @@
-"""How long work says how far it is: to a callable that it is handed. Knows nothing of the work, nor of who listens."""
+"""How long work says how far it is: it calls a `tell` that it is given. Knows nothing of the work or of who listens."""
 
 from collections.abc import Callable
 
@@ -8,11 +8,11 @@ TellCount = Callable[[int], None]  # how many characters more have been gone thr
 
 
 def tell_nobody(*_told: object) -> None:
-    """Listen to nothing: for those who only want the result."""
+    """Ignore what is told: for callers who want only the result."""
 
 
 def count_in(tell: Tell, stage: str, total: int) -> TellCount:
-    """Begin `stage`, and tell how far it is as counts come in, `total` being all of it."""
+    """Begin `stage`. Gives a callable that adds to its count and tells how far the stage is; `total` is all of it."""
     done = 0
 
     def add(more: int) -> None:

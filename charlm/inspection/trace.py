@@ -1,7 +1,7 @@
-"""What every unit does at every character, by the model's own equations: a `Trace`. Knows nothing of features.
+"""Every unit's signals at every character, by the model's own equations: a `Trace`. Knows nothing of features.
 
-A text is read in chapters, each cut into lanes that are read side by side, so that the weights are fetched once for many
-characters. The lanes are no approximation: the state at the head of each is the one that the model carries there.
+A text is read in chapters. Each is cut into lanes that are read side by side, so that the weights are fetched once for many
+characters, a block of a few steps at a time. Lanes are exact: each begins with the state that the model carries there.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,8 +22,8 @@ from charlm.text.vocab import Ids
 
 CHAPTER = 1 << 18  # characters
 LANES = 64
-JOINED = 4  # lanes that are read as one when it is found out where each begins: where few meet, little is read twice
-FORGOTTEN = 128  # characters: a model that was never trained keeps about 0.75 of a cell's state from one to the next
+JOINED = 4  # lanes that are read as one to find the states that they begin with: fewer, longer lanes are read again less
+FORGOTTEN = 128  # characters: an untrained model keeps about 0.75 of a cell's state from one to the next
 BLOCK = 16  # steps of all lanes
 WINDOW = 256  # steps of the last lane through the fused kernel
 
@@ -52,23 +52,23 @@ class Group:
 
 
 def groups(model: LanguageModel) -> tuple[Group, ...]:
-    """All there is to trace, in the order in which blocks have it: a cell's signals, the lowest layer first."""
+    """All signals of all layers, in the order of a block's `values`: the lowest layer first."""
     return tuple(Group(layer, signal, cell.hidden_size) for layer, cell in enumerate(model.layers) for signal in cell.signals)
 
 
 def unit_of(all_groups: Sequence[Group], index: int) -> UnitId:
-    """The unit and signal that a row of all groups' rows, one after the other, stands for."""
+    """The unit and signal of row `index` among all groups' rows, one group after the other."""
     for group in all_groups:
         if index < group.size:
             return UnitId(layer=group.layer, unit=index, signal=group.signal)
         index -= group.size
-    raise IndexError("there are not so many units")
+    raise IndexError("there are fewer units than that")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chapter:
-    """A stretch of text cut into B lanes of T characters: `ids` `(T, B)`, the last lane filled up with anything, and
-    `heads`, the model's state before the first character of each lane.
+    """A stretch of text cut into B lanes of T characters: `ids` `(T, B)`, the last lane filled up with any ids, and `heads`,
+    the model's state before the first character of each lane.
     """
 
     start: int
@@ -82,14 +82,14 @@ class Chapter:
         return self.start + torch.arange(step, step + num_steps)[:, None] + length * torch.arange(lanes)
 
     def parts(self) -> "list[Chapter]":
-        """The same as several chapters of fewer lanes, for as many threads. How many does not depend on the machine, so that
-        neither do the numbers.
+        """The same as chapters of fewer lanes, one for a thread. Their number does not depend on the machine, so that no result
+        does.
         """
         _, lanes = self.ids.shape
         return [self._lanes(group, self.stop) for group in lane_groups(lanes)]
 
     def some(self, lane: int, number: int) -> "Chapter":
-        """The `number` characters from the beginning of a lane on."""
+        """The first `number` characters from the beginning of a lane on, which may end in a later lane."""
         length, _ = self.ids.shape
         return self._lanes(slice(lane, lane - -number // length), self.start + lane * length + number)
 
@@ -121,9 +121,8 @@ class Block:
 def chapters(
     model: LanguageModel, ids: Ids, bounds: tuple[int, int], state: ModelState | None = None, workers: int = 1
 ) -> Iterator[tuple[Chapter, ModelState]]:
-    """`ids` from one bound to the other as chapters, each with the state after it; `state` is that of one stream before.
-
-    As many threads as there are `workers` read lanes at a time.
+    """`ids` between two bounds as chapters, each with the state after it. `state`, of one stream, is that before the first;
+    None is zero. `workers` threads read lanes at a time.
     """
     state = model.initial_state(1) if state is None else state
     start, end = bounds
@@ -142,7 +141,7 @@ def chapters(
 
 
 def _cut(ids: Ids, start: int, stop: int, length: int) -> Tensor:
-    """The ids between two bounds in lanes `(length, B)`, the last filled up."""
+    """The ids between two bounds in lanes `(length, B)`, the last filled up with zeros."""
     flat = np.zeros((-(-(stop - start) // length), length), dtype=ids.dtype)
     flat.reshape(-1)[: stop - start] = ids[start:stop]
     return torch.from_numpy(flat.T.copy())
@@ -174,10 +173,10 @@ def blocks(model: LanguageModel, chapter: Chapter) -> Iterator[Block]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trace:
-    """A model's signals over a text, computed whenever they are asked for: all of them together are too many to keep.
+    """A model's signals over a text, computed again at each request, because all of them are too many to keep.
 
-    `chapters` adjoin and know the states that their lanes begin with. `workers` threads compute at a time; no number depends
-    on how many.
+    `chapters` follow one another and know the states that their lanes begin with. `workers` threads compute at a time; no
+    result depends on their number.
     """
 
     model: LanguageModel
@@ -188,7 +187,7 @@ class Trace:
     def over(
         cls, model: LanguageModel, ids: Ids, bounds: tuple[int, int], state: ModelState | None = None, workers: int = 1
     ) -> "tuple[Trace, ModelState]":
-        """The trace of `ids` from one bound to the other, read from `state` of one stream (if None, zero); the state after."""
+        """The trace of `ids` between two bounds, read from `state`, of one stream (None is zero), and the state after it."""
         state = model.initial_state(1) if state is None else state
         read = []
         for chapter, after in chapters(model, ids, bounds, state, workers):
@@ -199,8 +198,8 @@ class Trace:
     @classmethod
     @torch.inference_mode()
     def untrained(cls, model: LanguageModel, ids: Ids, bounds: tuple[int, int]) -> "Trace":
-        """The same for a model that was never trained, of one chapter and from a zero state: it forgets so soon that the last
-        128 characters before a lane tell the state there.
+        """The same for an untrained model, in one chapter and from a zero state. Such a model forgets so soon that the last 128
+        characters before a lane determine the state there.
         """
         start, stop = bounds
         block = _cut(ids, start, stop, max(FORGOTTEN, -(-(stop - start) // LANES))).to(model.device)
@@ -209,12 +208,12 @@ class Trace:
 
     @property
     def groups(self) -> tuple[Group, ...]:
-        """What blocks have values of, in their order."""
+        """The groups of a block's `values`, in their order."""
         return groups(self.model)
 
     @property
     def num_units(self) -> int:
-        """The number U of rows that all groups have together."""
+        """U, the number of rows of all groups together."""
         return sum(group.size for group in self.groups)
 
     @property
@@ -223,9 +222,9 @@ class Trace:
         return sum(chapter.stop - chapter.start for chapter in self.chapters)
 
     def parts(self) -> list[Chapter]:
-        """All chapters in parts for as many threads, in order."""
+        """The parts of all chapters, in order; each is work for a thread."""
         return [part for chapter in self.chapters for part in chapter.parts()]
 
     def blocks(self, part: Chapter) -> Iterator[Block]:
-        """Every unit's signals at every character of one of the parts or chapters."""
+        """Every unit's signals at every character of a chapter or a part of one."""
         return blocks(self.model, part)

@@ -1,6 +1,6 @@
-"""What is made of the losses under clamps: whether a unit is used, and whether reading on could still change that.
+"""From losses under clamps to a verdict: whether a unit is used, and whether reading on could still change that.
 
-Knows rises in loss and where the feature is, and nothing of models or of how units are clamped.
+Knows rises in loss and where the feature is present, and nothing of models or of how units are clamped.
 """
 
 from dataclasses import dataclass
@@ -11,19 +11,19 @@ import numpy.typing as npt
 from charlm.inspection.findings import Delta
 from charlm.inspection.statistics import Floats, autocorrelation, correlation_time
 
-LEAST_CONTROLS = 20  # that a unit can be told from; with fewer, an interval decides
+LEAST_CONTROLS = 20  # comparable units; with fewer, an interval decides
 BETTER_THAN = 0.95  # of the controls
 RESAMPLES = 2000
 RESAMPLED_BLOCKS = 20
 LEAST_BLOCK = 50  # characters
-SEEN = 0.25  # of the blocks
+SEEN = 0.25  # share of the blocks in which the feature must be present, and absent
 LOWEST_PERCENT = 0.5  # the lower end of a 99 % interval
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Effect:
-    """What two clamps of a unit do: the lesser rise in loss, and whether both tell it from comparable units; from how
-    many characters.
+    """What two clamps of a unit do: the lesser rise in loss; whether under both it rises more than for comparable units; and
+    over how many characters.
     """
 
     delta: Delta
@@ -32,13 +32,13 @@ class Effect:
 
 
 def is_settled(rises: Floats, is_present: npt.NDArray[np.bool_], rng: np.random.Generator) -> bool:
-    """Whether reading on is not likely to turn the verdict on rises in loss `(n, 2 clamps, K)`.
+    """Whether reading on is unlikely to change the verdict on rises in loss `(n, 2 clamps, K)`.
 
-    What was read is resampled 2,000 times in 20 blocks: in none of them is the verdict another one. As they spread about as
-    the rest of the stretch would move the means, a settled verdict would turn in fewer than 1 of 1,000 cases at each look, if
-    blocks were independent; `python -m benchmarks.stopping` counts how many do. Nothing is settled by blocks of fewer than 50
-    characters or shorter than the feature's autocorrelation time, nor before the feature has been present in a quarter of
-    them, and absent in a quarter.
+    The characters read are resampled 2,000 times in 20 blocks; the verdict is settled if it is the same in all resamples. They
+    spread about as far as the rest of the stretch would move the means. So if blocks were independent, fewer than 1 in 1,000
+    verdicts settled at a look would change later; `python -m benchmarks.stopping` counts how many do. A verdict is not settled
+    while blocks have fewer than 50 characters or are shorter than the feature's autocorrelation time, or before the feature has
+    been present in a quarter of the blocks and absent in a quarter.
     """
     number, label = len(rises), is_present[None].astype(np.float64)
     least = max(LEAST_BLOCK, correlation_time(autocorrelation(label, max(1, number // 2))[0]))
@@ -50,17 +50,17 @@ def is_settled(rises: Floats, is_present: npt.NDArray[np.bool_], rng: np.random.
 
 
 def _beats(both: Floats) -> npt.NDArray[np.bool_]:
-    """Whether the first of K units' rises `(..., 2 clamps, K)` is above 0 and 95 % of the others' under both clamps."""
+    """Whether the first of K units' rises `(..., 2 clamps, K)` is above 0 and above 95 % of the others, under both clamps."""
     own, others = both[..., :1], both[..., 1:]
     is_above = ((own > others).mean(axis=-1) >= BETTER_THAN) & (own[..., 0] > 0)
     return np.asarray(is_above.all(axis=-1))
 
 
 def judge(rises: Floats, is_present: npt.NDArray[np.bool_], rng: np.random.Generator) -> Effect:
-    """From rises in loss `(n, 2 clamps, K)`, the unit's own first.
+    """The verdict on rises in loss `(n, 2 clamps, K)`, the unit's own first.
 
-    Both sides of the feature count half: a switch held at its mean is taken for one of its two positions, and by which of the
-    two is chance, so that the loss may rise only where the feature is present, or only where it is absent.
+    Present and absent count half each. The model may take a switch that is held at its mean for on or for off, so the loss may
+    rise only where the feature is absent, or only where it is present.
     """
     present, absent = rises[is_present].mean(axis=0), rises[~is_present].mean(axis=0)  # (2, K) each
     both = (present + absent) / 2
@@ -74,14 +74,14 @@ def judge(rises: Floats, is_present: npt.NDArray[np.bool_], rng: np.random.Gener
 
 
 def lowest(rises: Floats, is_present: npt.NDArray[np.bool_], rng: np.random.Generator) -> float:
-    """The lower end of the block-bootstrap 99 % interval of the mean of `rises` `(n,)`, both sides of the feature half each."""
+    """The lower end of a block-bootstrap 99 % interval of the mean of `rises` `(n,)`; present and absent count half each."""
     return float(np.percentile(resampled(rises, is_present, rng), LOWEST_PERCENT))
 
 
 def resampled(rises: Floats, is_present: npt.NDArray[np.bool_], rng: np.random.Generator) -> Floats:
-    """Means of `rises` `(n, ...)`, both sides of the feature half each, over 2,000 resamples of 20 blocks: `(2000, ...)`."""
+    """Means of `rises` `(n, ...)` over 2,000 resamples of 20 blocks; present and absent count half each: `(2000, ...)`."""
     drawn = rng.integers(0, RESAMPLED_BLOCKS, (RESAMPLES, RESAMPLED_BLOCKS))
-    times = (drawn[:, :, None] == np.arange(RESAMPLED_BLOCKS)).sum(axis=1)  # that each block is in each resample
+    times = (drawn[:, :, None] == np.arange(RESAMPLED_BLOCKS)).sum(axis=1)  # how often each block is in each resample
     halves = []
     for side in (is_present, ~is_present):
         blocks_of_side = zip(np.array_split(rises, RESAMPLED_BLOCKS), np.array_split(side, RESAMPLED_BLOCKS), strict=True)

@@ -1,6 +1,6 @@
-"""Which units are shown, and what of them: values along a passage, what they are like in the whole, where they are highest.
+"""Which units are shown, and how: their values along a passage, their habits over a text, and where they are highest.
 
-A view is taken from one stretch of text, of at most 100,000 characters, that begins in a known state.
+A view is of one stretch of text, of at most 100,000 characters, that begins in a known state.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,15 +20,15 @@ from charlm.text.streams import as_tensor
 from charlm.text.vocab import Ids, Vocab
 
 VIEWED = 100_000  # characters
-VIEWED_FOR_CLOSEUPS = 50_000  # characters, of which the liveliest stretch is shown
+VIEWED_FOR_CLOSEUPS = 50_000  # characters; a closeup is where a unit varies most among these
 MOST_UNITS = 64  # in a page
 PAGE_CHARACTERS = 20_000
-EXPECTED = 5  # of the next characters, the likeliest
+EXPECTED = 5  # likeliest next characters to show
 HISTOGRAM_BINS = 50
 SNIPPETS = 4  # of each kind
-BEFORE = 60  # characters of a snippet before the one that it is for
-AFTER = 20  # characters after it
-APART = 400  # characters, at least, from one snippet to the next
+BEFORE = 60  # characters of a snippet before its peak
+AFTER = 20  # characters of a snippet from its peak on
+APART = 400  # least number of characters between the peaks of two snippets
 
 Floats32 = npt.NDArray[np.float32]
 Traced = tuple[tuple[Signal, ...], Floats32]  # a unit's S signals, and their values (S, N)
@@ -55,10 +55,10 @@ class Viewer:
         return [(tuple(group.kind for _, group in own), array) for own, array in zip(mine, result, strict=True)]
 
     def passage(self, start: int, length: int) -> Passage:
-        """The characters from `start` on, with what each cost and what the model expected next."""
+        """The `length` characters from `start` on, with the loss on each and what the model expected next."""
         stop = min(start + length, len(self.ids))
         steps, lanes = self.chapter.ids.shape
-        lane = min(max(start - 1, 0) // steps, lanes - 1)  # of the character before, which says what the first one cost
+        lane = min(max(start - 1, 0) // steps, lanes - 1)  # of the character before, from which the first is predicted
         begin = lane * steps  # where the state is known
         ids = as_tensor(self.ids[begin:stop], self.trace.model.device).unsqueeze(1)
         state, pieces_of = streams(self.chapter.heads, slice(lane, lane + 1)), []
@@ -87,7 +87,7 @@ class Viewer:
         findings: Sequence[Finding],
         bounds: tuple[int, int],
     ) -> UnitView:
-        """Everything about a unit, given what `values` says of it; its values only between two bounds."""
+        """Everything about a unit, from its `values` `(S, N)`. The view has the values between two `bounds` only."""
         lows = [signal.low for signal in signals]
         layer, number = unit
         return UnitView(
@@ -104,7 +104,7 @@ class Viewer:
         )
 
     def snippets(self, values: Floats32, sign: int = 1) -> tuple[Snippet, ...]:
-        """Where `values` `(N,)` are highest, the highest first, none near another; lowest where the sign is -1."""
+        """Snippets where `values` `(N,)` are highest, or lowest for `sign` -1: the most extreme first, none near another."""
         found: list[int] = []
         left = sign * values
         while len(found) < SNIPPETS and np.isfinite(left).any():
@@ -118,7 +118,7 @@ class Viewer:
         )
 
     def liveliest(self, values: Floats32, length: int) -> int:
-        """Where `length` characters begin, at a line's start, over which `values` `(N,)` vary most."""
+        """Where the `length` characters begin over which `values` `(N,)` vary most; at the start of a line, if there is one."""
         length = min(length, len(values))
         sums = np.concatenate([[0], values.astype(np.float64).cumsum()])
         squares = np.concatenate([[0], (values.astype(np.float64) ** 2).cumsum()])
@@ -130,7 +130,7 @@ class Viewer:
 
 
 def pieces(vocab: Vocab, ids: Ids, *, each: bool = False) -> tuple[str, ...]:
-    """What to show for each of `ids`; for bytes a whole character at its last one, or, with `each`, each by itself."""
+    """What to show for each of `ids`. A byte model's character is shown at its last byte or, with `each`, byte by byte."""
     if vocab.kind == "char":
         return tuple(vocab.decode(ids))
     if each:
@@ -140,7 +140,7 @@ def pieces(vocab: Vocab, ids: Ids, *, each: bool = False) -> tuple[str, ...]:
 
 
 def best_units(findings: Sequence[Finding], most: int) -> list[UnitId]:
-    """The units of the best findings, each once and by the signal of its best one: so many at most."""
+    """At most `most` units, those of the best findings. Each is there once, with the signal of its best finding."""
     best = {(found.unit.layer, found.unit.unit): found for found in reversed(findings)}
     return [found.unit for found in sorted(best.values(), key=findings.index)[:most]]
 
@@ -156,7 +156,7 @@ def units_of_page(config: ModelConfig, wanted: Sequence[tuple[int, int]], findin
 def closeups(
     viewer: Viewer, chosen: Sequence[UnitId], values: Sequence[Traced], findings: Sequence[Finding], length: int
 ) -> Iterator[Closeup]:
-    """Each chosen unit, of which `values` are known, over the `length` characters in which its signal varies most."""
+    """Each chosen unit, with its `values`, over the `length` characters in which its signal varies most."""
     for unit, (signals, rows) in zip(chosen, values, strict=True):
         start = viewer.liveliest(rows[[signal.name for signal in signals].index(unit.signal)], length)
         yield Closeup(

@@ -1,4 +1,4 @@
-"""CUDA graphs: work captured once and replayed. Knows nothing of models, nor of what the work is."""
+"""CUDA graphs: work captured once and replayed. Knows nothing of models or of what the work is."""
 
 from collections.abc import Callable, Sequence
 from typing import ClassVar
@@ -6,15 +6,15 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-CAPTURE_AFTER = 3  # plain calls, in which libraries choose their kernels and take the memory that they work in
+CAPTURE_AFTER = 3  # plain calls, in which libraries choose their kernels and allocate their working memory
 
 
 class Captured:
     """A `function` of tensors, captured once as a CUDA graph: hundreds of launches become one.
 
-    A call copies its arguments to where the captured ones stand, and gives what the next call will overwrite. Numbers
-    that the function takes from anywhere else are frozen, tensors are not. What the function does to Python's own objects it
-    does while it is captured, and never again; work on the GPU is done at each call, and not while it is captured.
+    A call copies its arguments into the captured ones and returns tensors that the next call overwrites. The function may read
+    other tensors, and sees their current values; any other number it reads is frozen at its value during capture. What the
+    function does to Python objects happens once, during capture; its work on the GPU happens at each call, and not then.
     """
 
     failed: ClassVar[list[torch.cuda.CUDAGraph]] = []  # kept, because torch's allocator may still point to them
@@ -29,7 +29,7 @@ class Captured:
                 self.graph.register_generator_state(generator)
         self.done = [torch.cuda.Event() for _ in range(2)]  # type: ignore[no-untyped-call]  # torch leaves it untyped
         try:
-            # The outer context leaves the inner one's stream, which torch stays on where capturing fails.
+            # Where capturing fails, torch stays on the inner context's stream; the outer context leaves it.
             with torch.cuda.stream(torch.cuda.current_stream()), torch.cuda.graph(self.graph):
                 self.results = function(*self.arguments)
         except RuntimeError:
@@ -37,9 +37,9 @@ class Captured:
             raise
 
     def __call__(self, *arguments: Tensor) -> Sequence[Tensor]:
-        """What the function gives for `arguments`, of the captured shapes.
+        """What the function returns for `arguments`, which have the captured shapes.
 
-        Waits for the call before the last one, so that a clock on this side is never far ahead of the GPU.
+        Waits until the call before the previous one is done, so that a clock in this process is never far ahead of the GPU.
         """
         self.done.reverse()
         self.done[0].synchronize()

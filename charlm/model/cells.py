@@ -1,14 +1,14 @@
-"""RNN, GRU, LSTM: one recurrent layer each, with one signature. Knows nothing of layers above or below.
+"""RNN, GRU, LSTM: one recurrent layer each, with one signature. Knows nothing of the layers above and below it.
 
-A cell is its equations, in `gates` and `advance`, and one step of it is the two together. Whole windows of these three run
-through torch's fused kernel over the same weights, or through ours (kernels.py), and the tests hold all equal. State goes in
-and comes out: `(h, c)` for the LSTM, `(h,)` for the others, always with h first, so that code which carries, detaches or
-gathers states never asks which cell it has.
+A cell is defined by its equations, in `gates` and `advance`; together they make one step. Whole windows of these three cells
+run through torch's fused kernel or through ours (kernels.py), over the same weights; the tests check that all ways agree.
+State goes in and comes out: `(h, c)` for the LSTM, `(h,)` for the others, always with h first, so that code which carries,
+detaches or gathers states never asks which cell it has.
 
 Shapes: B streams, T steps, E inputs, H hidden units, G gates, each H wide.
 
-A new cell is a class here, with its entry in CELLS at the end: `num_gates`, `signals`, `gates` and `advance`. Its windows are
-then its steps, one after the other, until it has something faster.
+A new cell is a class here with `num_gates`, `signals`, `gates` and `advance`, and an entry in CELLS at the end. Its windows run
+step by step until somebody writes something faster.
 """
 
 import math
@@ -31,7 +31,7 @@ Gates = tuple[Tensor, ...]
 class Clamp:
     """Holds units of one part of a state at values: in stream `streams[k]`, unit `units[k]` is `values[k]`, all `(K,)`.
 
-    Where `streams` is a slice, every unit in each of those streams.
+    Where `streams` is a slice, all K units are held in each of its streams.
     """
 
     part: str
@@ -41,7 +41,7 @@ class Clamp:
 
 
 def hold(part: str, x: Tensor, clamps: Sequence[Clamp]) -> Tensor:
-    """`x` `(B, H)`, freshly computed, as the clamps on this part of the state leave it."""
+    """`x` `(B, H)` after the clamps on this part of the state. Writes into `x`, which must be freshly computed."""
     for clamp in clamps:
         if clamp.part == part:
             x[clamp.streams, clamp.units] = clamp.values
@@ -50,9 +50,9 @@ def hold(part: str, x: Tensor, clamps: Sequence[Clamp]) -> Tensor:
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """Something that can be seen of a unit: a part of its state, or a gate. It takes values from `low` to 1.
+    """Something that can be seen of a unit: a part of its state, or a gate. Its values lie between `low` and 1.
 
-    One that `is_squashed` has no such bounds, and is ranked and shown as its tanh.
+    A signal that `is_squashed` is unbounded itself, and is ranked and shown as its tanh.
     """
 
     name: str
@@ -62,7 +62,7 @@ class Signal:
 
     @property
     def label(self) -> str:
-        """The name as people read it, of the values that they see."""
+        """The name of the values that people see: `tanh(c)` for a squashed c."""
         return f"tanh({self.name})" if self.is_squashed else self.name
 
 
@@ -71,7 +71,7 @@ class Cell(nn.Module):
 
     num_gates: ClassVar[int]  # G
     parts: ClassVar[tuple[str, ...]] = ("h",)  # of the state
-    signals: ClassVar[tuple[Signal, ...]]  # the parts, in the order of the alphabet, then what `gates` gives, in its order
+    signals: ClassVar[tuple[Signal, ...]]  # the parts, alphabetically, then what `gates` returns, in that order
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__()
@@ -79,7 +79,7 @@ class Cell(nn.Module):
         self.add_weights(input_size)
 
     def add_weights(self, input_size: int) -> None:
-        """Make the parameters, which `input_weights` and `past_weights` find."""
+        """Make the parameters that `input_weights` and `past_weights` return."""
         self.from_input = nn.Linear(input_size, self.num_gates * self.hidden_size)
         self.from_past = nn.Linear(self.hidden_size, self.num_gates * self.hidden_size)
 
@@ -90,10 +90,10 @@ class Cell(nn.Module):
             nn.init.uniform_(parameter, -bound, bound, generator=generator)
 
     def gather_weights(self) -> None:
-        """Lay copied weights out as the cell likes them best."""
+        """Lay the weights out in memory as the cell computes fastest with them; for weights that were copied."""
 
     def initial_state(self, batch_size: int) -> State:
-        """Zeros: one `(B, H)` for each part of the state, where the weights are."""
+        """Zeros: one `(B, H)` for each part of the state, on the weights' device."""
         weight, _ = self.input_weights
         return tuple(weight.new_zeros(batch_size, self.hidden_size) for _ in self.parts)
 
@@ -108,7 +108,7 @@ class Cell(nn.Module):
         return self.from_past.weight, self.from_past.bias
 
     def gates(self, from_input: Tensor, from_past: Tensor) -> Gates:
-        """What decides the step, `(B, H)` each, by the cell's equations: W x + b and U h + b' in, both `(B, G*H)`."""
+        """The gates of a step, `(B, H)` each, from W x + b and U h + b', both `(B, G*H)`."""
         raise NotImplementedError
 
     def advance(self, gates: Gates, state: State, clamps: Sequence[Clamp] = ()) -> State:
@@ -116,12 +116,12 @@ class Cell(nn.Module):
         raise NotImplementedError
 
     def step(self, x: Tensor, state: State) -> tuple[State, Gates]:
-        """One step: x `(B, E)` and a state -> the state after it, and the gates that made it. All of it is differentiable."""
+        """One step: x `(B, E)` and a state -> the new state and the gates that made it. Differentiable."""
         gates = self.gates(F.linear(x, *self.input_weights), F.linear(state[0], *self.past_weights))
         return self.advance(gates, state), gates
 
     def forward(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
-        """A whole window, step by step: `(T, B, E)` and state -> h at every step `(T, B, H)` and the state after the last."""
+        """A whole window, step by step: `(T, B, E)` and a state -> h at every step `(T, B, H)` and the state after the last."""
         outputs = []
         for x in inputs:
             state, _ = self.step(x, state)
@@ -129,23 +129,23 @@ class Cell(nn.Module):
         return torch.stack(outputs), state
 
     def seen(self, state: State, gates: Gates) -> tuple[Tensor, ...]:
-        """The values of all `signals` after a step, given the state and the gates that made it: `(B, H)` each."""
+        """The values of all `signals` after a step, `(B, H)` each, from the state and the gates that made it."""
         parts = (part for _, part in sorted(zip(self.parts, state, strict=True), key=lambda named: named[0]))
         return (*parts, *gates)[: len(self.signals)]
 
 
 class FusedCell(Cell):
-    """A cell whose windows go through torch's fused `kernel`, which has the weights, or through ours over the same weights."""
+    """A cell whose windows go through torch's fused `kernel`, which owns the weights, or through ours over the same weights."""
 
     kernel: ClassVar[type[nn.RNN] | type[nn.GRU] | type[nn.LSTM]]
     own_kernel: ClassVar[type[Function] | None] = None  # for learning on a CPU, in full precision
 
     def add_weights(self, input_size: int) -> None:
-        """Let torch's kernel make them."""
+        """Let torch's kernel make the parameters."""
         self.fused: Any = self.kernel(input_size, self.hidden_size)  # Any: torch names its parameters at run time
 
     def gather_weights(self) -> None:
-        """Into one piece of memory: a copy has them apart, and cuDNN would gather them at every call."""
+        """Put the weights into one piece of memory: a copy has them apart, and cuDNN would gather them at every call."""
         self.fused.flatten_parameters()
 
     @property
@@ -159,7 +159,7 @@ class FusedCell(Cell):
         return self.fused.weight_hh_l0, self.fused.bias_hh_l0
 
     def forward(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
-        """A whole window at once: `(T, B, E)` and state -> h at every step `(T, B, H)` and the state after the last."""
+        """A whole window at once: `(T, B, E)` and a state -> h at every step `(T, B, H)` and the state after the last."""
         if self.own_kernel is not None and is_for_own_windows(inputs):
             (w, b), (u, b_past) = self.input_weights, self.past_weights
             outputs, *own_state = self.own_kernel.apply(inputs, *state, w, u, b, b_past)  # type: ignore[no-untyped-call]
@@ -167,7 +167,7 @@ class FusedCell(Cell):
         return self.through_torch(inputs, state)
 
     def through_torch(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
-        """The same through torch's kernel, wherever the window is."""
+        """The same through torch's kernel, on any device."""
         stacked = tuple(part.unsqueeze(0).contiguous() for part in state)  # torch counts layers first: (1, B, H)
         outputs, last = self.fused(inputs, stacked if len(stacked) > 1 else stacked[0])
         parts = last if isinstance(last, tuple) else (last,)
@@ -186,13 +186,13 @@ class RNN(FusedCell):
         return (torch.tanh(from_input + from_past),)
 
     def advance(self, gates: Gates, state: State, clamps: Sequence[Clamp] = ()) -> State:  # noqa: ARG002 (h is all new)
-        """The new state: h, as it is."""
+        """The new state: h, which `gates` has computed already."""
         (h,) = gates
         return (hold("h", h, clamps),)
 
 
 class GRU(FusedCell):
-    """The gated recurrent unit (Cho et al. 2014), the reset gate applied after the recurrent product, as cuDNN does."""
+    """The gated recurrent unit (Cho et al. 2014), with the reset gate applied after the recurrent product, as in cuDNN."""
 
     num_gates = 3
     signals = (
@@ -235,7 +235,7 @@ class LSTM(FusedCell):
     kernel = nn.LSTM
 
     def initialise(self, generator: torch.Generator) -> None:
-        """As every cell, but for a forget bias of 1, so that a new cell remembers (Jozefowicz et al. 2015)."""
+        """As every cell, except for a forget bias of 1, so that a new cell remembers (Jozefowicz et al. 2015)."""
         super().initialise(generator)
         forget = slice(self.hidden_size, 2 * self.hidden_size)
         with torch.no_grad():

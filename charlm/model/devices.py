@@ -1,4 +1,4 @@
-"""The names that people give to devices and precisions -> torch's, and what a device has. Knows nothing of models."""
+"""From --device and --precision to torch's devices and types, and what a device can do. Knows nothing of models."""
 
 from contextlib import AbstractContextManager
 
@@ -11,10 +11,10 @@ CPU = torch.device("cpu")
 
 
 def pick_device(name: str) -> torch.device:
-    """The device for --device `name`; "auto" is CUDA where there is one that works, else the CPU.
+    """The device for --device `name`; "auto" is CUDA where a CUDA device works, else the CPU.
 
-    MPS is taken only when asked for: on Apple's chips the CPU is the faster and better-tested of the two for networks of
-    this size. Raises `UsageError` for a device that this machine or this build of torch does not have.
+    MPS is used only on request: for networks of this size the CPU of an Apple chip is faster and better tested. Raises
+    `UsageError` for a device that this machine or this build of torch lacks.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() and runs("fp32", torch.device("cuda")) else "cpu"
@@ -30,8 +30,8 @@ def pick_device(name: str) -> torch.device:
         if not runs("fp32", torch.device(name)):
             what = f"--device {name}: torch {torch.__version__} can run no LSTM on this {torch.cuda.get_device_name(name)}"
             raise UsageError(what, "try --device cpu")
-        torch.backends.cudnn.allow_tf32 = False  # so that float32 is float32 there too, and an exact loss exact
-        torch.cuda.set_device(int(number or 0))  # the one whose work is captured
+        torch.backends.cudnn.allow_tf32 = False  # so that float32 stays float32, and an exact loss exact
+        torch.cuda.set_device(int(number or 0))  # because CUDA graphs are captured on the current device
     return torch.device(name)
 
 
@@ -50,9 +50,9 @@ def require_memory(needed: float, what: str, device: torch.device, hint: str) ->
 def pick_precision(name: str, device: torch.device) -> str:
     """The arithmetic, fp32, bf16 or fp16, for --precision `name`; "auto" is the fastest that `device` has in hardware.
 
-    On CUDA that is fp16, in which alone cuDNN keeps the weights of a layer on the chip from step to step. Raises `UsageError`
-    for fp16 anywhere else, where nothing guards its range by loss scaling, and for bf16 on a processor that torch has no
-    bfloat16 LSTM for.
+    On CUDA that is fp16: only in fp16 does cuDNN keep a layer's weights on the chip from step to step. Raises `UsageError` for
+    fp16 on other devices, where no loss scaling guards its range, and for bf16 on a processor for which torch lacks a bfloat16
+    LSTM.
     """
     without = "leave it out, or try --precision fp32"
     if name == "fp16" and device.type != "cuda":
@@ -72,9 +72,9 @@ def pick_precision(name: str, device: torch.device) -> str:
 
 
 def runs(precision: str, device: torch.device) -> bool:
-    """Whether torch can run an LSTM in `precision` on `device`; found out by running one, with whatever weights.
+    """Whether torch can run an LSTM in `precision` on `device`: it runs a small one, with arbitrary weights, to find out.
 
-    oneDNN has none in bfloat16 for processors without AVX-512, cuDNN none at all for cards that it has left behind.
+    oneDNN has no bfloat16 LSTM for processors without AVX-512; cuDNN has none for cards it no longer supports.
     """
     try:
         with autocast(precision, device):
@@ -91,5 +91,5 @@ def autocast(precision: str, device: torch.device) -> AbstractContextManager[Non
 
 
 def needs_loss_scaling(precision: str, device: torch.device) -> bool:
-    """Whether gradients may be too small for the arithmetic: on CUDA in bf16 too, for torch runs cuDNN's cells in fp16 then."""
+    """Whether gradients may be too small for the arithmetic: on CUDA in bf16 too, where torch runs cuDNN's cells in fp16."""
     return device.type == "cuda" and precision != "fp32"

@@ -1,7 +1,7 @@
-"""What is hand-written for some kind of machine, next to the plain path that does the same. Knows weights, not models.
+"""Hand-written fast paths for some machines; a plain path that computes the same goes with each. Knows weights, not models.
 
-Which of the two runs follows from the device, the arithmetic and the number of rows, never from a clock: the same machine gives
-the same bits. What each is worth is in benchmarks/RESULTS.md.
+The device, the arithmetic and the number of rows decide which path runs, never a clock: the same machine gives the same bits.
+benchmarks/RESULTS.md says how much each gains.
 
 Shapes: B streams, T steps, E inputs, H hidden units, G gates, each H wide.
 """
@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.autograd.function import Function, once_differentiable
 from torch.nn import functional as F
 
-Context = Any  # of a window from forward to backward; torch does not say what it holds
+Context = Any  # what a window passes from forward to backward; torch leaves it untyped
 Floats = npt.NDArray[np.floating]
 
 sigmoid_backward = torch.ops.aten.sigmoid_backward
@@ -24,11 +24,11 @@ tanh_backward = torch.ops.aten.tanh_backward
 
 
 class Product:
-    """`F.linear` with a fixed `weight` `(N, K)` and `bias` `(N,)`, laid out once for the processor. For no gradients.
+    """`F.linear` with a fixed `weight` `(N, K)` and `bias` `(N,)`, laid out once for the processor. Without gradients.
 
-    In float32 on a CPU one row goes through NumPy, whose library reads the weights as fast as memory gives them; torch's took
-    three times as long on an AMD processor with AVX2. More rows go through oneDNN, the weight packed: on an AMD processor with
-    AVX-512 three times as fast from 64 rows on.
+    In float32 on a CPU a single row goes through NumPy, whose library reads the weights as fast as memory delivers them; torch
+    took three times as long on an AMD processor with AVX2. More rows go through oneDNN with a packed weight: from 64 rows on,
+    three times as fast on an AMD processor with AVX-512.
     """
 
     def __init__(self, weight: Tensor, bias: Tensor) -> None:
@@ -49,7 +49,7 @@ class Product:
         return F.linear(x, self.weight, self.bias)
 
     @cached_property
-    def _columns(self) -> Floats:  # (K, N): read from end to end, whatever the library
+    def _columns(self) -> Floats:  # (K, N): every NumPy library reads this layout from end to end
         return self.weight.t().contiguous().numpy()
 
     @cached_property
@@ -64,7 +64,7 @@ class Product:
 
 @cache
 def _can_pack() -> bool:
-    """Whether this torch has oneDNN's packed product, which it does not promise, and gets it right."""
+    """Whether this torch has oneDNN's packed product, which is not a public function, and computes it correctly."""
     x, weight, bias = torch.eye(2, 3), torch.eye(4, 3) + 1, torch.ones(4)
     try:
         laid_out = torch.ops.mkldnn._reorder_linear_weight(weight)
@@ -75,16 +75,16 @@ def _can_pack() -> bool:
 
 
 def is_for_own_windows(x: Tensor) -> bool:
-    """Whether gradients are wanted of full precision on a CPU: what the windows below are for.
+    """Whether gradients are wanted, in full precision on a CPU: the case that the windows below are for.
 
-    Without gradients torch's own loops are as fast, and in bfloat16 oneDNN's products are another matter.
+    Without gradients torch's own loops are as fast; in bfloat16 torch uses oneDNN's products instead.
     """
     return x.device.type == "cpu" and torch.is_grad_enabled() and not torch.is_autocast_enabled("cpu")
 
 
-# A window of torch's GRU or RNN on a CPU is a graph of some ten nodes a step. Here it is one node: forward keeps what the
-# equations gave; backward first has, for all steps at once, everything that does not depend on the gradient of h, then goes
-# through the steps with one product each, and takes the weights' gradients in one product over all steps.
+# On a CPU, torch builds a graph of about ten nodes a step for a window of a GRU or RNN. Here a window is one node. Forward
+# keeps the results of the equations. Backward first computes, for all steps at once, everything that does not depend on the
+# gradient of h; then it goes through the steps with one product each; one product over all steps gives the weights' gradients.
 
 
 class RNNWindow(Function):
@@ -93,7 +93,7 @@ class RNNWindow(Function):
     @staticmethod
     def forward(ctx: Context, x: Tensor, h: Tensor, w: Tensor, u: Tensor, b: Tensor, b_past: Tensor) -> tuple[Tensor, Tensor]:
         """The equation, a step at a time."""
-        hs = F.linear(x, w, b + b_past)  # (T, B, H): at first what the input adds
+        hs = F.linear(x, w, b + b_past)  # (T, B, H): what the input adds, and below the result
         past, before, ut = torch.empty_like(h), h, u.t()
         for now in hs.unbind():
             torch.mm(before, ut, out=past)
@@ -123,9 +123,9 @@ class GRUWindow(Function):
     def forward(ctx: Context, x: Tensor, h: Tensor, w: Tensor, u: Tensor, b: Tensor, b_past: Tensor) -> tuple[Tensor, Tensor]:
         """The equations, a step at a time."""
         size, ut = h.shape[1], u.t()
-        known, b_new = b_past.clone(), b_past[2 * size :]  # what the biases of r and z add does not depend on the step
+        known, b_new = b_past.clone(), b_past[2 * size :]  # the biases of r and z add the same at every step
         known[2 * size :] = 0
-        gates = F.linear(x, w, b + known)  # (T, B, 3 H): at first what the input adds; then r, z, n
+        gates = F.linear(x, w, b + known)  # (T, B, 3 H): what the input adds; below, r, z, n
         news = x.new_empty(*x.shape[:2], size)  # U h + b' for n
         hs = x.new_empty(len(x) + 1, *h.shape)
         hs[0] = h
@@ -148,7 +148,7 @@ class GRUWindow(Function):
         x, w, u, gates, news, hs = ctx.saved_tensors
         size = hs.shape[2]
         r, z, n = gates.chunk(3, dim=-1)
-        d = gates.new_empty(*gates.shape[:2], 4 * size)  # n, r, z and, as what U h + b' adds to it, n once more
+        d = gates.new_empty(*gates.shape[:2], 4 * size)  # for n, r, z, and for the U h + b' in n
         dn, dr, dz, dnew = d.chunk(4, dim=-1)
         tanh_backward(1 - z, n, grad_input=dn)
         torch.mul(dn, sigmoid_backward(news, r), out=dr)
@@ -178,5 +178,5 @@ def _parts(x: Tensor, number: int) -> list[tuple[Tensor, ...]]:
 
 
 def _weight_gradient(d: Tensor, x: Tensor) -> Tensor:
-    """The gradient `(N, K)` of a weight that has taken `x` `(T, B, K)` to what has the gradient `d` `(T, B, N)`."""
+    """The gradient `(N, K)` of a weight that maps `x` `(T, B, K)` to outputs with the gradient `d` `(T, B, N)`."""
     return d.flatten(0, 1).t() @ x.flatten(0, 1)

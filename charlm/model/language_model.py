@@ -1,4 +1,4 @@
-"""Embedding -> stack of cells -> head, for whole windows. Knows nothing of characters' names, nor of single steps (stepper.py).
+"""Embedding -> stack of cells -> head, for whole windows. Knows ids but no characters, and no single steps (stepper.py).
 
 B streams   T steps   V vocabulary   E embedding   H hidden   L layers   G gates of a cell
 """
@@ -26,13 +26,13 @@ class LanguageModel(nn.Module):
 
     @classmethod
     def empty(cls, config: ModelConfig, vocab_size: int) -> "LanguageModel":
-        """A model whose parameters are allocated in fresh memory and hold anything: for loading into."""
+        """A model whose parameters are allocated but not initialised, to load weights into."""
         with torch.device("cpu"), Uninitialised():
             return cls(config, vocab_size)
 
     @classmethod
     def shapes(cls, config: ModelConfig, vocab_size: int) -> "LanguageModel":
-        """A model whose parameters have shapes, and no memory: however large it is, it costs nothing."""
+        """A model whose parameters have shapes but no memory, so that its size costs nothing."""
         with torch.device("meta"), Uninitialised():
             return cls(config, vocab_size)
 
@@ -54,7 +54,7 @@ class LanguageModel(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the parameters are."""
+        """The device of the parameters."""
         return self.head.weight.device
 
     @property
@@ -79,7 +79,7 @@ class LanguageModel(nn.Module):
     def outputs(
         self, ids: Tensor, state: ModelState, dropout_generator: torch.Generator | None = None
     ) -> tuple[Tensor, ModelState]:
-        """The same without the head: what the top layer gives, `(T, B, H)`, and the state after the last step."""
+        """The same without the head: the top layer's h, `(T, B, H)`, and the state after the last step."""
         outputs: tuple[Tensor, ModelState] = self.cells(self.embedding(ids), state, dropout_generator)
         return outputs
 
@@ -91,5 +91,5 @@ def next_symbol_nats(logits: Tensor, targets: Tensor) -> Tensor:
 
 
 def num_parameters(module: nn.Module) -> int:
-    """How many numbers it learns."""
+    """How many numbers `module` learns."""
     return sum(parameter.numel() for parameter in module.parameters())

@@ -1,12 +1,12 @@
-"""One stream of text read as lanes side by side, exactly. Knows nothing of what is done with what the lanes give.
+"""One stream of text read as lanes side by side, exactly. Knows nothing of what the outputs are for.
 
-Lanes follow one another, so each begins in the state in which the one before it ends. At first that is a guess: what a model
-carries after the last few hundred characters before. All lanes are read from their guesses at once. Those that turn out to have
-begun elsewhere are read again, until they go where they went before, for a model soon forgets most of what it began with.
-What it never forgets, such as a count, moves the end of a lane about as far as its head; how far is seen as a lane is read
-again, and foreseen from then on (a secant step for each number of the state).
+The lanes follow one another in the text, so each must begin in the state in which the one before it ends: its head. Each head
+is guessed first, from the last few hundred characters before the lane, and all lanes are read at once. A lane whose guess was
+wrong is read again, until its states are those of the reading before: a model soon forgets most of what it began with. What it
+never forgets, such as a count, moves the end of a lane about as far as its head. How far shows when a lane is read again, and
+is then allowed for (a secant step for each number of the state).
 
-Shapes: T characters a lane, B lanes, H hidden, D numbers in a state.
+Shapes: T characters a lane, B lanes, H hidden units, D numbers in a state.
 """
 
 import itertools
@@ -20,9 +20,9 @@ from torch import Tensor
 from charlm.model.language_model import LanguageModel
 from charlm.model.stack import ModelState, flat
 
-WINDOW = 128  # characters of a lane, after which it may be found where it was before
+WINDOW = 128  # characters of a lane between two comparisons of its state with the reading before
 WARM_UP = 512  # characters from which a head is guessed
-ROUNDS = 4  # of reading again side by side, before what is left is read one lane after the other
+ROUNDS = 4  # of reading again side by side; lanes that are still wrong are then read one after the other
 
 Visit = Callable[[int, Tensor, Tensor], Any]
 
@@ -41,13 +41,13 @@ def relay(
     workers: int = 1,
     parts: int = 1,
 ) -> tuple[ModelState, ModelState]:
-    """Read the lanes `ids` `(T, B)`, which follow one another after `state`: gives the states before their first characters,
-    of B streams, and the one after the last character of all, of one stream. With `parts`, the states before each of so many
-    equal parts of every lane, of B * parts streams, which follow one another too.
+    """Read the lanes `ids` `(T, B)`, which follow one another after `state`. Gives the lanes' heads, a state of B streams, and
+    the state after the last lane, of one stream. With `parts`, each lane counts as that many equal parts, which follow one
+    another too, and the first result holds the states before all parts, of B * parts streams.
 
-    `visit(start, lanes, outputs)` is handed what the top layer gives for the characters from `start` on of the lanes named:
-    `(n, b, H)`. What it gets of a character later is truer than what it got before. Many lanes are read in so many
-    `groups`, by as many threads as there are `workers`; the numbers depend on how many groups, and not on how many threads.
+    `visit(start, lanes, outputs)` gets the top layer's h `(n, b, H)` for n characters, from `start` on, of the b `lanes`. It
+    may get a character again; the last time is right. Where many lanes are read, they are cut into `groups`, which `workers`
+    threads read; the numbers depend on `groups`, not on `workers`.
     """
     reading = _Reading(model, ids, _joined(guessed(model, ids, state, WARM_UP)), visit, parts)
     lanes = ids.shape[1]
@@ -56,7 +56,7 @@ def relay(
 
         def read(which: Tensor) -> None:
             if groups == 1 or len(which) <= lanes // 2:
-                reading.read(which)  # by this thread, whose helpers are at hand
+                reading.read(which)  # in this thread, which has torch's own threads to help
             else:
                 list(pool.map(reading.read, which.chunk(groups)))
 
@@ -73,7 +73,7 @@ def relay(
             shift = heads[moved] - began[moved]
             share = (reading.ends[moved] - ended[moved]) / shift
             kept[moved] = torch.where(shift == 0, kept[moved], share).clamp(0, 1)
-    for lane in range(1, lanes):  # all are right by now, but for those that never came to rest
+    for lane in range(1, lanes):  # only lanes that never settled are still wrong
         if _far(reading.ends[lane - 1 : lane], reading.heads[lane : lane + 1]):
             reading.heads[lane] = reading.ends[lane - 1]
             reading.read(everyone[lane : lane + 1])
@@ -81,8 +81,8 @@ def relay(
 
 
 def guessed(model: LanguageModel, ids: Tensor, state: ModelState, warm_up: int) -> ModelState:
-    """About the states, of B streams, before the first characters of the lanes `ids` `(T, B)`: that of the first is right, the
-    others are what remains of the last `warm_up` characters before.
+    """Guesses of the heads of the lanes `ids` `(T, B)`, a state of B streams. The first is `state` itself; every other one is
+    the state after the last `warm_up` characters of the lane before, read from a zero state.
     """
     if ids.shape[1] == 1:
         return state
@@ -91,8 +91,8 @@ def guessed(model: LanguageModel, ids: Tensor, state: ModelState, warm_up: int) 
 
 
 def foreseen(began: Tensor, ended: Tensor, kept: Tensor) -> Tensor:
-    """The heads `(B, D)` that lanes should have begun with, given with which they did, where they ended, and how much of a move
-    of its head each keeps up to its end: lane l begins where lane l - 1, itself moved, would end,
+    """Better heads `(B, D)`, given the heads that the lanes `began` with, the states where they `ended`, and the share of a
+    move of its head that is `kept` up to the end of each: lane l begins where lane l - 1, itself moved, would end,
 
         head[l] = ended[l - 1] + kept[l - 1] * (head[l - 1] - began[l - 1]).
     """
@@ -103,9 +103,9 @@ def foreseen(began: Tensor, ended: Tensor, kept: Tensor) -> Tensor:
 
 
 class _Reading:
-    """Lanes and where they went: `passed` `(W + 1, B, D)` is their state before each window and after the last.
+    """Lanes and the states they passed: `passed` `(W + 1, B, D)` is their state before each of W windows and after the last.
 
-    No window crosses from one of the lanes' `parts` into the next.
+    No window crosses from one of a lane's `parts` into the next.
     """
 
     def __init__(self, model: LanguageModel, ids: Tensor, heads: Tensor, visit: Visit, parts: int) -> None:
@@ -130,9 +130,9 @@ class _Reading:
         first = self.passed[:: max(1, len(self.starts) // self.parts)][: self.parts]  # (parts, B, D)
         return first.transpose(0, 1).flatten(0, 1)
 
-    @torch.inference_mode()  # here too: it is known to one thread only
+    @torch.inference_mode()  # here too: the mode holds in one thread only
     def read(self, which: Tensor) -> None:
-        """Read some lanes from their heads on, each to its end or to where it comes back to its former way."""
+        """Read some lanes from their heads on, each to its end or until its state is that of the reading before."""
         current = self.heads[which]
         for before, (start, stop) in enumerate(itertools.pairwise([*self.starts, len(self.ids)])):
             window = self.ids[start:stop, which].long()
@@ -157,6 +157,6 @@ def _parted(model: LanguageModel, joined: Tensor) -> ModelState:
 
 
 def _far(states: Tensor, others: Tensor) -> Tensor:
-    """Which of the streams `(B, D)` differ by more than rounding, or are not known: `(B,)`."""
+    """Which of the states `(B, D)` differ by more than rounding, or are NaN, which stands for unknown: `(B,)`."""
     tolerance = 64 * torch.finfo(states.dtype).eps
     return ~((states - others).abs() <= tolerance * (1 + others.abs())).all(dim=1)

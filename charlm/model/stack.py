@@ -1,7 +1,7 @@
-"""L cells, one above the other, with dropout between. Knows nothing of what goes in at the bottom or is made of the top.
+"""L cells, one above the other, with dropout between. Knows nothing of its input's meaning or of what its output is for.
 
-The state of a stack is one cell's state a layer, and goes in and comes out. There is no training mode: dropout acts where a
-generator is handed in, and nowhere else.
+The state of a stack is one cell's state a layer; it goes in and comes out. There is no training mode: dropout acts only where
+the caller passes a generator.
 
 Shapes: B streams, T steps, E inputs, H hidden units, L layers.
 """
@@ -17,11 +17,11 @@ from charlm.config import ModelConfig, chosen
 from charlm.model.cells import CELLS, Cell, State
 
 ModelState = tuple[State, ...]  # one cell's state per layer
-MOST_WEIGHT = 1e12  # beyond it, sums of products may overflow; no model that has learned anything comes near
+MOST_WEIGHT = 1e12  # a greater weight may make sums of products overflow; no model that has learned anything comes near
 
 
 class Stack(nn.ModuleList):
-    """The cells that `config` describes, over inputs of its `embedding_size`; dropout falls on what enters each of them."""
+    """The cells that `config` describes, over inputs of its `embedding_size`; dropout acts on the input of each."""
 
     def __init__(self, config: ModelConfig) -> None:
         cell = chosen("--cell", config.cell, CELLS)
@@ -53,10 +53,10 @@ class Stack(nn.ModuleList):
 
 
 def dropout(x: Tensor, rate: float, generator: torch.Generator | None) -> Tensor:
-    """`x` `(T, B, F)` with features zeroed with probability `rate`, the rest scaled by 1/(1 - rate); `x` without a generator.
+    """`x` `(T, B, F)`, each feature zeroed with probability `rate`, the rest scaled by 1/(1 - rate); `x` without a generator.
 
-    Each stream drops the same features at all T steps, as Gal and Ghahramani (2016) do for recurrent networks; next to a new
-    choice at every step it costs next to nothing. Written out because torch's own draws from the global random state.
+    Each stream drops the same features at all T steps, as Gal and Ghahramani (2016) do for recurrent networks; that is also
+    much cheaper than a new choice at every step. Written out because torch's own dropout draws from the global random state.
     """
     if generator is None or rate == 0:
         return x
@@ -65,7 +65,7 @@ def dropout(x: Tensor, rate: float, generator: torch.Generator | None) -> Tensor
 
 
 def detach(state: ModelState) -> ModelState:
-    """The same state as float32 constants: memory goes on into the next window, gradients do not."""
+    """The same state as float32 constants: the next window gets the memory, and no gradients flow back."""
     return tuple(tuple(part.detach().float() for part in cell_state) for cell_state in state)
 
 
@@ -75,7 +75,7 @@ def flat(state: ModelState) -> tuple[Tensor, ...]:
 
 
 def unflat(parts: Sequence[Tensor], num_layers: int) -> ModelState:
-    """The state whose parts these are: the other way of `flat`."""
+    """The state whose parts these are: the inverse of `flat`."""
     each = len(parts) // num_layers if num_layers else 1
     return tuple(tuple(parts[first : first + each]) for first in range(0, len(parts), each))
 
@@ -86,9 +86,9 @@ def streams(state: ModelState, which: slice | Tensor) -> ModelState:
 
 
 class Uninitialised(TorchFunctionMode):
-    """Layers that are made within are left as they were allocated: torch would draw them from its global random state.
+    """In this context new layers keep their memory as allocated: torch would draw weights from its global random state.
 
-    (On the meta device torch would also load a second's worth of modules, to find out what drawing does to a shape.)
+    (On the meta device torch would also spend a second loading modules that tell it the shapes of drawn weights.)
     """
 
     def __torch_function__(

@@ -1,8 +1,8 @@
 """The same model one character at a time, where every unit can be seen and held. For sampling and inspection.
 
-`nn.LSTM` packs its weights anew at every call, which a call for one step does not earn back. Here all that does not depend on
-the character is done once: what each symbol adds to the first layer's gates is a table, and weights are laid out for the
-processor. Shapes: B streams, V vocabulary, H hidden, G gates of a cell.
+`nn.LSTM` packs its weights at every call, which costs more than one step gains. Here everything that does not depend on the
+character is done once: a table holds what each symbol adds to the first layer's gates, and the weights are laid out for the
+processor. Shapes: B streams, V vocabulary, H hidden units, G gates of a cell.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ LayerClamps = Sequence[Sequence[Clamp]]  # each layer's, lowest first
 
 
 def layer_clamps(model: LanguageModel, held: Sequence[HeldUnit]) -> LayerClamps:
-    """Clamps that hold units in every stream. Raises `UsageError` for a unit the model lacks."""
+    """Clamps that hold units in every stream. Raises `UsageError` for a unit or a part that the model lacks."""
     clamps: list[list[Clamp]] = [[] for _ in model.layers]
     for each in held:
         check_unit("--clamp", each.layer, each.unit, model.config)
@@ -38,7 +38,7 @@ def layer_clamps(model: LanguageModel, held: Sequence[HeldUnit]) -> LayerClamps:
 
 
 class Stepper:
-    """A model made ready for single steps, with the weights that it has now."""
+    """A model made ready for single steps, with its weights as they are now."""
 
     def __init__(self, model: LanguageModel) -> None:
         self.cells = model.layers
@@ -50,7 +50,7 @@ class Stepper:
     def step(self, ids: Tensor, state: ModelState, clamps: LayerClamps | None = None) -> tuple[Tensor, ModelState]:
         """One character: ids `(B,)` and a state -> logits `(B, V)` and the state after it, as `forward` on a window of one.
 
-        What is held by `clamps` reaches the next layer, the next step and the head.
+        The values that `clamps` hold reach the next layer, the next step and the head.
         """
         state, _ = self.advance(ids, state, clamps)
         return self.head(state[-1][0]), state
@@ -58,14 +58,14 @@ class Stepper:
     def advance(
         self, ids: Tensor, state: ModelState, clamps: LayerClamps | None = None
     ) -> tuple[ModelState, tuple[Gates, ...]]:
-        """One character: ids `(B,)` and a state -> the state after it and each layer's gates; the logits are left out."""
+        """One character without logits: ids `(B,)` and a state -> the state after it and each layer's gates."""
         return self.advance_from(0, self.input_table[ids], state, clamps)
 
     def advance_from(
         self, layer: int, from_input: Tensor, state: ModelState, clamps: LayerClamps | None = None
     ) -> tuple[ModelState, tuple[Gates, ...]]:
-        """The same for the layers from `layer` on, whose states and clamps are given: `from_input` `(B, G*H)` is what its gates
-        get from below, or `(1, G*H)` where all streams get the same.
+        """The same for the layers from `layer` on only, given their states and clamps. `from_input` is what `layer` gets from
+        below, W x + b `(B, G*H)`, or `(1, G*H)` where all streams get the same.
         """
         new_state: list[State] = []
         all_gates: list[Gates] = []
@@ -78,9 +78,9 @@ class Stepper:
 
 
 class CapturedStepper(Stepper):
-    """A stepper for a GPU: as soon as it is warm, a step is captured and then replayed. What a call gives the next overwrites.
+    """A stepper for a GPU: after a few plain steps one is captured, and then replayed. A call overwrites what the last gave.
 
-    The streams must be as many at every call, and held in the same way. For no gradients.
+    Every call must have the same number of streams and the same clamps. Without gradients.
     """
 
     def __init__(self, model: LanguageModel, capture: Callable[..., Callable[..., Sequence[Tensor]]] = Captured) -> None:
@@ -96,7 +96,7 @@ class CapturedStepper(Stepper):
             return logits, *flat(after)
 
         if self.steps == CAPTURE_AFTER:
-            with contextlib.suppress(RuntimeError):  # where a step cannot be captured, plain ones go on
+            with contextlib.suppress(RuntimeError):  # where capturing fails, steps stay plain
                 self.captured = self.capture(on_parts, (ids, *flat(state)))
         self.steps += 1
         logits, *parts = (self.captured or on_parts)(ids, *flat(state))

@@ -1,1 +1,1 @@
-"""What a model can be trained for, one module a task; none imports another, and the training loop knows none of them."""
+"""What a model can be trained for, one module a task. No task imports another; the training loop knows none of them."""

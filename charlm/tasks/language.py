@@ -1,4 +1,4 @@
-"""The language model's task: the next character, from all before it. Knows nothing of the loop, nor of files.
+"""The language model's task: to predict the next character from all before it. Knows nothing of the loop or of files.
 
 A corpus is read as B streams, and the state is carried from window to window: truncated backpropagation through time.
 """
@@ -20,7 +20,7 @@ from charlm.text.vocab import Ids
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LanguageTask:
-    """To predict each next character of `streams`; scored on `validation_ids` `(N,)`, where there are two or more."""
+    """To predict each next character of `streams`. Scored on `validation_ids` `(N,)`, where N is 2 or more."""
 
     streams: Streams
     validation_ids: Ids
@@ -38,12 +38,12 @@ class LanguageTask:
 
     @property
     def batches_per_epoch(self) -> int:
-        """Windows that go through the text once."""
+        """The number of windows that go through the text once."""
         return self.streams.windows_per_epoch
 
     @property
     def look_size(self) -> int:
-        """Characters of the validation part that a look reads."""
+        """About how many characters of the validation part a look reads."""
         return approximate_cost(len(self.validation_ids))
 
     def initial_state(self, model: LanguageModel) -> ModelState:
@@ -51,7 +51,7 @@ class LanguageTask:
         return model.initial_state(self.batch_size)
 
     def batches(self, epoch: int, start: int, device: torch.device) -> Iterator[Window]:
-        """The windows of `epoch` from number `start` on; each goes on where the one before it ended."""
+        """The windows of `epoch` from number `start` on; each begins where the one before it ended."""
         return self.streams.windows(epoch, start, device)
 
     def loss(
@@ -62,7 +62,7 @@ class LanguageTask:
         return next_symbol_nats(logits, batch.targets).mean(), state
 
     def score(self, model: LanguageModel, *, exact: bool, tell: TellCount = ignore) -> Score | None:
-        """The loss of the validation part: exactly, as one stream, or about, in lanes side by side."""
+        """The loss on the validation part: exact, as one stream, or a look, in lanes side by side."""
         if len(self.validation_ids) < 2:  # the first is only read
             return None
         return total(surprisals(model, self.validation_ids, tell)) if exact else approximate_score(model, self.validation_ids)

@@ -1,6 +1,6 @@
 """The tasks by name.
 
-A new task is a module beside this one, with a class that has `of` and what `training/task.py` asks for, and its entry here.
+A new task is a module next to this one with a class that has `of` and the methods of `training/task.py`, and an entry here.
 """
 
 from charlm.tasks.language import LanguageTask

@@ -1,7 +1,7 @@
 """Symbols -> encoded ids on disk (memory-mapped), and the split into train, validation and test.
 
-The text is read twice: once to learn which symbols there are, once to encode them. Knows nothing of models, nor of where a
-run keeps its files.
+The text is read twice: once to learn which symbols there are, once to encode them. Knows nothing of models or of where a run
+keeps its files.
 """
 
 import hashlib
@@ -31,11 +31,11 @@ class Splits:
 
     def __post_init__(self) -> None:
         if not 0 <= self.train <= self.validation <= self.test:
-            raise UsageError(f"splits at {self.train}, {self.validation} and {self.test} are in no order")
+            raise UsageError(f"splits at {self.train}, {self.validation} and {self.test} are not in order")
 
     @classmethod
     def of(cls, num_symbols: int, config: CorpusConfig) -> "Splits":
-        """Bounds for `num_symbols` ids, by the fractions of `config`, each rounded down."""
+        """The bounds for `num_symbols` ids by the fractions of `config`, each bound rounded down."""
         validation = int(num_symbols * (1 - config.test_fraction))
         train = int(num_symbols * (1 - config.test_fraction - config.validation_fraction))
         return cls(train=min(train, validation), validation=validation, test=num_symbols)
@@ -45,7 +45,7 @@ class Splits:
 class Corpus:
     """A corpus as ids: `ids` `(N,)` mapped from a file, its vocabulary and splits.
 
-    `sha256` is that of the bytes read, `ids_sha256` that of the file of ids.
+    `sha256` is the hash of the text's bytes, `ids_sha256` the hash of the file of ids.
     """
 
     ids: Ids
@@ -56,22 +56,22 @@ class Corpus:
 
     @property
     def train_ids(self) -> Ids:
-        """The part that is trained on."""
+        """The ids that the model learns from."""
         return self.ids[: self.splits.train]
 
     @property
     def validation_ids(self) -> Ids:
-        """The part that chooses the best model."""
+        """The ids on which the best model is chosen."""
         return self.ids[self.splits.train : self.splits.validation]
 
 
 def encode_corpus(
     files: Sequence[str], config: CorpusConfig, target: Path, tell: Tell = lambda _stage, _fraction: None
 ) -> tuple[Corpus, list[str]]:
-    """Encode `files`, joined with nothing between, into the file `target`; give the corpus, and notices for people.
+    """Encode `files`, joined without a separator, into the file `target`; give the corpus, and notices for people.
 
-    Ids are written in the smallest unsigned type, little-endian. `tell` is told which reading it is, and how far. Raises
-    `TextError` for text that cannot be read, is empty, or has one symbol only.
+    Ids are written in the smallest unsigned type, little-endian. `tell` hears the stage and how far it is. Raises `TextError`
+    for a text that cannot be read, is empty, has one symbol only, or changes between the two readings.
     """
     tell("copying the text", 0.0)
     paths = spool(files, target.parent)
@@ -102,7 +102,7 @@ def encode_corpus(
 
 @dataclass(slots=True)
 class _Reading:
-    """How far a reading of `size` bytes is, which comes in chunks; told at each of them."""
+    """How far a reading of `size` bytes is; tells so after each chunk."""
 
     tell: Tell
     size: int
@@ -116,7 +116,7 @@ class _Reading:
 def _write_ids(
     paths: Sequence[Path], config: CorpusConfig, vocab: Vocab, target: Path, again: "hashlib._Hash", reading: "_Reading"
 ) -> str:
-    """Write the ids, and give the SHA-256 of what was written; feeds every byte of the text to `again`."""
+    """Write the ids, and give the SHA-256 of the file. Feeds every byte of the text to `again`."""
     digest = hashlib.sha256()
     with target.open("wb") as out:
         for path in paths:
@@ -157,7 +157,7 @@ def _check_counts(counts: npt.NDArray[np.int64], files: Sequence[str]) -> None:
 def open_corpus(path: Path, vocab: Vocab, splits: Splits, sha256: str, ids_sha256: str) -> Corpus:
     """The corpus that `encode_corpus` wrote at `path`.
 
-    Raises `TextError` when it is not of the length that `splits` has, not what was written, or no text of this vocabulary.
+    Raises `TextError` when the file's length is not that of `splits`, its hash differs, or it has ids beyond the vocabulary.
     """
     if path.stat().st_size != splits.test * vocab.dtype.itemsize:
         what = counted(splits.test, "symbol")

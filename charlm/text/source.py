@@ -28,7 +28,7 @@ PACKED = {
     b"\xfd7zXZ\x00": ("xz", "xzcat"),
     b"\x28\xb5\x2f\xfd": ("zstd", "zstdcat"),
 }
-# The longer mark first: UTF-32's little-endian one begins with UTF-16's.
+# UTF-32 first, because its little-endian mark begins with that of UTF-16.
 BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
@@ -38,9 +38,10 @@ BYTE_ORDER_MARKS = (
 
 
 def find_files(arguments: Sequence[str], glob: str) -> list[str]:
-    """The files that CORPUS arguments name, in order: files as they are, folders searched for `glob` and sorted.
+    """The files that CORPUS arguments name, in order; a folder stands for the files in it that match `glob`, sorted.
 
-    "-" is standard input. Raises `TextError` for what is missing, and for a folder without a file that matches.
+    "-" is standard input. Raises `TextError` for a missing file, an empty name, a device, or a folder without a match, and
+    `UsageError` for a `glob` that is not a pattern.
     """
     files: list[str] = []
     for argument in arguments:
@@ -53,7 +54,7 @@ def find_files(arguments: Sequence[str], glob: str) -> list[str]:
             try:
                 found = sorted(str(file) for file in path.rglob(glob) if file.is_file())
             except (ValueError, NotImplementedError) as error:
-                raise UsageError(f"--glob {glob!r} is no pattern for names in a folder", "write one such as '*.py'") from error
+                raise UsageError(f"--glob {glob!r} is not a pattern for names in a folder", "try one such as '*.py'") from error
             if not found:
                 raise TextError(f"no file under {argument} matches {glob!r}", "name a pattern, such as --glob '*.py'")
             files += found
@@ -65,7 +66,7 @@ def find_files(arguments: Sequence[str], glob: str) -> list[str]:
 
 
 def refuse_device(path: Path, called: str, instead: str) -> None:
-    """Raise `TextError` for a device, as which the text is `called`; what to name is `instead`."""
+    """Raise `TextError` if `path` is a device. The message calls it `called`, and says what to name `instead`."""
     if path.is_char_device():
         raise TextError(f"{called} is a device, which may never end", f"name {instead}; - reads standard input")
 
@@ -87,7 +88,7 @@ def spool(files: Sequence[str], folder: Path) -> list[Path]:
 def _copy(chunk: bytes, copy: BinaryIO, name: str) -> None:
     try:
         copy.write(chunk)
-    except OSError as error:  # no fault of the text's, which is being read
+    except OSError as error:  # the copy's fault, and not the text's
         what = f"{name} cannot be copied to {copy.name}: {error.strerror}"
         raise RunError(what, "make room, or give another --out") from error
 
@@ -114,8 +115,8 @@ def read_symbols(
 ) -> Iterator[npt.NDArray[np.unsignedinteger]]:
     """The symbols of one file ("-" is standard input), chunk by chunk: bytes, or code points of strictly decoded text.
 
-    Feeds every byte to `digest`; says in `notices` what a reader would want to know, where the file is `called` so. Raises
-    `TextError` with the offset and the line of the first bytes that cannot be decoded.
+    Feeds every byte to `digest`. Adds to `notices` what people should know of the text; messages and notices call the file
+    `called`. Raises `TextError` with the offset and the line of the first bytes that cannot be decoded.
     """
     called = called or ("standard input" if name == "-" else str(name))
     with _open(name) as file:
@@ -154,7 +155,7 @@ def _read_characters(
         except UnicodeError as error:
             raise TextError(f"{name} is not {encoding}: {error}", "try another --encoding, or --symbols byte") from error
         if ((points >= SURROGATES.start) & (points < SURROGATES.stop)).any():
-            raise TextError(f"{name} holds lone surrogates, which are no characters", "try --symbols byte")
+            raise TextError(f"{name} holds lone surrogates, which are not characters", "try --symbols byte")
         zeros += int((points == 0).sum())
         yield points
         if not raw:
@@ -166,7 +167,7 @@ def _read_characters(
 
 
 def _refuse_packed(raw: bytes, name: str) -> None:
-    """Raise `TextError` for a compressed file: unpacking is left to those who know how much may come out."""
+    """Raise `TextError` for a compressed file: only its owner knows how large it may become when unpacked."""
     for magic, (kind, unpack) in PACKED.items():
         if raw.startswith(magic):
             file = "FILE" if name == "standard input" else shlex.quote(name)

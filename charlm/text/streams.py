@@ -1,8 +1,8 @@
 """Ids -> B parallel streams -> windows for truncated backpropagation through time.
 
-Epoch e of streams seeded with s takes an offset o in [0, N-1-B*W*T] from a generator seeded by (s, e); stream b covers
-ids[o + b*W*T : o + (b+1)*W*T + 1]. So a window is named by (epoch, window), and that is all of the position there is. Knows
-nothing of models or of the state that is carried from window to window.
+An epoch has W windows of T steps. Epoch e of streams seeded with s draws an offset o in [0, N-1-B*W*T] from a generator seeded
+by (s, e); stream b covers ids[o + b*W*T : o + (b+1)*W*T + 1]. So the two numbers (epoch, window) name a window completely.
+Knows nothing of models or of the state that is carried from window to window.
 """
 
 from collections.abc import Iterator
@@ -17,16 +17,16 @@ from torch import Tensor
 from charlm.errors import TextError, counted
 from charlm.text.vocab import Ids
 
-PIECE = 1 << 22  # characters, at the most, that are brought to the device at a time
+PIECE = 1 << 22  # characters that are moved to the device at a time, at most
 
 
 def as_tensor(ids: npt.NDArray[np.integer], device: torch.device) -> Tensor:
-    """Ids, of whatever shape, as models take them: int64, on `device`."""
+    """Ids of any shape as models take them: int64, on `device`."""
     return torch.from_numpy(ids.astype(np.int64)).to(device)
 
 
 class Window(NamedTuple):
-    """T steps of B streams: `inputs` and `targets`, int64 `(T, B)`, where targets are the characters one step on."""
+    """T steps of B streams: `inputs` and `targets`, int64 `(T, B)`; a target is the character after its input."""
 
     inputs: Tensor
     targets: Tensor
@@ -48,9 +48,9 @@ class Streams:
 
     @classmethod
     def fitted(cls, ids: Ids, batch_size: int, seq_len: int, seed: int) -> "Streams":
-        """Streams of at most `batch_size` lanes, fewer where B*T does not fit the text.
+        """At most `batch_size` streams, fewer where the text is too short for B*T.
 
-        Raises `TextError` when not even one lane of two windows fits.
+        Raises `TextError` when the text is too short for even one stream of two windows.
         """
         fitting = len(ids) // seq_len - 1
         if fitting < 1:
@@ -61,7 +61,7 @@ class Streams:
 
     @property
     def windows_per_epoch(self) -> int:
-        """W = floor((N - T) / (B*T)): one window's worth is left for the offset to move in."""
+        """W = floor((N - T) / (B*T)): T characters are left over for the offset to move in."""
         return (len(self.ids) - self.seq_len) // (self.batch_size * self.seq_len)
 
     def offset(self, epoch: int) -> int:
@@ -71,9 +71,9 @@ class Streams:
         return int(np.random.default_rng((self.seed, epoch)).integers(0, last + 1))
 
     def windows(self, epoch: int, start: int = 0, device: torch.device | str = "cpu") -> Iterator[Window]:
-        """The windows of `epoch` from number `start` on, in order; each continues the one before it, lane by lane.
+        """The windows of `epoch` from number `start` on, in order; each continues the one before it, stream by stream.
 
-        The text goes to `device` in long pieces, as the small integers that it is stored as, so that no window waits for it.
+        The text goes to `device` in long pieces, in the small integers of its file, so that windows do not wait for it.
         """
         steps, lane = self.seq_len, self.windows_per_epoch * self.seq_len
         firsts = self.offset(epoch) + lane * np.arange(self.batch_size)

@@ -1,6 +1,6 @@
 """Characters (or bytes) <-> ids. Knows nothing of files.
 
-Texts pass through numpy arrays of code points, so that a chunk of any length is encoded in one look-up.
+Texts become numpy arrays of code points, so that one look-up encodes a chunk of any length.
 """
 
 import codecs
@@ -34,8 +34,8 @@ def describe_symbol(symbol: int) -> str:
 class Vocab:
     """The symbols a model knows, in the order of their ids.
 
-    `kind` is "char" (Unicode code points) or "byte" (all 256 of them); `symbols` are their numbers, rising; `start` is
-    the id that a text with no prompt begins after: the newline's, or the commonest symbol's.
+    `kind` is "char" (Unicode code points) or "byte" (all 256 of them); `symbols` are their numbers in rising order; `start` is
+    the id that a model reads in place of an empty prompt: that of the newline, or of the commonest symbol.
     """
 
     kind: str
@@ -67,11 +67,11 @@ class Vocab:
     def symbols_of(self, text: str) -> npt.NDArray[np.unsignedinteger]:
         """The `(N,)` symbols that make up `text`: its code points, or the bytes of its UTF-8 form."""
         if self.kind == "byte":
-            try:  # "surrogateescape" gives back the bytes of a command-line argument that was no UTF-8
+            try:  # "surrogateescape" restores the bytes of a command-line argument that was not UTF-8
                 return np.frombuffer(text.encode("utf-8", "surrogateescape"), dtype=np.uint8)
             except UnicodeEncodeError as error:
                 symbol = describe_symbol(ord(text[error.start]))
-                raise TextError(f"{symbol}, at position {error.start}, is no character", "leave it out") from error
+                raise TextError(f"{symbol}, at position {error.start}, is not a character", "leave it out") from error
         return code_points(text)
 
     def encode_symbols(
@@ -79,8 +79,8 @@ class Vocab:
     ) -> Ids:
         """Ids of `(N,)` symbols, in the smallest unsigned type.
 
-        Raises `TextError` naming the first symbol that is not in the vocabulary and its position in the prompt or text, as
-        `of` calls it, counted from 0 and from `before` symbols ahead of these; `skip_unknown` drops it instead.
+        Raises `TextError` for a symbol that the vocabulary lacks; the message names the first and its position, counted from 0
+        with the `before` symbols that came earlier, in what `of` names (text or prompt). `skip_unknown` drops such symbols.
         """
         ids = self._table[symbols]
         unknown = np.flatnonzero(ids < 0)
@@ -99,17 +99,17 @@ class Vocab:
         return self.encode_symbols(self.symbols_of(text), skip_unknown=skip_unknown, of=of)
 
     def symbols_for(self, ids: npt.ArrayLike) -> bytes:
-        """What `ids` stand for as bytes: themselves for a byte vocabulary, UTF-8 for characters."""
+        """The bytes that `ids` stand for: themselves for a byte vocabulary, UTF-8 for characters."""
         if self.kind == "byte":
             return bytes(np.asarray(ids, dtype=np.uint8))
         return self.decode(ids).encode("utf-8")
 
     def decode(self, ids: npt.ArrayLike) -> str:
-        """The text of `ids` `(N,)`. Bytes that are no UTF-8 become U+FFFD."""
+        """The text of `ids` `(N,)`. Bytes that are not UTF-8 become U+FFFD."""
         return self.decoder()(ids, True)
 
     def decoder(self) -> Callable[[npt.ArrayLike, bool], str]:
-        """A function `(ids, final) -> text` for ids that come piece by piece: it holds back an unfinished character."""
+        """A function `(ids, final) -> text` for ids that come piece by piece; it holds back an unfinished character."""
         if self.kind == "byte":
             utf8 = codecs.getincrementaldecoder("utf-8")("replace")
             return lambda ids, final: utf8.decode(self.symbols_for(ids), final)
@@ -118,5 +118,5 @@ class Vocab:
 
 
 def with_start(vocab: Vocab, prompt: Ids) -> Ids:
-    """What a model reads before it goes on: the prompt `(P,)`, or, when that is empty, the start symbol."""
+    """What a model reads before it writes: the prompt `(P,)`, or the start symbol when the prompt is empty."""
     return prompt if prompt.size else np.array([vocab.start], dtype=vocab.dtype)

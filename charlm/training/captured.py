@@ -1,7 +1,7 @@
-"""The training step captured once as a CUDA graph, where a GPU would wait for hundreds of launches: the same step, sooner.
+"""The training step captured once as a CUDA graph, because a GPU waits for hundreds of launches: the same step, faster.
 
-A captured step that is wrong would train on without a word, so before one is relied on it is played next to the plain step, and
-what each moved is compared. Knows nothing of a run's end, nor of how anything is captured.
+A wrong captured step would go on training unnoticed. So before a captured step is used, it and the plain step are taken from
+the same state, and what each has moved is compared. Knows nothing of a run's end or of how a graph is captured.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,18 +17,18 @@ from charlm.training.loop import Step, Trainer, training_step
 from charlm.training.optimiser import follow_schedule
 from charlm.training.task import Batch
 
-TOLERANCE = 0.2  # of the distance moved: kernels add up in another order from one call to the next, and Muon makes much of it
+TOLERANCE = 0.2  # of the distance moved: kernels add up in another order at each call, and Muon makes the difference larger
 
-MOST_WARM_UP = 24  # steps, each of which may halve a loss scale that begins at 2^16
+MOST_WARM_UP = 24  # steps; each may halve the loss scale, which begins at 2^16
 
 Play = Callable[..., Sequence[Tensor]]
 
 
 class CapturedStep:
-    """`training_step`, captured ahead of the first step; plain for good, with a notice, where that goes wrong.
+    """`training_step`, captured before the first step. Where that fails, it gives a notice and all steps are plain.
 
-    All steps of a run are then played, also the first ones after it was resumed: a plain step may add up in another order than
-    a played one, and a run that goes on would end with other bits than one that was never stopped.
+    All steps of a run are played, also the first ones after it is resumed: a plain step may add up in another order than a
+    played one, and a resumed run would then end with other bits than one that was never stopped.
     """
 
     def __init__(self, notice: Callable[[str], None], capture: Callable[..., Play] = Captured) -> None:
@@ -37,13 +37,13 @@ class CapturedStep:
         self.captured: Play | None = None
 
     def __call__(self, trainer: Trainer[Any], batch: Batch) -> tuple[Tensor, Tensor]:
-        """One step, as `training_step`; batches and states are of one shape throughout."""
+        """One step, as `training_step`. Batches must all have one shape, and so must states."""
         if not self.is_tried:
             self.is_tried, self.captured = True, self._checked(trainer, batch)
         return training_step(trainer, batch) if self.captured is None else play(self.captured, trainer, batch)
 
     def _checked(self, trainer: Trainer[Any], batch: Batch) -> Play | None:
-        """A captured step that moves everything as plain steps do, or None; the trainer stands where it stood."""
+        """A captured step that moves everything as plain steps do, or None. Leaves the trainer as it was."""
         origin = Standing(trainer)
         try:
             warm_up(trainer, batch)
@@ -52,13 +52,13 @@ class CapturedStep:
             plain = Standing(trainer)
             before.restore(trainer)
             captured = self.capture(*as_function(trainer, batch), generators=[trainer.generator])
-            before.restore(trainer)  # once more: being captured, a step gives a state that nothing has been written to
+            before.restore(trainer)  # once more: capturing sets a state that nothing was written to
             two_unlike_steps(partial(play, captured), trainer, batch)
             why = Standing(trainer).unlike(plain, before)
         except RuntimeError as error:
-            cause = error.__context__ or error  # the end of capturing fails too, and says less
+            cause = error.__context__ or error  # ending the capture fails too, with a vaguer message
             why = f"{type(cause).__name__}: {str(cause).partition(chr(10))[0]}"
-            device = trainer.device  # what was amid a step, or belongs to a capture, is made anew
+            device = trainer.device  # the scaler may be amid a step, and the generator may belong to the capture
             trainer.scaler = type(trainer.scaler)(device.type, enabled=trainer.scaler.is_enabled())
             trainer.generator = torch.Generator(device)
         origin.restore(trainer)
@@ -69,7 +69,7 @@ class CapturedStep:
 
 
 def as_function(trainer: Trainer[Any], batch: Batch) -> tuple[Play, tuple[Tensor, ...]]:
-    """A step as a function of tensors, a batch's and then a state's -> loss, gradient norm, new state; its arguments now."""
+    """A step as a function of tensors, and its arguments now: a batch's, then a state's -> loss, gradient norm, new state."""
     arguments, layers, kind = tuple(batch), len(trainer.state), type(batch)
 
     def step(*tensors: Tensor) -> tuple[Tensor, ...]:
@@ -81,7 +81,7 @@ def as_function(trainer: Trainer[Any], batch: Batch) -> tuple[Play, tuple[Tensor
 
 
 def warm_up(trainer: Trainer[Any], batch: Batch) -> None:
-    """Plain steps in which libraries choose their kernels, until under loss scaling none is skipped any more."""
+    """Plain steps, in which libraries choose their kernels, until loss scaling no longer skips any."""
     for steps in range(1, MOST_WARM_UP + 1):
         scale = trainer.scaler.get_scale()
         training_step(trainer, batch)
@@ -90,7 +90,7 @@ def warm_up(trainer: Trainer[Any], batch: Batch) -> None:
 
 
 def two_unlike_steps(step: Step, trainer: Trainer[Any], batch: Batch) -> None:
-    """Two steps that share no rate, no batch and no state, so that whatever of these is frozen in a captured step shows."""
+    """Two steps with different rates, batches and states: if a captured step has one of these frozen, the result shows it."""
     follow_schedule(trainer.optimiser, 0.3)
     step(trainer, batch)
     follow_schedule(trainer.optimiser, 0.9)
@@ -114,7 +114,7 @@ class Standing:
 
     @torch.no_grad()
     def restore(self, trainer: Trainer[Any]) -> None:
-        """Put `trainer` back here, each value into the tensor that holds it."""
+        """Put `trainer` back here, by writing each value into the trainer's own tensor."""
         trainer.state = tuple(tuple(part.clone() for part in cell_state) for cell_state in trainer.state)
         for name, tensor in trainer.tensors().items():
             tensor.copy_(self.tensors[name])
@@ -122,13 +122,13 @@ class Standing:
         trainer.scaler.load_state_dict(self.scaler)
 
     def unlike(self, other: "Standing", before: "Standing") -> str:
-        """What came out otherwise than in `other`, as far as both went from `before`; empty where all is alike."""
+        """What differs from `other` by more than a share of the way that `other` moved from `before`, in words; else empty."""
         if self.scaler != other.scaler:
-            return "the loss is scaled otherwise"
+            return "the loss is scaled differently"
         if all(torch.equal(self.tensors[name], before.tensors[name]) for name in before.tensors if name.startswith("model.")):
             return "no step that was tried moved anything"
         for name, tensor in self.tensors.items():
             theirs, start = other.tensors[name].double(), before.tensors[name].double()
             if not (tensor.double() - theirs).norm() <= TOLERANCE * (theirs - start).norm():
-                return f"{name} comes out otherwise"
+                return f"{name} comes out differently"
         return ""

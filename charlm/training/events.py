@@ -1,4 +1,4 @@
-"""What a run reports, one frozen value an event, and what whoever listens must be able to do.
+"""What a run reports, one frozen value an event, and what a listener must be able to do.
 
 Every event says at which `step` and after how many `seconds` of training it came; losses are in nats per character.
 """
@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """Something that happened at `step`, after `seconds` of training; `progress` is the share of the run that is done."""
+    """Something that happened at `step`, after `seconds` of training; `progress` is the share of the run done, from 0 to 1."""
 
     step: int
     seconds: float
@@ -28,7 +28,7 @@ class StepsDone(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvalDone(Event):
-    """The validation part was scored (about: in lanes); None where there is none. Asks for the model to be kept if best."""
+    """A look at the validation part (an inexact score) was taken; None where there is none. Asks to keep the model if best."""
 
     validation_nats: float | None
     is_best: bool
@@ -41,7 +41,7 @@ class SampleDue(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckpointDue(Event):
-    """It is time to save all that an exact continuation needs."""
+    """It is time to save everything that an exact continuation needs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,21 +53,21 @@ class SampleDrawn(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scoring(Event):
-    """The best model is being scored exactly, of which the share `scored` is done."""
+    """The best model is being scored exactly; `scored` is the share done, from 0 to 1."""
 
     scored: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunDone(Event):
-    """The run is over: the exact validation loss of the model that was saved, None without a validation part."""
+    """The run is over: the exact validation loss of the saved model, None without a validation part."""
 
     validation_nats: float | None
     checkpoint: str
 
 
 class Reporter(Protocol):
-    """Whoever shows a run."""
+    """Shows a run to its user."""
 
     def report(self, event: Event) -> None:
         """Show one event."""
@@ -76,7 +76,7 @@ class Reporter(Protocol):
         """Show one line that people should know."""
 
     def close(self) -> None:
-        """Leave the screen as the next command would like to find it."""
+        """Leave the screen ready for the next command."""
 
 
 def bits(nats: float | None) -> float | None:
@@ -85,7 +85,7 @@ def bits(nats: float | None) -> float | None:
 
 
 def as_row(event: Event) -> dict[str, Any] | None:
-    """The event as `--json` and `metrics.jsonl` write it; None for those that lead to no line."""
+    """The event as the row that `--json` and `metrics.jsonl` write; None for an event without a row."""
     names: dict[type[Event], str] = {StepsDone: "step", EvalDone: "eval", SampleDrawn: "sample", RunDone: "done"}
     name = names.get(type(event))
     if name is None:
@@ -93,7 +93,7 @@ def as_row(event: Event) -> dict[str, Any] | None:
     fields = asdict(event)
     if isinstance(event, StepsDone):
         fields["train_nats"] = fields.pop("loss_nats")
-        if not math.isfinite(event.grad_norm):  # which loss scaling takes in its stride, and JSON has no number for
+        if not math.isfinite(event.grad_norm):  # normal under loss scaling, and JSON has no number for it
             fields["grad_norm"] = None
     if isinstance(event, EvalDone | RunDone):
         fields["validation_bpc"] = bits(event.validation_nats)

@@ -1,8 +1,7 @@
 """Truncated backpropagation through time, as a generator of events: the caller prints, samples and saves.
 
-Knows nothing of what is learned, which is the task's affair, nor of files, screens or clocks: time comes from an `elapsed()`
-that the caller hands in, and counts only while steps are taken. All that the next step depends on is in `Trainer`, and nothing
-else changes it.
+Knows nothing of what is learned, which the task decides, or of files, screens and clocks: the caller passes an `elapsed()`, and
+time counts only while steps are taken. Everything that the next step depends on is in `Trainer`, and training alone changes it.
 """
 
 import math
@@ -24,16 +23,16 @@ from charlm.training.task import Batch, Task
 
 M = TypeVar("M", bound=nn.Module)
 
-EVALUATIONS = 20  # in a run at the most, where --eval-every does not say...
-PATIENCE = 16  # ...for each waits until so many times what it reads was read since the last: a fiftieth of the run's time
-SAMPLES = 5  # likewise for --sample-every
-LEAST_SCALE = 2.0**-24  # of the loss, which begins at 2^16 and is halved at each step whose gradients overflow
-SAVE_SECONDS = 30.0  # of training, at the most, between two checkpoints
+EVALUATIONS = 20  # in a run, at most, unless --eval-every says otherwise
+PATIENCE = 16  # times as many characters as a look reads are trained on between two looks: these take 1/50 of the time
+SAMPLES = 5  # in a run, unless --sample-every says otherwise
+LEAST_SCALE = 2.0**-24  # of the loss: the scale begins at 2^16 and is halved at each step whose gradients overflow
+SAVE_SECONDS = 30.0  # of training between two checkpoints, at most
 
 
 @dataclass(slots=True)
 class Trainer(Generic[M]):
-    """How a run is trained, and where it stands: the second half is everything that a continuation needs.
+    """How a run is trained (the first four fields), and where it stands: the rest, which is all that a continuation needs.
 
     `end` is in steps or seconds. `epoch` and `batch` name the next batch to be read; `state` is carried into it; `generator`
     drives dropout.
@@ -74,7 +73,7 @@ class Trainer(Generic[M]):
 
     @property
     def device(self) -> torch.device:
-        """Where the model is."""
+        """The device of the model."""
         return device_of(self.model)
 
     @property
@@ -83,13 +82,13 @@ class Trainer(Generic[M]):
         return min(1.0, self.end.so_far(self.step, self.seconds) / self.end.amount)
 
     def is_past(self, end: End) -> bool:
-        """Whether the run has gone beyond `end`, rather than just to it."""
+        """Whether the run has gone beyond `end`; False exactly at it."""
         return end.so_far(self.step, self.seconds) > end.amount
 
     def tensors(self) -> dict[str, Tensor]:
         """Every tensor that the next step depends on, by name: parameters, the optimiser's moments and counts, carried state.
 
-        They are the trainer's own, but for a copy of the dropout generator's state.
+        They are the trainer's own tensors, except for a copy of the dropout generator's state.
         """
         tensors: dict[str, Tensor] = {}
         for name, parameter in self.model.named_parameters():
@@ -103,26 +102,26 @@ class Trainer(Generic[M]):
         return tensors
 
     def now(self) -> dict[str, Any]:
-        """What every event says of when it came."""
+        """The fields of an event that happens now."""
         return {"step": self.step, "seconds": self.seconds, "progress": self.progress}
 
 
 def device_of(model: nn.Module) -> torch.device:
-    """Where the parameters are."""
+    """The device of the parameters."""
     return next(model.parameters()).device
 
 
 def training_step(trainer: Trainer[M], batch: Batch) -> tuple[Tensor, Tensor]:
     """One step of truncated BPTT: the state goes in, gradients flow back to it and no further, the new state comes out.
 
-    Gives the mean loss in nats and the gradient norm before clipping, as scalars on the device, for which nothing here waits.
+    Gives the mean loss in nats and the gradient norm before clipping, as scalars on the device; nothing here waits for them.
     """
     optimiser, scaler = trainer.optimiser, trainer.scaler
     with autocast(trainer.precision, trainer.device):
         loss, state = trainer.task.loss(trainer.model, batch, trainer.state, trainer.generator)
     optimiser.zero_grad()
     scaler.scale(loss).backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-    scaler.unscale_(optimiser)  # type: ignore[arg-type]  # which has all that it asks for
+    scaler.unscale_(optimiser)  # type: ignore[arg-type]  # our optimiser has all that it uses
     grad_norm = clip_gradients(trainer.model, trainer.config.clip_norm)
     scaler.step(optimiser)  # type: ignore[arg-type]
     scaler.update()
@@ -141,10 +140,9 @@ def train(
     should_stop: Callable[[], bool] = lambda: False,
     report_seconds: float = 1.0,
 ) -> Iterator[Event]:
-    """Train to the end, or until `should_stop()` says so after some step; the last event is a `CheckpointDue`.
+    """Train to the end, or until `should_stop()` is true after a step; the last event is a `CheckpointDue`.
 
-    Raises `DivergedError` when a loss or a gradient is no longer finite, before anything is evaluated or saved with what it
-    left behind.
+    Raises `DivergedError` when a loss or a gradient is no longer finite, before the damaged model is evaluated or saved.
     """
     task, sums, saved = trainer.task, Sums(since=trainer.seconds), trainer.seconds
     began, before = elapsed(), trainer.progress
@@ -158,11 +156,11 @@ def train(
             trainer.seconds += elapsed() - began
             steps = PATIENCE * task.look_size // batch.num_predictions
             due = Due.after_step(trainer, before, stopping=should_stop(), unsaved=trainer.seconds - saved, patience=steps)
-            before = trainer.progress  # what `due` has seen: a report's wait for the device counts for the next step
+            before = trainer.progress  # before the report, whose wait for the device counts for the next step
             if due.report or trainer.seconds - sums.since >= report_seconds:
                 yield report(trainer, sums, elapsed)
                 sums = Sums(since=trainer.seconds)
-            if due.evaluation or due.checkpoint:  # either may be saved
+            if due.evaluation or due.checkpoint:  # after either, the model may be saved
                 require_sound(trainer)
             if due.evaluation:
                 yield evaluate(trainer)
@@ -175,7 +173,7 @@ def train(
                 return
             began = elapsed()
         trainer.epoch, trainer.batch = trainer.epoch + 1, 0
-    if trainer.evaluated_step < trainer.step:  # the end was moved to where the run already stood
+    if trainer.evaluated_step < trainer.step:  # a resumed run was given an end that it had already reached
         yield evaluate(trainer)
         yield CheckpointDue(**trainer.now())
 
@@ -200,7 +198,7 @@ class Sums:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """What is to be done after a step; a report comes before all of it."""
+    """What is to be done after a step; a report comes before everything else."""
 
     report: bool
     evaluation: bool
@@ -210,9 +208,9 @@ class Due:
 
     @classmethod
     def after_step(cls, trainer: Trainer[M], before: float, *, stopping: bool, unsaved: float, patience: int) -> "Due":
-        """Decide it from the step just taken; `before` was the progress ahead of it, `unsaved` seconds are not saved.
+        """Decide after a step. `before` is the progress before it; `unsaved` is how many seconds of training are not saved.
 
-        An evaluation that nobody asked for waits until `patience` steps were taken since the last.
+        Without --eval-every, an evaluation waits until `patience` steps were taken since the last.
         """
         over = trainer.progress >= 1
         is_soon = trainer.config.eval_every is None and trainer.step - trainer.evaluated_step < patience
@@ -228,7 +226,7 @@ class Due:
 
 
 def report(trainer: Trainer[M], sums: Sums, elapsed: Callable[[], float]) -> StepsDone:
-    """The means over the steps in `sums`; waits for the device, and counts the wait as training."""
+    """The means over the steps in `sums`. Waits for the device, and counts the wait as training."""
     began = elapsed()
     loss, grad_norm = float(sums.loss) / sums.steps, float(sums.grad_norm) / sums.steps
     trainer.seconds += elapsed() - began
@@ -246,18 +244,18 @@ def require_finite(trainer: Trainer[M], value: float, what: str) -> None:
 
 
 def require_sound(trainer: Trainer[M]) -> None:
-    """Raise `DivergedError` unless all that a checkpoint would hold is finite, and such as can be opened again."""
+    """Raise `DivergedError` unless every number that a checkpoint would hold is finite and within what it may hold."""
     if trainer.scaler.is_enabled() and (scale := trainer.scaler.get_scale()) < LEAST_SCALE:
-        raise diverged(trainer, scale, "loss, whatever it is divided by, gives no finite gradient; its scale")
+        raise diverged(trainer, scale, "loss gives no finite gradient at any scale; the last scale")
     for name, tensor in trainer.tensors().items():
         if tensor.is_floating_point():
             largest = float(tensor.detach().abs().max())
-            if not largest <= (MOST_WEIGHT if name.startswith("model.") else sys.float_info.max):  # so that NaN is not either
+            if not largest <= (MOST_WEIGHT if name.startswith("model.") else sys.float_info.max):  # `not <=`, for NaN
                 raise diverged(trainer, largest, f"greatest magnitude in {name}")
 
 
 def diverged(trainer: Trainer[M], value: float, what: str) -> DivergedError:
-    """The error that says so."""
+    """The error for a training that diverged, where `what` is `value`."""
     less = "--learning-rate or --clip-norm" if trainer.config.clip_norm else "--learning-rate, or --clip-norm 1"
     return DivergedError(
         f"training diverged by step {trainer.step}: the {what} is {value:g}",
@@ -266,7 +264,7 @@ def diverged(trainer: Trainer[M], value: float, what: str) -> DivergedError:
 
 
 def evaluate(trainer: Trainer[M]) -> EvalDone:
-    """Score the validation part; the trainer's own state, and all that the next step depends on, stay as they are."""
+    """Take a look at the validation part. Changes nothing that the next step depends on."""
     with autocast(trainer.precision, trainer.device):
         score = trainer.task.score(trainer.model, exact=False)
     nats = None if score is None else score.nats_per_character

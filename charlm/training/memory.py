@@ -1,4 +1,4 @@
-"""How much memory a run will need at the least, from its numbers alone. Allocates nothing, and knows of no machine."""
+"""The least memory that a run will need, from its numbers alone. Allocates nothing, and knows no machine."""
 
 from charlm.config import ModelConfig, TrainConfig, chosen
 from charlm.model.cells import CELLS
@@ -7,10 +7,10 @@ from charlm.training.optimiser import OPTIMISERS
 
 
 def training_bytes(model: ModelConfig, vocab_size: int, training: TrainConfig, batch_size: int, *, saves: bool) -> int:
-    """Bytes for parameters, gradients and moments, and for what a window of B streams keeps on its way.
+    """Bytes for parameters, gradients and moments, and for what a window of B streams keeps for its gradients.
 
-    With `saves`, also for what a checkpoint is put together in, which is always the processor's own memory.
-    A lower bound, half of what was measured, so that no run is refused that would have fitted (benchmarks/memory.py).
+    With `saves`, also for putting a checkpoint together, which happens in the processor's memory. The result is a lower bound,
+    half of what was measured (benchmarks/memory.py), so that a run that would fit is never refused.
     """
     network = LanguageModel.shapes(model, vocab_size)
     in_cells = num_parameters(network.cells)

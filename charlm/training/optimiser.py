@@ -1,6 +1,6 @@
 """Parameter groups, the optimisers, the learning-rate schedule and clipping. Knows nothing of tasks or of a run's end.
 
-A new optimiser is a class with `fresh_state` and `step`, and its entry in OPTIMISERS at the end.
+A new optimiser is a class with `fresh_state` and `step`, and an entry in OPTIMISERS at the end.
 """
 
 import math
@@ -19,19 +19,19 @@ EPSILON = 1e-8
 WEIGHT_DECAY = 0.01
 MOMENTUM = 0.95  # of Muon
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)  # a, b, c of Jordan et al. 2024
-ITERATIONS = 2  # from a good start; five from a poor one, as is usual, gave no better models and took three times as long
-EVERY = 2  # steps, of which a cell's matrix moves in one, so many times as far: no worse, for half of the work
-REST = 0.4  # of Muon's rate, for what Muon does not move
-TINY = 1e-14  # beside the squares of gradients
+ITERATIONS = 2  # from a good start; the usual five from a poor one gave no better models and took three times as long
+EVERY = 2  # steps from one move of a cell's matrix to the next, which goes as many times as far: no worse, for half of the work
+REST = 0.4  # of Muon's rate, for the parameters that Muon does not move
+TINY = 1e-14  # added to sums of squared gradients, which may be zero
 WARM_UP = 0.02  # share of the run over which the rate rises
 FINAL_RATE = 0.02  # share of the peak rate at which it ends
 
 
 class Optimiser:
-    """Parameters in groups, each with a rate and a decay, and what is known of each parameter from its steps before.
+    """Parameters in groups, each with a rate and a decay, and the `state` that each parameter carries from step to step.
 
-    All of `state` is made at once, so that a checkpoint always has the same tensors. On CUDA the rates are tensors, so that a
-    captured step follows the schedule too.
+    All of `state` is made at the start, so that a checkpoint always has the same tensors. On CUDA the rates are tensors, so
+    that a captured step follows the schedule too.
     """
 
     def __init__(self, groups: list[dict[str, Any]], rate: float) -> None:
@@ -46,7 +46,7 @@ class Optimiser:
                 self.state[p] = self.fresh_state(p, group)
 
     def fresh_state(self, p: Tensor, group: dict[str, Any]) -> dict[str, Tensor]:
-        """What is known of a parameter before the first step."""
+        """The state of a parameter before the first step."""
         raise NotImplementedError
 
     def step(self) -> None:
@@ -63,12 +63,12 @@ class Optimiser:
 class AdamW(Optimiser):
     """AdamW (Loshchilov and Hutter 2019) by torch's fused kernel.
 
-    To the last bit what `torch.optim.AdamW` does, which would load torch's compiler first: a second of a short run.
+    Does exactly what `torch.optim.AdamW` does, without loading torch's compiler, which takes a second.
     """
 
-    _step_supports_amp_scaling = True  # a loss scaler then gives `found_inf` to the kernel, and does not wait to know it
+    _step_supports_amp_scaling = True  # a loss scaler then passes `found_inf` to the kernel, and need not wait for it
 
-    def fresh_state(self, p: Tensor, group: dict[str, Any]) -> dict[str, Tensor]:  # noqa: ARG002 (Muon's asks for it)
+    def fresh_state(self, p: Tensor, group: dict[str, Any]) -> dict[str, Tensor]:  # noqa: ARG002 (Muon's needs it)
         """A count of steps, and the two moments."""
         return {
             "step": torch.zeros((), device=p.device),
@@ -109,18 +109,18 @@ class AdamW(Optimiser):
 class Muon(AdamW):
     """Muon (Jordan et al. 2024) for the groups that say how many `gates` their matrices are made of, AdamW for the others.
 
-    Each gate's matrix moves by its momentum with all singular values made about 1, so that what the gradient says often but
-    softly counts as much as what it shouts. Gates are matrices of their own: taken together, as by torch's own Muon, they learn
+    Each gate's matrix moves by its momentum with all singular values made about 1, so that weak directions of the gradient
+    count as much as strong ones. Each gate is a matrix of its own: taken as one matrix, as by torch's own Muon, the gates learn
     more slowly.
     """
 
     def fresh_state(self, p: Tensor, group: dict[str, Any]) -> dict[str, Tensor]:
-        """A momentum, or what AdamW needs."""
+        """A momentum for a matrix of gates; AdamW's state for any other parameter."""
         return {"momentum": torch.zeros_like(p)} if "gates" in group else super().fresh_state(p, group)
 
     @torch.no_grad()
     def step(self) -> None:
-        """One step; the gradients that Muon used are gone after it, so that AdamW finds only its own."""
+        """One step. Clears the gradients that Muon used, so that AdamW finds only its own."""
         turn, every = self._turn()
         matrices = [(p, group) for group in self.param_groups if "gates" in group for p in group["params"]]
         for number, (p, group) in enumerate(matrices):
@@ -130,18 +130,18 @@ class Muon(AdamW):
         super().step()
 
     def _turn(self) -> tuple[int, int]:
-        """How many steps were taken, by AdamW's count, and every how many a matrix moves.
+        """The number of steps taken, by AdamW's count, and after how many steps a matrix moves again.
 
-        On a GPU at every one: asking for the count would wait for it, a captured step cannot take turns, and what it would save
-        is little there.
+        On a GPU a matrix moves at every step: reading the count would wait for the GPU, a captured step cannot take turns, and
+        there is little to save.
         """
         count = next(state["step"] for state in self.state.values() if "step" in state)
         return (int(count), EVERY) if count.device.type == "cpu" else (0, 1)
 
     def _learn(self, p: Tensor, gradient: Tensor, group: dict[str, Any], times: int) -> None:
-        """Take a gradient into the momentum, and move so many times as far as a step goes."""
+        """Add a gradient to the momentum, and move `p` by `times` the length of a step."""
         momentum = self.state[p]["momentum"]
-        overflow = getattr(self, "found_inf", None)  # under loss scaling, such a step is skipped, and no one waits to know
+        overflow = getattr(self, "found_inf", None)  # loss scaling skips such a step, without waiting to know
         if overflow is not None:
             gradient = torch.where(overflow > 0, momentum, gradient)
         momentum.lerp_(gradient, 1 - MOMENTUM)
@@ -155,10 +155,10 @@ class Muon(AdamW):
 
 
 def orthogonalised(blocks: Tensor) -> Tensor:
-    """Matrices `(G, H, E)` with their singular values s taken to about 1: s -> a s + b s^3 + c s^5, a few times over.
+    """Matrices `(G, H, E)` with their singular values s brought to about 1: s -> a s + b s^3 + c s^5, repeated.
 
-    It begins with rows (or columns, where they are shorter) divided so that no s is above 1, as Prach and Lampert (2022) do and
-    Boissin et al. (2025) for Muon: nearer to 1, and so sooner there, than by the matrix's norm.
+    First the rows (the columns of a tall matrix) are divided so that no s is above 1, as Prach and Lampert (2022) do, and
+    Boissin et al. (2025) for Muon. So s starts nearer to 1 than after a division by the matrix's norm, and fewer rounds do.
     """
     a, b, c = NEWTON_SCHULZ
     tall = blocks.shape[1] > blocks.shape[2]
@@ -174,7 +174,7 @@ def orthogonalised(blocks: Tensor) -> Tensor:
 
 
 def schedule(progress: float) -> float:
-    """The share of the peak rate when `progress`, from 0 to 1, of the run is done: a short rise, then half a cosine down."""
+    """The share of the peak rate at `progress`, from 0 to 1, through the run: a short rise, then half a cosine down."""
     if progress < WARM_UP:
         return (progress + 0.001) / (WARM_UP + 0.001)
     share = min(1.0, (progress - WARM_UP) / (1 - WARM_UP))
@@ -182,7 +182,7 @@ def schedule(progress: float) -> float:
 
 
 def follow_schedule(optimiser: Optimiser, progress: float) -> None:
-    """Make the next step take the rates that are due."""
+    """Set the rates of the next step by the schedule."""
     for group in optimiser.param_groups:
         rate = group["peak"] * schedule(progress)
         if isinstance(group["lr"], Tensor):
@@ -192,19 +192,19 @@ def follow_schedule(optimiser: Optimiser, progress: float) -> None:
 
 
 def clip_gradients(model: nn.Module, norm: float) -> Tensor:
-    """Scale all gradients together so that their norm is at most `norm` (Pascanu et al. 2013); gives the norm before.
+    """Scale all gradients together so that their norm is at most `norm` (Pascanu et al. 2013); gives the norm before that.
 
-    A `norm` of 0 leaves them as they are.
+    A `norm` of 0 leaves them unchanged.
     """
     return nn.utils.clip_grad_norm_(model.parameters(), norm or math.inf)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OptimiserKind:
-    """How an optimiser is made, from a model, its configuration and the precision of its steps; and what others ask of it.
+    """How to make an optimiser from a model, a configuration and the steps' precision, and what others need to know of it.
 
-    `rate` is the highest rate where nobody says, None for the recipe's, which goes by how much is read. `moments` is how many
-    numbers are kept for each of a cell's weights.
+    `rate` is the default peak rate; None takes the recipe's, which depends on how much is read. `moments` is how many numbers
+    the optimiser keeps for each weight of a cell.
     """
 
     make: Callable[[nn.Module, TrainConfig, str], Optimiser]
@@ -217,13 +217,13 @@ def make_optimiser(model: nn.Module, config: TrainConfig, precision: str) -> Opt
     return chosen("--optimiser", config.optimiser, OPTIMISERS).make(model, config, precision)
 
 
-def make_adamw(model: nn.Module, config: TrainConfig, precision: str) -> Optimiser:  # noqa: ARG001 (as all are made)
+def make_adamw(model: nn.Module, config: TrainConfig, precision: str) -> Optimiser:  # noqa: ARG001 (the signature of `make`)
     """AdamW for all parameters."""
     return AdamW(groups_of(model.parameters()), config.learning_rate)
 
 
 def make_muon(model: nn.Module, config: TrainConfig, precision: str) -> Optimiser:
-    """Muon for the cells' matrices, whose rate is `learning_rate`, and AdamW for the rest, which has two fifths of it."""
+    """Muon for the cells' matrices, at `learning_rate`, and AdamW for all other parameters, at two fifths of it."""
     cells = [module for module in model.modules() if isinstance(module, Cell)]
     matrices = {p for cell in cells for p in cell.parameters() if p.ndim > 1}
     groups = groups_of(p for p in model.parameters() if p not in matrices)
