@@ -98,7 +98,7 @@ def _signalled(run: Path, kind: signal.Signals, after: float | None) -> tuple[in
         from charlm.cli import train
         from charlm.runs import drive as module
 
-        find, step = train._find, module.training_step
+        find, step = train.run_to_resume, module.training_step
 
         def found(*arguments: Any) -> Any:
             os.write(dot, b"s")  # from here on the command handles signals itself
@@ -110,7 +110,7 @@ def _signalled(run: Path, kind: signal.Signals, after: float | None) -> tuple[in
             return result
 
         os.dup2(os.open(error, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
-        with mock.patch.object(train, "_find", found), mock.patch.object(module, "training_step", counted):
+        with mock.patch.object(train, "run_to_resume", found), mock.patch.object(module, "training_step", counted):
             os._exit(_status_of("train", "--resume", str(run)))
 
     process = child(work)

@@ -19,8 +19,8 @@ import numpy as np
 from benchmarks.reliability.figure import TINY, Figure, command, copy_of, go_on, new_run, workplace
 from charlm.checkpoint.model import load_model
 from charlm.checkpoint.training import load_trainer
-from charlm.cli.app import _print
-from charlm.cli.sample import _pieces
+from charlm.cli.app import write_error
+from charlm.cli.sample import as_written
 from charlm.display.html import page
 from charlm.display.progress import Bar, LogLines
 from charlm.display.terminal import ORANGE, ColouredText, json_line, table, visible
@@ -308,12 +308,12 @@ def _sampled(text: str) -> str:
     whole = "".join(character for character in text if not "\ud800" <= character <= "\udfff")
     vocab = Vocab(kind="char", symbols=tuple(map(ord, sorted(set(whole)))), start=0)
     ids = vocab.encode(whole)
-    return b"".join(_pieces(vocab, iter(ids.tolist()), True)).decode()
+    return b"".join(as_written(vocab, iter(ids.tolist()), True)).decode()
 
 
 def _sampled_bytes(text: str) -> str:
     vocab = Vocab(kind="byte", symbols=tuple(range(256)), start=0)
-    return b"".join(_pieces(vocab, iter(text.encode("utf-8", "surrogatepass")), True)).decode()
+    return b"".join(as_written(vocab, iter(text.encode("utf-8", "surrogatepass")), True)).decode()
 
 
 def _coloured(text: str) -> str:
@@ -363,7 +363,7 @@ WAYS: dict[str, Callable[[str], str]] = {
     "a sample of bytes": _sampled_bytes,
     "coloured text": _coloured,
     "a table": _tabled,
-    "an error": lambda text: _on_stderr(lambda: _print(text)),
+    "an error": lambda text: _on_stderr(lambda: write_error(text)),
     "the log": _in_the_log,
     "above the bar": _above_the_bar,
     "JSON": lambda text: json_line({"text": text}),

@@ -64,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
             raise KeyboardInterrupt
     except BaseException as error:
         if debug and not isinstance(error, SystemExit):
-            _print(traceback.format_exc())
+            write_error(traceback.format_exc())
         was_stopped = stop.signal and isinstance(error, KeyboardInterrupt | typer.Abort)
         message, hint, status = _explain(Interrupted(stop.signal, STOPPED) if was_stopped else error)
         if message:
@@ -120,10 +120,11 @@ def _say(message: str, hint: str, status: int, command: str) -> None:
         shown = hint if hint.startswith("charlm ") else hint[:1].upper() + hint[1:]  # a command is copied as it is
         stop = "" if message.endswith("?") else "."
         line += f"{stop} To go on: {hint}" if status > 128 else f"{stop} {shown}"
-    _print(line.replace("\n", " "))
+    write_error(line.replace("\n", " "))
 
 
-def _print(text: str) -> None:
+def write_error(text: str) -> None:
+    """Write a line about an error, with everything in it made visible."""
     from charlm.display.terminal import visible
 
     with contextlib.suppress(OSError, ValueError):  # the screen may have gone

@@ -182,7 +182,7 @@ def _stream(vocab: "Vocab", ids: Iterator[int]) -> None:
     """Write symbols as they come: made harmless on a terminal, as exact bytes into a pipe."""
     on_terminal = sys.stdout.isatty()
     last_flush, ended = 0.0, True
-    for piece in _pieces(vocab, ids, on_terminal):
+    for piece in as_written(vocab, ids, on_terminal):
         sys.stdout.buffer.write(piece)
         ended = piece.endswith(b"\n") or (ended and not piece)
         if (now := time.monotonic()) - last_flush > FLUSH_SECONDS:
@@ -193,7 +193,8 @@ def _stream(vocab: "Vocab", ids: Iterator[int]) -> None:
     sys.stdout.buffer.flush()
 
 
-def _pieces(vocab: "Vocab", ids: Iterator[int], on_terminal: bool) -> Iterator[bytes]:
+def as_written(vocab: "Vocab", ids: Iterator[int], on_terminal: bool) -> Iterator[bytes]:
+    """What each id adds to standard output: to a pipe the exact bytes, to a terminal only text that it cannot obey."""
     if vocab.kind == "byte" and not on_terminal:
         yield from (bytes([symbol]) for symbol in ids)
         return

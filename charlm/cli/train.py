@@ -114,7 +114,7 @@ def train(
     if resume is None:
         folder, notices = _start(corpus or [], values, end, typed)
     else:
-        folder, notices = _find(resume, typed), []
+        folder, notices = run_to_resume(resume, typed), []
     from charlm.display import progress
     from charlm.display.terminal import visible_line
     from charlm.runs.drive import drive
@@ -132,7 +132,8 @@ def train(
         print(f"sample from it: charlm sample -c {visible_line(shlex.quote(str(folder)))}", file=sys.stderr)
 
 
-def _find(resume: str, typed: set[str]) -> Path:
+def run_to_resume(resume: str, typed: set[str]) -> Path:
+    """The folder of the run that --resume names. Raises `UsageError` when an option was typed that a run keeps."""
     extra = sorted(typed - WITH_RESUME)
     if extra:
         name = "CORPUS" if "corpus" in extra else "--" + extra[0].replace("_", "-")
