@@ -124,7 +124,7 @@ def show_habits(subject: Subject) -> None:
     if habits:
         show_gates(sys.stdout, habits)
     else:
-        print("a plain recurrent network has no gates", file=sys.stderr)
+        print("this model has no gates", file=sys.stderr)
 
 
 def write_page(

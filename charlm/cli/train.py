@@ -49,7 +49,7 @@ def train(
         typer.Option(
             "--optimiser",
             "--optimizer",
-            help="muon (for the cells' matrices; AdamW for the rest) or adamw.",
+            help="Such as muon (for the cells' matrices; AdamW for the rest) or adamw.",
             callback=lower,
         ),
     ] = TRAINING.optimiser,

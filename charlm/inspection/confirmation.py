@@ -40,7 +40,7 @@ class Confirmation:
 
 def unit_bins(trace: Trace, chapter: Chapter, units: Sequence[int], tell: TellCount = tell_nobody) -> Bins:
     """The bins `(P, n)` of P units at the n characters of a chapter; a unit is its row among all groups' rows."""
-    works = [partial(_bins_of, trace, part, units) for part in chapter.parts()]
+    works = [partial(_bins_of, trace, part, units) for part in chapter.shares()]
     return np.concatenate(side_by_side(works, trace.workers, tell), axis=1)
 
 

@@ -70,7 +70,7 @@ def intervene(
     courses = course[:, units]  # (n, K)
     offset = int(rng.integers(len(courses) // 4, 3 * len(courses) // 4 + 1))
     values = torch.cat([courses.mean(dim=0).expand_as(courses), courses.roll(offset, dims=0)], dim=1)  # (n, 2K)
-    state, part = streams(stretch.text.heads, slice(0, 1))[unit.layer :], part_of(model, unit)
+    state, part = streams(stretch.text.entries, slice(0, 1))[unit.layer :], part_of(model, unit)
     rises = np.zeros((0, 2, len(units)))
     looks = looks if len(controls) >= LEAST_CONTROLS else 1  # fewer are judged by an interval, which needs it all
     for start, stop in itertools.pairwise(sorted({len(own) * look // looks for look in range(looks + 1)})):

@@ -48,7 +48,7 @@ def rank(trace: Trace, labels: Labels, tell: TellCount = tell_nobody, most_kept:
     If all bins fit into `most_kept` bytes, they are kept in between; else the text is traced twice.
     """
     is_kept = trace.size * trace.num_units * BIN_BYTES <= most_kept
-    counting = [partial(_count, trace, part, is_kept=is_kept) for part in trace.parts()]
+    counting = [partial(_count, trace, part, is_kept=is_kept) for part in trace.shares()]
     counted = side_by_side(counting, trace.workers, tell)
     counts = _total([count for count, _ in counted])
     kept = iter([bins for _, bins in counted])
@@ -58,7 +58,7 @@ def rank(trace: Trace, labels: Labels, tell: TellCount = tell_nobody, most_kept:
     sums = [np.zeros((len(table), len(label_tables))) for table in tables]
     for chapter in trace.chapters:
         ranks = label_ranks(labels, chapter, label_tables)
-        sources = [next(kept) if is_kept else binned_blocks(trace, part) for part in chapter.parts()]
+        sources = [next(kept) if is_kept else binned_blocks(trace, part) for part in chapter.shares()]
         summing = [partial(_sum_products, source, tables, ranks, chapter.start) for source in sources]
         for some in side_by_side(summing, trace.workers, tell):
             sums = [total + more for total, more in zip(sums, some, strict=True)]
@@ -105,7 +105,7 @@ def _sum_products(
 
 def count_units(trace: Trace, tell: TellCount = tell_nobody) -> list[Counts]:
     """How often each unit of each group is in each bin: `(H, BINS)` for each group."""
-    works = [partial(_count, trace, part, is_kept=False) for part in trace.parts()]
+    works = [partial(_count, trace, part, is_kept=False) for part in trace.shares()]
     return _total([counts for counts, _ in side_by_side(works, trace.workers, tell)])
 
 

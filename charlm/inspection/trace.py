@@ -67,21 +67,21 @@ def unit_of(all_groups: Sequence[Group], index: int) -> UnitId:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chapter:
-    """A stretch of text cut into B lanes of T characters: `ids` `(T, B)`, the last lane filled up with any ids, and `heads`,
+    """A stretch of text cut into B lanes of T characters: `ids` `(T, B)`, the last lane filled up with any ids, and `entries`,
     the model's state before the first character of each lane.
     """
 
     start: int
     stop: int
     ids: Tensor
-    heads: ModelState
+    entries: ModelState
 
     def positions(self, step: int, num_steps: int) -> Tensor:
         """The place in the text of `num_steps` characters from `step` on in every lane: `(num_steps, B)`."""
         length, lanes = self.ids.shape
         return self.start + torch.arange(step, step + num_steps)[:, None] + length * torch.arange(lanes)
 
-    def parts(self) -> "list[Chapter]":
+    def shares(self) -> "list[Chapter]":
         """The same as chapters of fewer lanes, one for a thread. Their number does not depend on the machine, so that no result
         does.
         """
@@ -99,7 +99,7 @@ class Chapter:
             start=self.start + which.start * length,
             stop=min(stop, self.start + which.stop * length),
             ids=self.ids[:, which],
-            heads=streams(self.heads, which),
+            entries=streams(self.entries, which),
         )
 
 
@@ -123,6 +123,10 @@ def chapters(
 ) -> Iterator[tuple[Chapter, ModelState]]:
     """`ids` between two bounds as chapters, each with the state after it. `state`, of one stream, is that before the first;
     None is zero. `workers` threads read lanes at a time.
+
+    A chapter of 22 characters would be cut into lanes of 3 (the last has 1), of which four are joined to find the entries:
+
+        abc def ghi jkl|mno pqr stu v    relay reads abcdefghijkl and mnopqrstuv, and notes the state before each lane
     """
     state = model.initial_state(1) if state is None else state
     start, end = bounds
@@ -130,13 +134,13 @@ def chapters(
         stop = min(end, start + CHAPTER)
         length = -(-(stop - start) // LANES)
         joined = _cut(ids, start, stop, JOINED * length).to(model.device)
-        heads, _ = relay(model, joined, state, groups=2, workers=workers, parts=JOINED)
+        entries, _ = relay(model, joined, state, groups=2, workers=workers, parts=JOINED)
         lanes = -(-(stop - start) // length)
-        heads = streams(heads, slice(0, lanes))
+        entries = streams(entries, slice(0, lanes))
         block = joined.t().reshape(-1, length)[:lanes].t().contiguous()  # (T, B)
         last = (stop - start) - length * (lanes - 1)  # characters that the last lane really has
-        state = _read(model, block[:last, -1:], streams(heads, slice(lanes - 1, lanes)))
-        yield Chapter(start=start, stop=stop, ids=block, heads=heads), state
+        state = _read(model, block[:last, -1:], streams(entries, slice(lanes - 1, lanes)))
+        yield Chapter(start=start, stop=stop, ids=block, entries=entries), state
         start = stop
 
 
@@ -156,7 +160,7 @@ def _read(model: LanguageModel, ids: Tensor, state: ModelState) -> ModelState:
 @torch.inference_mode()
 def blocks(model: LanguageModel, chapter: Chapter) -> Iterator[Block]:
     """Every unit's signals at every character of `chapter`, a few steps of all lanes at a time."""
-    stepper, state = Stepper(model), chapter.heads
+    stepper, state = Stepper(model), chapter.entries
     for start in range(0, len(chapter.ids), BLOCK):
         window = chapter.ids[start : start + BLOCK].long()
         steps = []
@@ -203,8 +207,8 @@ class Trace:
         """
         start, stop = bounds
         block = _cut(ids, start, stop, max(FORGOTTEN, -(-(stop - start) // LANES))).to(model.device)
-        heads = guessed(model, block, model.initial_state(1), FORGOTTEN)
-        return cls(model=model, chapters=(Chapter(start=start, stop=stop, ids=block, heads=heads),))
+        entries = guessed(model, block, model.initial_state(1), FORGOTTEN)
+        return cls(model=model, chapters=(Chapter(start=start, stop=stop, ids=block, entries=entries),))
 
     @property
     def groups(self) -> tuple[Group, ...]:
@@ -221,9 +225,9 @@ class Trace:
         """The number of characters N."""
         return sum(chapter.stop - chapter.start for chapter in self.chapters)
 
-    def parts(self) -> list[Chapter]:
+    def shares(self) -> list[Chapter]:
         """The parts of all chapters, in order; each is work for a thread."""
-        return [part for chapter in self.chapters for part in chapter.parts()]
+        return [part for chapter in self.chapters for part in chapter.shares()]
 
     def blocks(self, part: Chapter) -> Iterator[Block]:
         """Every unit's signals at every character of a chapter or a part of one."""

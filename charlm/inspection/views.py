@@ -61,7 +61,7 @@ class Viewer:
         lane = min(max(start - 1, 0) // steps, lanes - 1)  # of the character before, from which the first is predicted
         begin = lane * steps  # where the state is known
         ids = as_tensor(self.ids[begin:stop], self.trace.model.device).unsqueeze(1)
-        state, pieces_of = streams(self.chapter.heads, slice(lane, lane + 1)), []
+        state, pieces_of = streams(self.chapter.entries, slice(lane, lane + 1)), []
         with torch.inference_mode():
             for window in torch.split(ids, 1024):
                 logits, state = self.trace.model(window, state)

@@ -69,7 +69,7 @@ class Signal:
 class Cell(nn.Module):
     """One layer: weights W `(G*H, E)` and U `(G*H, H)`, and a bias for each. Its equations are `gates` and `advance`."""
 
-    num_gates: ClassVar[int]  # G
+    num_gates: ClassVar[int]  # G: the rows of W and U, in units of H
     parts: ClassVar[tuple[str, ...]] = ("h",)  # of the state
     signals: ClassVar[tuple[Signal, ...]]  # the parts, alphabetically, then what `gates` returns, in that order
 
@@ -108,7 +108,9 @@ class Cell(nn.Module):
         return self.from_past.weight, self.from_past.bias
 
     def gates(self, from_input: Tensor, from_past: Tensor) -> Gates:
-        """The gates of a step, `(B, H)` each, from W x + b and U h + b', both `(B, G*H)`."""
+        """What a step computes before the state changes, gates and candidates, `(B, H)` each: from W x + b and U h + b', both
+        `(B, G*H)`.
+        """
         raise NotImplementedError
 
     def advance(self, gates: Gates, state: State, clamps: Sequence[Clamp] = ()) -> State:
@@ -130,8 +132,9 @@ class Cell(nn.Module):
 
     def seen(self, state: State, gates: Gates) -> tuple[Tensor, ...]:
         """The values of all `signals` after a step, `(B, H)` each, from the state and the gates that made it."""
-        parts = (part for _, part in sorted(zip(self.parts, state, strict=True), key=lambda named: named[0]))
-        return (*parts, *gates)[: len(self.signals)]
+        alphabetical = sorted(zip(self.parts, state, strict=True), key=lambda named: named[0])
+        seen = (*(part for _, part in alphabetical), *gates)
+        return seen[: len(self.signals)]  # what the plain RNN's `gates` returns is its new h, and already there
 
 
 class FusedCell(Cell):

@@ -66,21 +66,17 @@ class LanguageModel(nn.Module):
         """The zero state of B streams."""
         return self.cells.initial_state(batch_size)
 
-    def forward(
-        self, ids: Tensor, state: ModelState, dropout_generator: torch.Generator | None = None
-    ) -> tuple[Tensor, ModelState]:
+    def forward(self, ids: Tensor, state: ModelState, generator: torch.Generator | None = None) -> tuple[Tensor, ModelState]:
         """A whole window: int64 ids `(T, B)` and a state -> logits `(T, B, V)` and the state after the last step.
 
         With a generator, dropout is applied to what enters each cell and the head.
         """
-        x, new_state = self.outputs(ids, state, dropout_generator)  # (T, B, H)
-        return self.head(dropout(x, self.config.dropout, dropout_generator)), new_state
+        x, new_state = self.outputs(ids, state, generator)  # (T, B, H)
+        return self.head(dropout(x, self.config.dropout, generator)), new_state
 
-    def outputs(
-        self, ids: Tensor, state: ModelState, dropout_generator: torch.Generator | None = None
-    ) -> tuple[Tensor, ModelState]:
+    def outputs(self, ids: Tensor, state: ModelState, generator: torch.Generator | None = None) -> tuple[Tensor, ModelState]:
         """The same without the head: the top layer's h, `(T, B, H)`, and the state after the last step."""
-        outputs: tuple[Tensor, ModelState] = self.cells(self.embedding(ids), state, dropout_generator)
+        outputs: tuple[Tensor, ModelState] = self.cells(self.embedding(ids), state, generator)
         return outputs
 
 

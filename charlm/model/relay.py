@@ -41,9 +41,9 @@ def relay(
     workers: int = 1,
     parts: int = 1,
 ) -> tuple[ModelState, ModelState]:
-    """Read the lanes `ids` `(T, B)`, which follow one another after `state`. Gives the lanes' heads, a state of B streams, and
-    the state after the last lane, of one stream. With `parts`, each lane counts as that many equal parts, which follow one
-    another too, and the first result holds the states before all parts, of B * parts streams.
+    """Read the lanes `ids` `(T, B)`, which follow one another after `state`. Gives the states that the lanes begin with (their
+    entries), of B streams, and the state after the last lane, of one stream. With `parts`, each lane counts as that many equal
+    parts, which follow one another too, and the first result holds the states before all parts, of B * parts streams.
 
     `visit(start, lanes, outputs)` gets the top layer's h `(n, b, H)` for n characters, from `start` on, of the b `lanes`. It
     may get a character again; the last time is right. Where many lanes are read, they are cut into `groups`, which `workers`
@@ -61,27 +61,27 @@ def relay(
                 list(pool.map(reading.read, which.chunk(groups)))
 
         read(everyone)
-        kept = torch.zeros_like(reading.heads)
+        kept = torch.zeros_like(reading.entries)
         for _ in range(ROUNDS):
-            began, ended = reading.heads.clone(), reading.ends.clone()
-            heads = foreseen(began, ended, kept)
-            moved = _far(heads, began).nonzero().flatten()
+            began, ended = reading.entries.clone(), reading.ends.clone()
+            entries = foreseen(began, ended, kept)
+            moved = _far(entries, began).nonzero().flatten()
             if not len(moved):
                 break
-            reading.heads[moved] = heads[moved]
+            reading.entries[moved] = entries[moved]
             read(moved)
-            shift = heads[moved] - began[moved]
+            shift = entries[moved] - began[moved]
             share = (reading.ends[moved] - ended[moved]) / shift
             kept[moved] = torch.where(shift == 0, kept[moved], share).clamp(0, 1)
     for lane in range(1, lanes):  # only lanes that never settled are still wrong
-        if _far(reading.ends[lane - 1 : lane], reading.heads[lane : lane + 1]):
-            reading.heads[lane] = reading.ends[lane - 1]
+        if _far(reading.ends[lane - 1 : lane], reading.entries[lane : lane + 1]):
+            reading.entries[lane] = reading.ends[lane - 1]
             reading.read(everyone[lane : lane + 1])
-    return _parted(model, reading.heads_of_parts()), _parted(model, reading.ends[-1:])
+    return _parted(model, reading.entries_of_parts()), _parted(model, reading.ends[-1:])
 
 
 def guessed(model: LanguageModel, ids: Tensor, state: ModelState, warm_up: int) -> ModelState:
-    """Guesses of the heads of the lanes `ids` `(T, B)`, a state of B streams. The first is `state` itself; every other one is
+    """Guesses of the entries of the lanes `ids` `(T, B)`, a state of B streams. The first is `state` itself; every other one is
     the state after the last `warm_up` characters of the lane before, read from a zero state.
     """
     if ids.shape[1] == 1:
@@ -91,15 +91,15 @@ def guessed(model: LanguageModel, ids: Tensor, state: ModelState, warm_up: int) 
 
 
 def foreseen(began: Tensor, ended: Tensor, kept: Tensor) -> Tensor:
-    """Better heads `(B, D)`, given the heads that the lanes `began` with, the states where they `ended`, and the share of a
+    """Better entries `(B, D)`, given the entries that the lanes `began` with, the states where they `ended`, and the share of a
     move of its head that is `kept` up to the end of each: lane l begins where lane l - 1, itself moved, would end,
 
         head[l] = ended[l - 1] + kept[l - 1] * (head[l - 1] - began[l - 1]).
     """
-    heads = began.clone()
-    for lane in range(1, len(heads)):
-        heads[lane] = ended[lane - 1] + kept[lane - 1] * (heads[lane - 1] - began[lane - 1])
-    return heads
+    entries = began.clone()
+    for lane in range(1, len(entries)):
+        entries[lane] = ended[lane - 1] + kept[lane - 1] * (entries[lane - 1] - began[lane - 1])
+    return entries
 
 
 class _Reading:
@@ -108,15 +108,15 @@ class _Reading:
     No window crosses from one of a lane's `parts` into the next.
     """
 
-    def __init__(self, model: LanguageModel, ids: Tensor, heads: Tensor, visit: Visit, parts: int) -> None:
+    def __init__(self, model: LanguageModel, ids: Tensor, entries: Tensor, visit: Visit, parts: int) -> None:
         self.model, self.ids, self.visit, self.parts = model, ids, visit, parts
         length = len(ids) // parts
         self.starts = [part * length + start for part in range(parts) for start in range(0, length, WINDOW)]
-        self.passed = heads.new_full((len(self.starts) + 1, *heads.shape), torch.nan)
-        self.passed[0] = heads
+        self.passed = entries.new_full((len(self.starts) + 1, *entries.shape), torch.nan)
+        self.passed[0] = entries
 
     @property
-    def heads(self) -> Tensor:
+    def entries(self) -> Tensor:
         """The states `(B, D)` that the lanes begin with."""
         return self.passed[0]
 
@@ -125,15 +125,15 @@ class _Reading:
         """The states `(B, D)` after their last characters."""
         return self.passed[-1]
 
-    def heads_of_parts(self) -> Tensor:
+    def entries_of_parts(self) -> Tensor:
         """The states that all parts of the lanes begin with: `(B * parts, D)`."""
         first = self.passed[:: max(1, len(self.starts) // self.parts)][: self.parts]  # (parts, B, D)
         return first.transpose(0, 1).flatten(0, 1)
 
     @torch.inference_mode()  # here too: the mode holds in one thread only
     def read(self, which: Tensor) -> None:
-        """Read some lanes from their heads on, each to its end or until its state is that of the reading before."""
-        current = self.heads[which]
+        """Read some lanes from their entries on, each to its end or until its state is that of the reading before."""
+        current = self.entries[which]
         for before, (start, stop) in enumerate(itertools.pairwise([*self.starts, len(self.ids)])):
             window = self.ids[start:stop, which].long()
             outputs, state = self.model.outputs(window, _parted(self.model, current))

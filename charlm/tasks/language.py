@@ -20,7 +20,7 @@ from charlm.text.vocab import Ids
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LanguageTask:
-    """To predict each next character of `streams`. Scored on `validation_ids` `(N,)`, where N is 2 or more."""
+    """To predict each next character of `streams`. Scored on `validation_ids` `(N,)`; not at all where N is below 2."""
 
     streams: Streams
     validation_ids: Ids
@@ -55,10 +55,10 @@ class LanguageTask:
         return self.streams.windows(epoch, start, device)
 
     def loss(
-        self, model: LanguageModel, batch: Window, state: ModelState, dropout: torch.Generator | None
+        self, model: LanguageModel, batch: Window, state: ModelState, generator: torch.Generator | None
     ) -> tuple[Tensor, ModelState]:
         """The mean cross-entropy of a window's T * B predictions, in nats, and the state after its last step."""
-        logits, state = model(batch.inputs, state, dropout)
+        logits, state = model(batch.inputs, state, generator)
         return next_symbol_nats(logits, batch.targets).mean(), state
 
     def score(self, model: LanguageModel, *, exact: bool, tell: TellCount = ignore) -> Score | None:

@@ -24,7 +24,7 @@ from charlm.training.task import Batch, Task
 M = TypeVar("M", bound=nn.Module)
 
 EVALUATIONS = 20  # in a run, at most, unless --eval-every says otherwise
-PATIENCE = 16  # times as many characters as a look reads are trained on between two looks: these take 1/50 of the time
+PATIENCE = 16  # times what a look reads is trained on between two: as it has no backward pass, looks take 1/50 of the time
 SAMPLES = 5  # in a run, unless --sample-every says otherwise
 LEAST_SCALE = 2.0**-24  # of the loss: the scale begins at 2^16 and is halved at each step whose gradients overflow
 SAVE_SECONDS = 30.0  # of training between two checkpoints, at most
@@ -153,7 +153,7 @@ def train(
             follow_schedule(trainer.optimiser, trainer.progress)
             sums.add(*step(trainer, batch), batch.num_predictions)
             trainer.step, trainer.batch = trainer.step + 1, trainer.batch + 1
-            trainer.seconds += elapsed() - began
+            trainer.seconds += elapsed() - began  # the rest of this loop is not training: what is asked for, when it is due
             steps = PATIENCE * task.look_size // batch.num_predictions
             due = Due.after_step(trainer, before, stopping=should_stop(), unsaved=trainer.seconds - saved, patience=steps)
             before = trainer.progress  # before the report, whose wait for the device counts for the next step

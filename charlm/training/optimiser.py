@@ -225,11 +225,11 @@ def make_adamw(model: nn.Module, config: TrainConfig, precision: str) -> Optimis
 def make_muon(model: nn.Module, config: TrainConfig, precision: str) -> Optimiser:
     """Muon for the cells' matrices, at `learning_rate`, and AdamW for all other parameters, at two fifths of it."""
     cells = [module for module in model.modules() if isinstance(module, Cell)]
-    matrices = {p for cell in cells for p in cell.parameters() if p.ndim > 1}
-    groups = groups_of(p for p in model.parameters() if p not in matrices)
-    for cell in cells:
-        mine = [p for p in cell.parameters() if p.ndim > 1]
-        dtype = torch.float32 if precision == "fp32" else torch.bfloat16
+    matrices = [[p for p in cell.parameters() if p.ndim == 2 and len(p) == cell.num_gates * cell.hidden_size] for cell in cells]
+    moved = {p for mine in matrices for p in mine}
+    groups = groups_of(p for p in model.parameters() if p not in moved)
+    dtype = torch.float32 if precision == "fp32" else torch.bfloat16
+    for cell, mine in zip(cells, matrices, strict=True):
         groups.append(
             {"params": mine, "gates": cell.num_gates, "dtype": dtype, "lr": config.learning_rate, "weight_decay": WEIGHT_DECAY}
         )
@@ -239,10 +239,11 @@ def make_muon(model: nn.Module, config: TrainConfig, precision: str) -> Optimise
 def groups_of(parameters: Iterable[nn.Parameter]) -> list[dict[str, Any]]:
     """Matrices, which decay a little, and biases, which do not."""
     mine = list(parameters)
-    return [
+    groups: list[dict[str, Any]] = [
         {"params": [p for p in mine if p.ndim > 1], "weight_decay": WEIGHT_DECAY},
         {"params": [p for p in mine if p.ndim == 1]},
     ]
+    return [group for group in groups if group["params"]]
 
 
 OPTIMISERS = {

@@ -1,7 +1,7 @@
-"""The task: all that the training loop knows of what it trains. Knows no task in particular, and nothing of the loop.
+"""The task: all that the training loop, and whoever drives it, knows of what is trained. Knows no task in particular.
 
 A task says what is learned and from what data: it cuts the data into batches, computes the loss of a batch, and scores a model
-on the part that is held back. Each task is a module in charlm/tasks/.
+on the part that is held back. Each is a module in charlm/tasks/, and a class method `of(corpus, training)` makes it for a run.
 """
 
 from collections.abc import Iterator
@@ -38,7 +38,7 @@ class Task(Protocol[M_contra, B]):
 
     @property
     def batches_per_epoch(self) -> int:
-        """The number of batches that go through the data once."""
+        """The number of batches that go through the data once: exactly as many as `batches` gives of a whole epoch."""
 
     @property
     def look_size(self) -> int:
@@ -50,11 +50,17 @@ class Task(Protocol[M_contra, B]):
     def batches(self, epoch: int, start: int, device: torch.device) -> Iterator[B]:
         """The batches of `epoch` from number `start` on, on `device`; the same `epoch` and `start` always give the same."""
 
-    def loss(self, model: M_contra, batch: B, state: ModelState, dropout: torch.Generator | None) -> tuple[Tensor, ModelState]:
-        """The mean loss of the batch's predictions, in nats, and the state after it; gradients flow back to `state`."""
+    def loss(
+        self, model: M_contra, batch: B, state: ModelState, generator: torch.Generator | None
+    ) -> tuple[Tensor, ModelState]:
+        """The mean loss of the batch's predictions, in nats, and the state after it; gradients flow back to `state`.
+
+        Dropout is drawn from `generator`; without one there is none.
+        """
 
     def score(self, model: M_contra, *, exact: bool, tell: TellCount = ignore) -> Score | None:
         """The loss on the validation part, None where there is none; lower is better.
 
-        A score that is not exact is a look during training, and faster. `tell` hears how many characters an exact one has read.
+        A score that is not exact is a look during training, and faster. An exact one must call `tell`, now and then, with how
+        many characters it has read: a signal is only heard there.
         """

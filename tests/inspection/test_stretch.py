@@ -21,11 +21,11 @@ def test_clamped_is_where_a_feature_is_both_present_and_absent(first, last):
     assert stretch.stop == start + steps + 1
     np.testing.assert_array_equal(stretch.ids.t().flatten()[: steps + 1], ids[start : start + steps + 1])
     np.testing.assert_array_equal(found, is_present[start : start + steps])
-    heads = range(0, 2000 - steps, len(text.chapters[0].ids))
-    lesser = [min(part.sum(), (~part).sum()) for part in (is_present[head : head + steps] for head in heads)]
+    entries = range(0, 2000 - steps, len(text.chapters[0].ids))
+    lesser = [min(part.sum(), (~part).sum()) for part in (is_present[head : head + steps] for head in entries)]
     assert min(found.sum(), (~found).sum()) == max(lesser) > 0
     before = walk(model, ids).signals
-    for layer, (h, c) in enumerate(stretch.heads):
+    for layer, (h, c) in enumerate(stretch.entries):
         expected = [before[layer, part][start - 1] if start else np.zeros(7) for part in "hc"]
         np.testing.assert_allclose([h[0], c[0]], expected, atol=1e-10)
 

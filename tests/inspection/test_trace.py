@@ -99,7 +99,7 @@ def test_the_parts_of_a_trace_are_its_chapters(workers, monkeypatch):
     """Read part by part, in order, every place comes once, and the values are those of the chapters read whole."""
     cut(monkeypatch)
     trace = read(new_model("gru", 2).double(), random_ids(137), workers)
-    parts = Trace(model=trace.model, chapters=tuple(trace.parts()))
+    parts = Trace(model=trace.model, chapters=tuple(trace.shares()))
     assert len(parts.chapters) > len(trace.chapters) > 1
     assert parts.size == trace.size == 137
     assert trace.num_units == 2 * len(SIGNALS["gru"]) * 7
