@@ -47,8 +47,8 @@ def _clearer(background: str) -> str:
 
 
 # White to orange under black text: clear on dark and light screens, and for the colour-blind.
-_ORANGE = _on("#ffffff", "#fff0e0", "#ffe0c0", "#ffcf9e", "#ffbd7a", "#ffaa55", "#ff9632", "#f57f17", "#e66101", text="#000000")
-ORANGE = Ramp(_ORANGE, _ORANGE, _ORANGE)
+_ORANGE = ("#ffffff", "#fff0e0", "#ffe0c0", "#ffcf9e", "#ffbd7a", "#ffaa55", "#ff9632", "#f57f17", "#e66101")
+ORANGE = Ramp(*(_on(*_ORANGE, text="#000000") for _ in range(3)))  # each its own: a style keeps the codes of its first screen
 # Blue to orange, which the colour-blind can tell apart. The middle has no colour: the screen's own background is zero.
 _SIXTEEN = _on("bright_blue", "bright_blue", "blue", "", "", "", "yellow", "bright_yellow", "bright_yellow")
 DARK = Ramp(

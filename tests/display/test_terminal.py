@@ -128,6 +128,18 @@ def test_a_terminal_gets_background_colours(colours):
     assert "48;2;255;240;224" in screen.legend()
 
 
+def test_a_screen_gets_its_own_colours_whatever_came_before(colours, monkeypatch):
+    """A screen of 256 colours and one of 16 million, in turn, in one process: each gets codes of its own kind."""
+    for many, code, other in (("", "48;5;", "48;2;"), ("truecolor", "48;2;", "48;5;"), ("", "48;5;", "48;2;")):
+        monkeypatch.setenv("COLORTERM", many)
+        file = Screen()
+        screen = ColouredText(file, 0.0, 8.0, ORANGE)
+        screen.write("ab", [8.0, 0.0])
+        screen.close()
+        assert code in file.getvalue()
+        assert other not in file.getvalue()
+
+
 def test_no_color_is_respected(colours, monkeypatch):
     """With NO_COLOR a terminal gets blocks and no escape sequence."""
     monkeypatch.setenv("NO_COLOR", "1")
