@@ -33,10 +33,6 @@ def _check_choice(option: str, value: str, choices: tuple[str, ...]) -> None:
     _check(value in choices, option, repr(value), "one of " + ", ".join(choices))
 
 
-def _check_name(option: str, value: str) -> None:
-    _check(re.fullmatch(r"[a-z][a-z0-9_-]*", value) is not None, option, repr(value), "a name in small letters")
-
-
 def chosen(option: str, name: str, registry: Mapping[str, T]) -> T:
     """The entry `name` of a registry, such as CELLS. Raises a `UsageError` that names the option and the choices.
 
@@ -65,7 +61,6 @@ class ModelConfig:
     dropout: float = 0.1
 
     def __post_init__(self) -> None:
-        _check_name("--cell", self.cell)
         _check_range("--embedding-size", self.embedding_size, 1, 65_536)
         _check_range("--hidden-size", self.hidden_size, 1, 65_536)
         _check_range("--num-layers", self.num_layers, 1, 64)
@@ -144,10 +139,8 @@ class TrainConfig:
     sample_every: int | None = None
 
     def __post_init__(self) -> None:
-        _check_name("--task", self.task)
         _check_range("--batch-size", self.batch_size, 1, 1 << 20)
         _check_range("--seq-len", self.seq_len, 1, 1 << 20)
-        _check_name("--optimiser", self.optimiser)
         _check(0 < self.learning_rate < math.inf, "--learning-rate", self.learning_rate, "more than 0, and finite")
         _check(0 <= self.clip_norm < math.inf, "--clip-norm", self.clip_norm, "0 (clip nothing) or more, and finite")
         check_seed(self.seed)

@@ -41,7 +41,8 @@ ORDERS = {
     "runs": [{"record", "signals"}, {"facts", "find"}, {"folder"}, {"disk", "restore", "speed"}, {"make", "drive", "heldout"}],
     "cli": [{"options"}, {"looking"}, {"train", "sample", "evaluate", "info", "inspect_cells"}, {"app"}],
 }
-STRANGERS = {"model": {"text", "features"}}  # what a folder does not know, though it lies lower or on the same level
+# What a folder does not know, though it lies lower or on the same level.
+STRANGERS = {"model": {"text", "features"}, "inspection": {"training", "sampling"}, "training": {"sampling"}}
 ONLY_IN = {"rich": {"display"}, "tqdm": {"display"}, "typer": {"cli"}, "time": {"runs", "cli"}, "datetime": {"runs", "cli"}}
 PURE = {
     "config",

@@ -27,8 +27,6 @@ from charlm.training.optimiser import OPTIMISERS
 
 NAN, INF = math.nan, math.inf
 BAD = [
-    (ModelConfig, "cell", ["", "LSTM", "l s t m", "../lstm"]),
-    (TrainConfig, "task", ["", "Language", "a task"]),
     (ModelConfig, "embedding_size", [0, -1, 10**9]),
     (ModelConfig, "hidden_size", [0, -1, 10**9]),
     (ModelConfig, "num_layers", [0, -1, 65]),
@@ -38,7 +36,6 @@ BAD = [
     (CorpusConfig, "test_fraction", [-0.1, 1, NAN]),
     (TrainConfig, "batch_size", [0, 1 << 21]),
     (TrainConfig, "seq_len", [0, 1 << 21]),
-    (TrainConfig, "optimiser", ["", "Adam W"]),
     (TrainConfig, "learning_rate", [0, -1, NAN, INF]),
     (TrainConfig, "clip_norm", [-1, NAN, INF]),
     (TrainConfig, "seed", [-1, 2**63]),
@@ -58,7 +55,9 @@ BAD = [
     (InspectConfig, "seed", [-1, 2**63]),
     (InspectConfig, "theme", ["", "blue"]),
 ]
-FREE = {(CorpusConfig, "encoding"), (CorpusConfig, "glob")}  # any string; what it does not fit is said when files are read
+# Any string: what it does not fit is said when files are read, or by the registry that has such names.
+FREE = {(CorpusConfig, "encoding"), (CorpusConfig, "glob")}
+FREE |= {(ModelConfig, "cell"), (TrainConfig, "optimiser"), (TrainConfig, "task")}
 CLASSES = [each for each in vars(config).values() if is_dataclass(each)]
 DEFAULTS = [(cls, field.name, field.default) for cls in CLASSES for field in fields(cls) if field.default is not MISSING]
 

@@ -33,9 +33,6 @@ from charlm.training.task import Task
 
 CorpusTask = Task[LanguageModel, Any]  # a task that trains a language model on a corpus
 
-SMALLER = "choose a smaller --hidden-size, --num-layers, --batch-size or --seq-len"
-ELSEWHERE = "end other programs that use it, or go on with the run on another machine: its folder is all it needs"
-
 
 @dataclass(slots=True, kw_only=True)
 class Run:
@@ -99,7 +96,7 @@ def open_run(folder: Path, *, end: End | None = None, device: str | None = None,
         folder=folder,
         record=record,
         corpus=corpus,
-        task=fitting(corpus, record.model, training, here.device, ELSEWHERE),
+        task=task_of(corpus, training),
         end=record.end,
         device=here.device,
         precision=here.precision,
@@ -138,19 +135,18 @@ def require_names(model: ModelConfig, training: TrainConfig) -> None:
     chosen("--task", training.task, TASKS)
 
 
-def fitting(
-    corpus: Corpus, model: ModelConfig, training: TrainConfig, device: torch.device, hint: str
-) -> "Task[LanguageModel, Any]":
-    """Make the task that `training` names, with as many streams as fit the text.
+def task_of(corpus: Corpus, training: TrainConfig) -> "Task[LanguageModel, Any]":
+    """Make the task that `training` names, with as many streams as fit the text. Raises `TextError` where not one fits."""
+    return TASKS[training.task].of(corpus, training)
 
-    Raises `TextError` when the text is too short, and `UsageError`, before anything is allocated, when the network does not
-    fit in memory; `hint` says what to try then.
-    """
-    task: CorpusTask = TASKS[training.task].of(corpus, training)
-    window = f"{task.batch_size} x {training.seq_len} characters a step"
-    needed = training_bytes(model, len(corpus.vocab), training, task.batch_size, saves=device.type == "cpu")
+
+def require_room(
+    model: ModelConfig, vocab_size: int, training: TrainConfig, batch_size: int, device: torch.device, hint: str
+) -> None:
+    """Raise `UsageError`, before anything is allocated, when the network does not fit in memory; `hint` says what to try."""
+    window = f"{batch_size} x {training.seq_len} characters a step"
+    needed = training_bytes(model, vocab_size, training, batch_size, saves=device.type == "cpu")
     require_memory(needed, f"to train {model.num_layers} x {model.hidden_size} units on {window}", device, hint)
-    return task
 
 
 def _move_end(run: Run, end: End) -> None:

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from charlm.checkpoint.card import ModelCard
-from charlm.errors import CheckpointError, TextError
+from charlm.errors import TextError
 from charlm.runs.find import CORPUS
-from charlm.runs.record import RUN, RunRecord, read_record
+from charlm.runs.record import hashes_in
 from charlm.text.corpus import open_corpus
 from charlm.text.source import read_symbols, sha256_of
 from charlm.text.vocab import Ids
@@ -26,9 +26,9 @@ def held_out(model: Path, card: ModelCard) -> tuple[Ids, Path]:
     if card.splits.train >= card.splits.test:
         raise TextError("the model was trained on the whole of its corpus", "name a TEXT that it has not seen")
     run = model.parent
-    record = _record_in(run)
-    if record is not None and record.corpus_sha256 == card.corpus_sha256 and (run / CORPUS).is_file():
-        ids = open_corpus(run / CORPUS, card.vocab, card.splits, card.corpus_sha256, record.ids_sha256).ids
+    corpus_sha256, ids_sha256 = hashes_in(run)
+    if corpus_sha256 == card.corpus_sha256 and (run / CORPUS).is_file():
+        ids = open_corpus(run / CORPUS, card.vocab, card.splits, corpus_sha256, ids_sha256).ids
         return ids[card.splits.train :], run / CORPUS
     if (run / HELD_OUT).is_file():
         with contextlib.suppress(TextError):  # another text of that name
@@ -44,11 +44,3 @@ def held_out(model: Path, card: ModelCard) -> tuple[Ids, Path]:
 def _read(path: Path, card: ModelCard) -> Ids:
     """Read a text into ids, as the model's corpus was read."""
     return np.concatenate([card.vocab.encode_symbols(symbols) for symbols in read_symbols(path, card.text)])
-
-
-def _record_in(run: Path) -> RunRecord | None:
-    """Read the record of the run beside the model; None where there is none or it cannot be read."""
-    try:
-        return read_record(run / RUN)
-    except (OSError, CheckpointError):
-        return None

@@ -21,13 +21,14 @@ from charlm.files import flush_folder, folder_lock
 from charlm.recipe import Wish, choose
 from charlm.runs.facts import machine_facts, settle
 from charlm.runs.find import CORPUS, LAST, METRICS, MODEL, PREVIOUS, RUNS
-from charlm.runs.folder import SMALLER, fitting, require_names
+from charlm.runs.folder import require_names, require_room, task_of
 from charlm.runs.record import MOST_FILES, RUN, Choice, RunRecord, number_of, write_record
 from charlm.runs.speed import GIVEN, MEASURED, ROUGH, Speed, speed_here
 from charlm.text.corpus import Tell, encode_corpus
 from charlm.text.source import find_files
 from charlm.training.optimiser import OPTIMISERS
 
+SMALLER = "choose a smaller --hidden-size, --num-layers, --batch-size or --seq-len"
 MAKING, OLD = ".making", ".old"  # endings of the folder of a run still being made, and of one about to be replaced
 MOST_OF_NAME = 200  # bytes
 
@@ -96,7 +97,8 @@ def _encode(
     if speed is None and wish.depends_on_speed and (found := speed_here()) is not None:
         speed, speed_is = found.characters, ROUGH if found.is_rough else MEASURED
     recipe = choose(wish, len(corpus.train_ids), len(corpus.vocab), speed, OPTIMISERS[wish.training.optimiser].rate)
-    task = fitting(corpus, recipe.model, recipe.training, device, SMALLER)
+    task = task_of(corpus, recipe.training)
+    require_room(recipe.model, len(corpus.vocab), recipe.training, task.batch_size, device, SMALLER)
     by_hand = tuple(sorted(wish.by_hand))
     record = begun(
         model=recipe.model,

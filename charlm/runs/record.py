@@ -116,6 +116,18 @@ def number_of(folder: Path) -> int:
     return number if type(number) is int and 0 < number < MOST_NUMBER else 0
 
 
+def hashes_in(folder: Path) -> tuple[str, str]:
+    """The SHA-256 of a run's corpus and that of its encoded ids, as its record says; empty where it says none.
+
+    Nothing else of the record is looked at: a model can still be used when its run cannot.
+    """
+    try:
+        contents = _read_json(folder / RUN)
+    except (OSError, ValueError, RecursionError):
+        return "", ""
+    return str(contents.get("corpus_sha256", "")), str(contents.get("ids_sha256", ""))
+
+
 def _read_json(path: Path) -> dict[str, Any]:
     """Read the JSON object in a file. Raises `OSError`, and `ValueError` or `RecursionError` when it is none or too large."""
     if not path.is_file():

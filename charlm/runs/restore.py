@@ -12,9 +12,11 @@ from charlm.errors import CheckpointError, NewerError
 from charlm.model.devices import CPU
 from charlm.model.language_model import LanguageModel, num_parameters
 from charlm.runs.find import LAST, MODEL, PREVIOUS
-from charlm.runs.folder import Run
+from charlm.runs.folder import Run, require_room
 from charlm.runs.record import RUN
 from charlm.training.loop import Trainer
+
+ELSEWHERE = "end other programs that use it, or go on with the run on another machine: its folder is all it needs"
 
 Notice = Callable[[str], None]
 
@@ -25,6 +27,7 @@ def restored(run: Run, notice: Notice) -> tuple[Trainer[LanguageModel], str | No
     The caller holds the folder's lock. Raises `CheckpointError` when every saved state is damaged.
     """
     saved = [path for path in (run.folder / LAST, run.folder / PREVIOUS) if path.is_file()]
+    require_room(run.model, len(run.corpus.vocab), run.training, run.task.batch_size, run.device, ELSEWHERE)
     _require_size(run, saved)
     generator = torch.Generator().manual_seed(run.training.seed)
     model = LanguageModel.initialised(run.model, len(run.corpus.vocab), generator).to(run.device)

@@ -44,6 +44,15 @@ def test_the_runs_own_copy_comes_first(tmp_path: Path):
     assert found(run) == (TEXT[len(TEXT) // 2 :], run / "corpus.bin")
 
 
+@pytest.mark.parametrize("field", ["argv", "machine", "model", "end", "from_a_later_charlm"])
+def test_a_record_that_is_odd_elsewhere_still_says_which_corpus(tmp_path: Path, field):
+    """Only its two hashes are asked for: a model can be looked into though its run cannot go on."""
+    run = trained(tmp_path)
+    facts = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps(facts | {field: 7}))
+    assert found(run) == (HELD_OUT, run / "corpus.bin")
+
+
 @pytest.mark.parametrize("how", WAYS)
 def test_a_file_of_the_same_hash_is_the_corpus(tmp_path: Path, how):
     """Where the run's copy cannot be trusted, a file under data/ with the same bytes is read, whatever its name."""

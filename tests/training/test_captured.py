@@ -3,13 +3,17 @@
 from itertools import chain
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
 from charlm.checkpoint.training import load_trainer, trainer_bytes
-from charlm.config import TrainConfig
+from charlm.config import ModelConfig, TrainConfig
 from charlm.model import language_model, stack
 from charlm.model.capture import Captured
+from charlm.model.language_model import LanguageModel
+from charlm.tasks.language import LanguageTask
+from charlm.text.streams import Streams
 from charlm.training.captured import MOST_WARM_UP, CapturedStep, Standing, warm_up
 from charlm.training.loop import Trainer
 from tests.conftest import CELLS, Philox, Replayed, save_trainer
@@ -85,6 +89,21 @@ class FrozenWindow(Replayed):
 
     def __call__(self, *arguments):
         return super().__call__(*self.arguments[:2], *arguments[2:])
+
+
+@pytest.mark.parametrize("optimiser", ["adamw", "muon"])
+@pytest.mark.parametrize("cell", CELLS)
+def test_many_streams_do_not_hide_a_frozen_batch(cell, optimiser):
+    """However many characters a step averages over, one that always reads the same is found out."""
+    ids = np.random.default_rng(0).integers(0, 13, 2 * 64 * 64).astype(np.uint8)
+    streams = Streams(ids=ids, batch_size=64, seq_len=64, seed=1)
+    task = LanguageTask(streams=streams, validation_ids=ids[:0])
+    config = ModelConfig(cell=cell, embedding_size=8, hidden_size=64, num_layers=1, dropout=0.0)
+    model = LanguageModel.initialised(config, 13, torch.Generator().manual_seed(0))
+    trainer = Trainer.fresh(model, task, TrainConfig(optimiser=optimiser), new_trainer().end, "fp32")
+    notices: list[str] = []
+    CapturedStep(notices.append, FrozenWindow)(trainer, next(task.batches(0, 0, trainer.device)))
+    assert len(notices) == 1
 
 
 class Failing(Replayed):
