@@ -204,6 +204,14 @@ def test_a_run_that_needs_more_memory_than_there_is_now_is_refused(charlm, monke
     assert contents(Path("checkpoints/t")) == before
 
 
+def test_a_run_that_fills_the_memory_is_first_of_all_being_trained(charlm, monkeypatch):
+    """Who starts it twice is told that, and not to end other programs."""
+    assert charlm("train", "t.txt", *SHORT).status == 0
+    monkeypatch.setattr("charlm.model.devices.free_memory", lambda _device: 1000.0)
+    with folder_lock(Path("checkpoints/t")):
+        is_error(charlm("train", "--resume", "t"), 1, "is being trained by another process")
+
+
 WAITING = """
 import sys, time
 from charlm.cli.app import main
