@@ -84,6 +84,14 @@ def test_defaults_are_within_their_own_bounds(cls, field, value):
     assert (cls, field) in FREE | {(cls, field) for cls, field, _ in BAD}
 
 
+@pytest.mark.parametrize(("epochs", "steps"), [(1.0, 7), (2, 14), (0.5, 4), (0.2, 1), (1e-9, 1), (1.94, 14)])
+def test_an_end_in_epochs_is_the_nearest_number_of_steps(epochs, steps):
+    """At least one; an end in steps or seconds stays what it is."""
+    assert End("epochs", epochs).resolve(7) == End("steps", steps)
+    for end in (End("steps", 3), End("seconds", 2.5)):
+        assert end.resolve(7) is end
+
+
 def test_defaults_name_what_there_is():
     """The registries have the default cell and the default optimiser, and Python has the default encoding."""
     assert chosen("--cell", ModelConfig().cell, CELLS) in CELLS.values()

@@ -87,6 +87,18 @@ def test_dropout_acts_only_where_a_generator_is_handed_in():
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
+@pytest.mark.parametrize("layers", LAYERS)
+def test_dropout_falls_on_what_enters_each_cell_and_the_head(layers):
+    """A window with a generator is its layers one after the other, each after the next mask that the generator draws."""
+    model, generator = new_model("gru", layers, dropout=0.5).double(), torch.Generator().manual_seed(1)
+    x = model.embedding(ids())
+    for cell, state in zip(model.layers, model.initial_state(B), strict=True):
+        x, _ = cell(dropout(x, 0.5, generator), state)
+    expected = model.head(dropout(x, 0.5, generator))
+    found, _ = model(ids(), model.initial_state(B), torch.Generator().manual_seed(1))
+    torch.testing.assert_close(found, expected, atol=1e-12, rtol=0)
+
+
 def test_dropout_keeps_the_mean_and_drops_the_same_features_at_every_step():
     """One mask a stream and window, zero or 1/(1 - rate), with the stated share of zeros."""
     x = torch.ones(T, 50, 400)
