@@ -15,7 +15,7 @@ from charlm.inspection.confirmation import confirm
 from charlm.inspection.parallel import side_by_side
 from charlm.inspection.ranking import MOST_KEPT, rank
 from charlm.inspection.statistics import Counts, Floats, effects, mid_ranks
-from charlm.inspection.telling import TellCount, tell_nobody
+from charlm.inspection.telling import TellMore, tell_nobody
 from charlm.inspection.trace import Trace
 from charlm.model.language_model import LanguageModel
 from charlm.text.vocab import Ids
@@ -29,7 +29,7 @@ COMMONEST = 64  # symbols that the linear predictor distinguishes
 RIDGE = 1e-4
 
 
-def untrained(trained: Trace, labels: Labels, halves: tuple[Bounds, Bounds], tell: TellCount = tell_nobody) -> Floats:
+def untrained(trained: Trace, labels: Labels, halves: tuple[Bounds, Bounds], tell: TellMore = tell_nobody) -> Floats:
     """For each feature the effect `(F,)` in the second half of the unit that was best in the first half, among all units of 5
     untrained models of the trained one's shape; 0 where the effect changes its sign.
     """
@@ -41,7 +41,7 @@ def untrained(trained: Trace, labels: Labels, halves: tuple[Bounds, Bounds], tel
 
 
 def _untrained(
-    like: LanguageModel, seed: int, labels: Labels, halves: tuple[Bounds, Bounds], tell: TellCount
+    like: LanguageModel, seed: int, labels: Labels, halves: tuple[Bounds, Bounds], tell: TellMore
 ) -> tuple[Floats, Floats]:
     """For each feature's best unit the size of its effect in the first half, and the effect in the second half, positive where
     the sign is the same: `(F,)` each.

@@ -16,7 +16,7 @@ from charlm.features.labels import Labels
 from charlm.inspection.parallel import side_by_side
 from charlm.inspection.ranking import BIN_BYTES, MOST_KEPT, binned, count_labels, label_ranks
 from charlm.inspection.statistics import BINS, Counts, Floats, autocorrelation, correlation_time, effects, mid_ranks, rotated
-from charlm.inspection.telling import TellCount, tell_nobody
+from charlm.inspection.telling import TellMore, tell_nobody
 from charlm.inspection.trace import Chapter, Group, Trace
 
 Bins = npt.NDArray[np.int16]
@@ -38,13 +38,13 @@ class Confirmation:
     is_too_slow: npt.NDArray[np.bool_]
 
 
-def unit_bins(trace: Trace, chapter: Chapter, units: Sequence[int], tell: TellCount = tell_nobody) -> Bins:
+def unit_bins(trace: Trace, chapter: Chapter, units: Sequence[int], tell: TellMore = tell_nobody) -> Bins:
     """The bins `(P, n)` of P units at the n characters of a chapter; a unit is its row among all groups' rows."""
     works = [partial(_bins_of, trace, part, units) for part in chapter.shares()]
     return np.concatenate(side_by_side(works, trace.workers, tell), axis=1)
 
 
-def _bins_of(trace: Trace, part: Chapter, units: Sequence[int], tell: TellCount) -> Bins:
+def _bins_of(trace: Trace, part: Chapter, units: Sequence[int], tell: TellMore) -> Bins:
     bins = np.zeros((len(units), part.stop - part.start), dtype=np.int16)
     for block in trace.blocks(part):
         bins[:, block.positions - part.start] = _rows(trace.groups, block.values, units)
@@ -70,7 +70,7 @@ def confirm(
     units: Sequence[int],
     signs: Floats,
     rng: np.random.Generator,
-    tell: TellCount = tell_nobody,
+    tell: TellMore = tell_nobody,
     draws: int = DRAWS,
 ) -> Confirmation:
     """Test on a second text whether unit `units[j]` follows feature j, with its former sign, more closely than by chance.
@@ -111,7 +111,7 @@ def confirm(
     )
 
 
-def _count_some(trace: Trace, units: Sequence[int], tell: TellCount, *, is_kept: bool) -> tuple[Counts, list[Bins]]:
+def _count_some(trace: Trace, units: Sequence[int], tell: TellMore, *, is_kept: bool) -> tuple[Counts, list[Bins]]:
     """The counts `(P, BINS)`, and the bins of each chapter, if they are to be kept."""
     counts, kept = np.zeros((len(units), BINS), dtype=np.int64), []
     for chapter in trace.chapters:

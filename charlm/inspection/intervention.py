@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from charlm.inspection.findings import UnitId
 from charlm.inspection.stretch import Stretch
-from charlm.inspection.telling import TellCount, tell_nobody
+from charlm.inspection.telling import TellMore, tell_nobody
 from charlm.inspection.trace import BLOCK, Trace
 from charlm.inspection.verdict import LEAST_CONTROLS, Effect, is_settled, judge
 from charlm.model.cells import Clamp
@@ -54,7 +54,7 @@ def intervene(
     unit: UnitId,
     stretch: Stretch,
     rng: np.random.Generator,
-    tell: TellCount = tell_nobody,
+    tell: TellMore = tell_nobody,
     looks: int = LOOKS,
 ) -> Effect:
     """Clamp `unit` and comparable ones over the n + 1 characters of a stretch; the last character is predicted but not read.
@@ -96,7 +96,7 @@ def comparable(model: LanguageModel, unit: UnitId, course: Tensor) -> list[int]:
     return [other for other in nearest if other != unit.unit][:MOST_CONTROLS]
 
 
-def _course(trace: Trace, unit: UnitId, stretch: Stretch, ids: Tensor, tell: TellCount) -> tuple[Tensor, Tensor, Tensor]:
+def _course(trace: Trace, unit: UnitId, stretch: Stretch, ids: Tensor, tell: TellMore) -> tuple[Tensor, Tensor, Tensor]:
     """The model without clamps over all `ids` `(n + 1,)` but the last: what enters the unit's layer, `(n, E)` or `(n, H)`; all
     of the layer in the part that will be clamped, `(n, H)`; and the loss on the next character, `(n,)`.
     """
@@ -121,7 +121,7 @@ def clamped_nats(
     entering: Tensor,
     state: ModelState,
     held: Held,
-    tell: TellCount = tell_nobody,
+    tell: TellMore = tell_nobody,
 ) -> tuple[Tensor, ModelState]:
     """The losses `(n, K)` on `ids` `(n + 1,)` in K lanes with a unit held in each, and the state after them.
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from charlm.inspection.telling import TellCount
+from charlm.inspection.telling import TellMore
 
 T = TypeVar("T")
 
@@ -19,7 +19,7 @@ class _NotWanted(BaseException):
     """Raised in a piece of work, when it tells how far it is, once nobody needs its result."""
 
 
-def side_by_side(works: Sequence[Callable[[TellCount], T]], workers: int, tell: TellCount) -> list[T]:
+def side_by_side(works: Sequence[Callable[[TellMore], T]], workers: int, tell: TellMore) -> list[T]:
     """The results of all `works`, in order, at most `workers` of them at a time. One worker or one work runs in this thread.
 
     Only this thread calls `tell`, which need not be thread-safe. What a work or `tell` raises is raised here, as is an
@@ -35,7 +35,7 @@ def side_by_side(works: Sequence[Callable[[TellCount], T]], workers: int, tell: 
             raise _NotWanted
         told.put(more)
 
-    def do(work: Callable[[TellCount], T]) -> T | None:
+    def do(work: Callable[[TellMore], T]) -> T | None:
         try:
             return None if is_over.is_set() else work(pass_on)
         except _NotWanted:

@@ -22,7 +22,7 @@ from charlm.inspection.statistics import (
     effects,
     mid_ranks,
 )
-from charlm.inspection.telling import TellCount, tell_nobody
+from charlm.inspection.telling import TellMore, tell_nobody
 from charlm.inspection.trace import Chapter, Group, Trace
 
 MOST_KEPT = 1 << 29  # bytes of bins that are kept, instead of tracing the text twice
@@ -42,7 +42,7 @@ class Ranking:
         return best
 
 
-def rank(trace: Trace, labels: Labels, tell: TellCount = tell_nobody, most_kept: int = MOST_KEPT) -> Ranking:
+def rank(trace: Trace, labels: Labels, tell: TellMore = tell_nobody, most_kept: int = MOST_KEPT) -> Ranking:
     """Rank every unit against every feature over a text, in two passes: to count, and to sum.
 
     If all bins fit into `most_kept` bytes, they are kept in between; else the text is traced twice.
@@ -91,7 +91,7 @@ def binned_blocks(trace: Trace, part: Chapter) -> Iterator[BinnedBlock]:
 
 
 def _sum_products(
-    part: Iterable[BinnedBlock], tables: Sequence[Tensor], ranks: Floats, start: int, tell: TellCount
+    part: Iterable[BinnedBlock], tables: Sequence[Tensor], ranks: Floats, start: int, tell: TellMore
 ) -> list[Floats]:
     """For each group the sums `(H, F)` of its ranks times the labels' `ranks`, over a part of the chapter from `start` on."""
     sums = [np.zeros((len(table), len(ranks))) for table in tables]
@@ -103,7 +103,7 @@ def _sum_products(
     return sums
 
 
-def count_units(trace: Trace, tell: TellCount = tell_nobody) -> list[Counts]:
+def count_units(trace: Trace, tell: TellMore = tell_nobody) -> list[Counts]:
     """How often each unit of each group is in each bin: `(H, BINS)` for each group."""
     works = [partial(_count, trace, part, is_kept=False) for part in trace.shares()]
     return _total([counts for counts, _ in side_by_side(works, trace.workers, tell)])
@@ -114,7 +114,7 @@ def _total(some: Sequence[list[Counts]]) -> list[Counts]:
     return [np.sum(same, axis=0, dtype=np.int64) for same in zip(*some, strict=True)]
 
 
-def _count(trace: Trace, part: Chapter, tell: TellCount, *, is_kept: bool) -> tuple[list[Counts], list[BinnedBlock]]:
+def _count(trace: Trace, part: Chapter, tell: TellMore, *, is_kept: bool) -> tuple[list[Counts], list[BinnedBlock]]:
     """The counts of a part, and its bins, if they are to be kept."""
     counts = [torch.zeros(group.size, BINS, dtype=torch.int32, device=trace.model.device) for group in trace.groups]
     kept = []

@@ -4,14 +4,14 @@ from collections.abc import Callable
 
 from charlm.text.corpus import Tell
 
-TellCount = Callable[[int], None]  # how many characters more have been gone through
+TellMore = Callable[[int], None]  # how many characters more have been gone through
 
 
 def tell_nobody(*_told: object) -> None:
     """Ignore what is told: for callers who want only the result."""
 
 
-def count_in(tell: Tell, stage: str, total: int) -> TellCount:
+def count_in(tell: Tell, stage: str, total: int) -> TellMore:
     """Begin `stage`. Gives a callable that adds to its count and tells how far the stage is; `total` is all of it."""
     done = 0
 

@@ -7,11 +7,11 @@ from collections.abc import Callable
 import pytest
 
 from charlm.inspection.parallel import side_by_side
-from charlm.inspection.telling import TellCount, tell_nobody
+from charlm.inspection.telling import TellMore, tell_nobody
 
 
-def work(name: str, steps: int) -> Callable[[TellCount], str]:
-    def do(tell: TellCount) -> str:
+def work(name: str, steps: int) -> Callable[[TellMore], str]:
+    def do(tell: TellMore) -> str:
         for step in range(steps):
             tell(step + 1)
         return name
@@ -52,7 +52,7 @@ def test_two_works_are_done_at_once():
     """Works that wait for each other come to an end when there are threads for both."""
     meeting = threading.Barrier(2)
 
-    def waiting(_tell: TellCount) -> int:
+    def waiting(_tell: TellMore) -> int:
         return meeting.wait(timeout=60)
 
     assert sorted(side_by_side([waiting, waiting], 2, tell_nobody)) == [0, 1]
@@ -62,7 +62,7 @@ def test_no_more_are_done_at_once_than_there_are_workers():
     """Four works that wait for each other do not meet when three may be done at a time."""
     meeting, met = threading.Barrier(4), []
 
-    def waiting(_tell: TellCount) -> None:
+    def waiting(_tell: TellMore) -> None:
         with contextlib.suppress(threading.BrokenBarrierError):
             met.append(meeting.wait(timeout=0.3))
 
@@ -70,7 +70,7 @@ def test_no_more_are_done_at_once_than_there_are_workers():
     assert met == []
 
 
-def endless(tell: TellCount) -> None:
+def endless(tell: TellMore) -> None:
     while True:
         tell(1)
 
@@ -79,7 +79,7 @@ def endless(tell: TellCount) -> None:
 def test_an_error_in_one_work_is_the_error_of_all(workers):
     """What a work raises is raised, the others stop at their next step, and no thread outlives it."""
 
-    def failing(tell: TellCount) -> str:
+    def failing(tell: TellMore) -> str:
         tell(1)
         raise ZeroDivisionError("mine")
 

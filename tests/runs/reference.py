@@ -10,14 +10,32 @@ from pathlib import Path
 import torch
 from safetensors import safe_open
 
-from charlm.config import End
+from charlm.config import CorpusConfig, End, ModelConfig, TrainConfig
 from charlm.runs.drive import drive
 from charlm.runs.folder import open_run
+from charlm.runs.record import MachineFacts, RunRecord
+from charlm.text.corpus import Splits
+from charlm.text.vocab import Vocab
 from charlm.training.events import Event, StepsDone
 
 STEPS = 40
 
 OPTIONS = ("--max-steps", str(STEPS), "--eval-every", "10", "--sample-every", "15", "--dropout", "0.1")
+
+
+RECORD = RunRecord(
+    argv=("charlm", "train"),
+    number=7,
+    text=CorpusConfig(),
+    machine=MachineFacts(threads=2),
+    model=ModelConfig(),
+    training=TrainConfig(),
+    end=End("steps", 300),
+    vocab=Vocab(kind="char", symbols=(97, 98), start=1),
+    splits=Splits(train=9, validation=10, test=11),
+    corpus_sha256="a" * 64,
+    ids_sha256="b" * 64,
+)
 
 
 class Silent:

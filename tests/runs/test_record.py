@@ -6,25 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from charlm.config import CorpusConfig, End, ModelConfig, TrainConfig
 from charlm.errors import CheckpointError
-from charlm.runs.record import MOST_NUMBER, MachineFacts, RunRecord, hashes_in, number_of, read_record, write_record
+from charlm.runs.record import MOST_NUMBER, hashes_in, number_of, read_record, write_record
 from charlm.text.corpus import Splits
-from charlm.text.vocab import Vocab
+from tests.runs.reference import RECORD
 
-RECORD = RunRecord(
-    argv=("charlm", "train"),
-    number=7,
-    text=CorpusConfig(),
-    machine=MachineFacts(threads=2),
-    model=ModelConfig(),
-    training=TrainConfig(),
-    end=End("steps", 300),
-    vocab=Vocab(kind="char", symbols=(97, 98), start=1),
-    splits=Splits(train=9, validation=10, test=11),
-    corpus_sha256="a" * 64,
-    ids_sha256="b" * 64,
-)
 WRONG = {
     "number": [-1, MOST_NUMBER, "1", None],
     "end": [{"unit": "epochs", "amount": 2.0}, {"unit": "steps", "amount": 0}, {"max_steps": 1, "max_seconds": 2.0}],

@@ -7,15 +7,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from charlm.config import CorpusConfig, End, ModelConfig, TrainConfig
+from charlm.config import End, ModelConfig, TrainConfig
 from charlm.recipe import REFERENCE, Wish, coarse
 from charlm.runs import speed as module
 from charlm.runs.facts import machine_facts
-from charlm.runs.record import RunRecord, write_record
+from charlm.runs.record import write_record
 from charlm.runs.speed import CHARACTERS, Speed, earlier_speed, measured_speed, speed_here
-from charlm.text.corpus import Splits
-from charlm.text.vocab import Vocab
 from tests.conftest import CPU
+from tests.runs.reference import RECORD
 
 CARD = torch.device("cuda")
 
@@ -114,18 +113,6 @@ def test_measuring_changes_nothing_else():
 
 
 FACTS = machine_facts(CPU, "fp32")
-RECORD = RunRecord(
-    started="2026-01-01",
-    text=CorpusConfig(),
-    machine=FACTS,
-    model=ModelConfig(),
-    training=TrainConfig(),
-    end=End("steps", 1),
-    vocab=Vocab(kind="char", symbols=(97, 98), start=0),
-    splits=Splits(train=90, validation=100, test=100),
-    corpus_sha256="0" * 64,
-    ids_sha256="0" * 64,
-)
 
 
 def record(place: Path, name: str, number: int, speed: object, facts=FACTS, cell: str = "lstm", **others: object) -> None:
