@@ -24,7 +24,14 @@ LEVELS = (
 ORDERS = {
     "": [{"errors"}, {"config", "files", "machine"}, {"recipe", "tensorfile"}],
     "text": [{"vocab"}, {"source"}, {"corpus"}, {"streams"}],
-    "model": [{"devices", "kernels", "capture"}, {"cells"}, {"stack"}, {"language_model"}, {"stepper", "relay"}],
+    "model": [
+        {"devices", "kernels", "capture"},
+        {"cells"},
+        {"stack"},
+        {"network"},
+        {"language_model", "heads"},
+        {"stepper", "relay"},
+    ],
     "training": [{"task", "optimiser", "events"}, {"memory", "loop"}, {"captured"}],
     "tasks": [{"language"}, {"registry"}],
     "features": [{"spans"}, {"code"}, {"prose", "plain"}, {"registry"}, {"labels"}],
