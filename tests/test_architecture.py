@@ -23,7 +23,15 @@ LEVELS = (
 # Inside a folder (or the lowest level) a module imports from those listed above it.
 ORDERS = {
     "": [{"errors"}, {"config", "files", "machine"}, {"recipe", "tensorfile"}],
-    "text": [{"vocab"}, {"source"}, {"corpus"}, {"streams"}],
+    "text": [
+        {"vocab"},
+        {"source"},
+        {"corpus"},
+        {"streams", "examples"},
+        {"tagged", "restoring"},
+        {"formats"},
+        {"dataset"},
+    ],
     "model": [{"devices", "kernels", "capture"}, {"cells"}, {"stack"}, {"language_model"}, {"stepper", "relay"}],
     "training": [{"task", "optimiser", "events"}, {"memory", "loop"}, {"captured"}],
     "tasks": [{"language"}, {"registry"}],
