@@ -13,6 +13,7 @@ LEVELS = (
     {"text"},
     {"features", "model"},
     {"evaluation", "sampling"},
+    {"labelling"},
     {"training"},
     {"tasks", "inspection"},
     {"checkpoint", "display"},
@@ -23,7 +24,15 @@ LEVELS = (
 # Inside a folder (or the lowest level) a module imports from those listed above it.
 ORDERS = {
     "": [{"errors"}, {"config", "files", "machine"}, {"recipe", "tensorfile"}],
-    "text": [{"vocab"}, {"source"}, {"corpus"}, {"streams"}],
+    "text": [
+        {"vocab"},
+        {"source"},
+        {"corpus"},
+        {"streams", "examples"},
+        {"tagged", "restoring", "batches"},
+        {"formats"},
+        {"dataset"},
+    ],
     "model": [
         {"devices", "kernels", "capture"},
         {"cells"},
@@ -33,7 +42,8 @@ ORDERS = {
         {"stepper", "relay"},
     ],
     "training": [{"task", "optimiser", "events"}, {"memory", "loop"}, {"captured"}],
-    "tasks": [{"language"}, {"registry"}],
+    "tasks": [{"language", "labels"}, {"registry"}],
+    "labelling": [{"predict"}],
     "features": [{"spans"}, {"code"}, {"prose", "plain"}, {"registry"}, {"labels"}],
     "checkpoint": [{"fields", "format"}, {"card"}, {"model", "training"}],
     "inspection": [
@@ -62,6 +72,7 @@ PURE = {
     "features",
     "model",
     "evaluation",
+    "labelling",
     "training",
     "tasks",
     "sampling",
