@@ -7,13 +7,12 @@ import torch
 from charlm.checkpoint.card import KIND, ModelCard, card_of
 from charlm.checkpoint.fields import to_json
 from charlm.checkpoint.format import read_tensors, to_bytes
-from charlm.config import chosen
 from charlm.errors import CheckpointError, NewerError, UsageError, gigabytes
 from charlm.files import write_atomically
 from charlm.model.devices import CPU, free_memory
 from charlm.model.network import Network, num_parameters, sizes_of
 from charlm.model.stack import MOST_WEIGHT
-from charlm.tasks.registry import TASKS
+from charlm.tasks.registry import model_class
 from charlm.tensorfile import TensorFile
 
 
@@ -35,7 +34,7 @@ def load_model(path: Path, device: torch.device) -> tuple[Network, ModelCard]:
         dtype = torch.bfloat16 if file.dtypes.get("head.weight") == "BF16" else torch.float32
         # Only the shapes: no weights are allocated until they are known to match.
         try:
-            kind, sizes = chosen("--task", card.training.task, TASKS).model, sizes_of(card.model, len(card.vocab), len(card.labels))
+            kind, sizes = model_class(card.training.task), sizes_of(card.model, len(card.vocab), len(card.labels))
             shapes = kind.shapes(*sizes).to(dtype)
         except UsageError as error:
             raise NewerError(f"{path}: {error.message}") from error

@@ -90,10 +90,18 @@ def bits(nats: float | None) -> float | None:
     return None if nats is None else nats / math.log(2)
 
 
+ROWS: dict[type[Event], str] = {
+    StepsDone: "step",
+    EvalDone: "eval",
+    SampleDrawn: "sample",
+    PredictionsDrawn: "predictions",
+    RunDone: "done",
+}
+
+
 def as_row(event: Event) -> dict[str, Any] | None:
     """The event as the row that `--json` and `metrics.jsonl` write; None for an event without a row."""
-    names: dict[type[Event], str] = {StepsDone: "step", EvalDone: "eval", SampleDrawn: "sample", PredictionsDrawn: "predictions", RunDone: "done"}
-    name = names.get(type(event))
+    name = ROWS.get(type(event))
     if name is None:
         return None
     fields = asdict(event)

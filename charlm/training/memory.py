@@ -20,5 +20,6 @@ def training_bytes(network: Network, training: TrainConfig, batch_size: int, *, 
     moments = chosen("--optimiser", training.optimiser, OPTIMISERS).moments
     saved = in_cells * (1 + moments) + others * 3
     gates = CELLS[model.cell].num_gates
-    activations = 3 * model.embedding_size + 3 * gates * model.num_layers * model.hidden_size + 6 * network.head.out_features  # in 16 bits
+    numbers = 3 * model.embedding_size + 3 * gates * directions * model.num_layers * model.hidden_size
+    activations = numbers + 6 * network.head.out_features  # in 16 bits
     return 4 * (in_cells + others + (3 if saves else 1) * saved) + 2 * training.seq_len * batch_size * activations
