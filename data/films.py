@@ -2,9 +2,9 @@
 
 The package: pip download --no-deps --no-binary :all: vaderSentiment==3.3.2
 
-A snippet has the mean of about 20 people's ratings, from -4 to 4: above 0 it is `positive`, below 0 `negative`. The middle fifth
-is left out: of all 10,605 distances from 0, sorted, the one at place 2,121 (from 0) is the limit, 1.190476, and a snippet stays
-that lies further out. A text that occurs again stays once. NUMBER of the others are chosen by the hashes of their numbers.
+A snippet has the mean of about 20 people's ratings, from -4 to 4: above 0 it is `positive`, below 0 `negative`. The middle
+fifth is left out: of all 10,605 distances from 0, sorted, the one at place 2,121 (from 0) is the limit, 1.190476, and a snippet
+stays that lies further out. A text that occurs again stays once. NUMBER of these are chosen by the hashes of their numbers.
 """
 
 import html
