@@ -1,24 +1,24 @@
 """A model and its card <-> `model.safetensors`."""
 
-from dataclasses import asdict
 from pathlib import Path
 
 import torch
 
 from charlm.checkpoint.card import KIND, ModelCard, card_of
-from charlm.checkpoint.fields import vocab_to_json
+from charlm.checkpoint.fields import to_json
 from charlm.checkpoint.format import read_tensors, to_bytes
 from charlm.errors import CheckpointError, NewerError, UsageError, gigabytes
 from charlm.files import write_atomically
 from charlm.model.devices import CPU, free_memory
-from charlm.model.language_model import LanguageModel, num_parameters
+from charlm.model.language_model import LanguageModel
+from charlm.model.network import num_parameters
 from charlm.model.stack import MOST_WEIGHT
 from charlm.tensorfile import TensorFile
 
 
 def model_bytes(model: LanguageModel, card: ModelCard, dtype: torch.dtype = torch.float32) -> bytes:
     """Make the bytes of the file that holds `card` and the weights of `model`, as float32 or bfloat16."""
-    head = {"kind": KIND, **asdict(card), "vocab": vocab_to_json(card.vocab)}
+    head = {"kind": KIND, **to_json(card)}
     return to_bytes({name: p.to(dtype) for name, p in model.named_parameters()}, head)
 
 

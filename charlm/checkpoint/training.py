@@ -2,14 +2,14 @@
 
 import math
 import struct
-from dataclasses import asdict, dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from charlm.checkpoint.fields import from_json
+from charlm.checkpoint.fields import from_json, to_json
 from charlm.checkpoint.format import read_tensors, to_bytes
 from charlm.config import End, ModelConfig, TrainConfig
 from charlm.errors import CheckpointError, brief
@@ -68,7 +68,7 @@ def trainer_bytes(trainer: Trainer[Any], about: About | None = None) -> bytes:
         scale=scaler.get("scale"),
         scale_growth=scaler.get("_growth_tracker", 0),
     )
-    return to_bytes(trainer.tensors(), asdict(Head(kind="training", position=position, run=about)))
+    return to_bytes(trainer.tensors(), to_json(Head(kind="training", position=position, run=about)))
 
 
 def load_trainer(path: Path, trainer: Trainer[Any], about: About | None = None) -> list[str]:

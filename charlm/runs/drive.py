@@ -21,7 +21,8 @@ from charlm.errors import Interrupted, RunError, counted
 from charlm.evaluation import Score
 from charlm.files import folder_lock
 from charlm.machine import keep_freed_memory
-from charlm.model.language_model import LanguageModel, num_parameters
+from charlm.model.language_model import LanguageModel
+from charlm.model.network import num_parameters
 from charlm.runs.disk import Disk, sweep
 from charlm.runs.find import LAST, MODEL, PREVIOUS
 from charlm.runs.folder import Run, record_end

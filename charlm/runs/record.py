@@ -6,11 +6,11 @@ Opens no run, and does not load torch.
 import errno
 import json
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from charlm.checkpoint.fields import from_json, vocab_to_json
+from charlm.checkpoint.fields import from_json, to_json
 from charlm.config import CorpusConfig, End, ModelConfig, TrainConfig, check_threads
 from charlm.errors import CheckpointError, UsageError, brief
 from charlm.files import write_atomically
@@ -99,8 +99,7 @@ def read_record(path: Path) -> RunRecord:
 
 def write_record(path: Path, record: RunRecord) -> None:
     """Write `record` to `path`, atomically and for people to read. Raises `OSError`."""
-    contents = asdict(record) | {"vocab": vocab_to_json(record.vocab)}
-    text = json.dumps(contents, indent=2, ensure_ascii=False) + "\n"
+    text = json.dumps(to_json(record), indent=2, ensure_ascii=False) + "\n"
     write_atomically(path, text.encode("utf-8", "backslashreplace"))  # \udcff is a byte of a file name that is not UTF-8
 
 

@@ -10,7 +10,8 @@ from charlm.checkpoint.model import load_model
 from charlm.checkpoint.training import load_trainer
 from charlm.errors import CheckpointError, NewerError
 from charlm.model.devices import CPU
-from charlm.model.language_model import LanguageModel, num_parameters
+from charlm.model.language_model import LanguageModel
+from charlm.model.network import num_parameters
 from charlm.runs.find import LAST, MODEL, PREVIOUS
 from charlm.runs.folder import Run, require_room
 from charlm.runs.record import RUN
@@ -30,7 +31,7 @@ def restored(run: Run, notice: Notice) -> tuple[Trainer[LanguageModel], str | No
     require_room(run.model, len(run.corpus.vocab), run.training, run.task.batch_size, run.device, ELSEWHERE)
     _require_size(run, saved)
     generator = torch.Generator().manual_seed(run.training.seed)
-    model = LanguageModel.initialised(run.model, len(run.corpus.vocab), generator).to(run.device)
+    model = LanguageModel.initialised(run.model, len(run.corpus.vocab), generator=generator).to(run.device)
     trainer = Trainer.fresh(model, run.task, run.training, run.end, run.precision)
     damage: list[CheckpointError] = []
     if not saved and (run.folder / MODEL).exists():

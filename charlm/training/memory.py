@@ -2,7 +2,8 @@
 
 from charlm.config import ModelConfig, TrainConfig, chosen
 from charlm.model.cells import CELLS
-from charlm.model.language_model import LanguageModel, num_parameters
+from charlm.model.language_model import LanguageModel
+from charlm.model.network import num_parameters
 from charlm.training.optimiser import OPTIMISERS
 
 
