@@ -9,7 +9,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "charlm"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 LEVELS = (
-    {"config", "errors", "files", "machine", "recipe", "tensorfile"},
+    {"config", "errors", "files", "machine", "recipe", "label_recipe", "tensorfile"},
     {"text"},
     {"features", "model"},
     {"evaluation", "sampling"},
@@ -23,14 +23,14 @@ LEVELS = (
 )
 # Inside a folder (or the lowest level) a module imports from those listed above it.
 ORDERS = {
-    "": [{"errors"}, {"config", "files", "machine"}, {"recipe", "tensorfile"}],
+    "": [{"errors"}, {"config", "files", "machine"}, {"recipe", "tensorfile"}, {"label_recipe"}],
     "text": [
         {"vocab"},
         {"source"},
         {"corpus"},
         {"streams", "examples"},
         {"tagged", "restoring", "batches"},
-        {"formats"},
+        {"formats", "gathering"},
         {"dataset"},
     ],
     "model": [
@@ -55,7 +55,14 @@ ORDERS = {
         {"examine"},
     ],
     "display": [{"terminal", "waiting"}, {"progress", "units", "html"}],
-    "runs": [{"record", "signals"}, {"facts", "find"}, {"folder"}, {"disk", "restore", "speed"}, {"make", "drive", "heldout"}],
+    "runs": [
+        {"record", "signals"},
+        {"facts", "find"},
+        {"data", "initial"},
+        {"folder"},
+        {"disk", "restore", "speed", "preview"},
+        {"make", "drive", "heldout"},
+    ],
     "cli": [{"options"}, {"looking"}, {"train", "sample", "evaluate", "info", "inspect_cells"}, {"app"}],
 }
 # What a folder does not know, though it lies lower or on the same level.
