@@ -131,7 +131,9 @@ def speed(options: argparse.Namespace, batch_size: int, seq_len: int, hidden_siz
 def drawing(options: argparse.Namespace) -> str:
     """Measure characters a second of sampling, in one stream and in 64."""
     config = ModelConfig(hidden_size=16 if options.small else 512, num_layers=2)
-    model = LanguageModel.initialised(config, sampling.VOCAB_SIZE, torch.Generator().manual_seed(0)).to(options.device)
+    model = LanguageModel.initialised(config, sampling.VOCAB_SIZE, generator=torch.Generator().manual_seed(0)).to(
+        options.device
+    )
     seconds = 0.1 if options.small else 2.0
     rates = {streams: sampling.charlm_speed(model, streams, 1, seconds) for streams in (1, 64)}
     return ", ".join(f"{streams} at once: {rate:,.0f}" for streams, rate in rates.items()) + " characters/s"

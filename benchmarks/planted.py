@@ -96,7 +96,7 @@ def encoded(text: str) -> tuple[Ids, Vocab]:
 def new_model(vocab: Vocab, hidden_size: int, seed: int) -> LanguageModel:
     """Make an untrained LSTM."""
     shape = ModelConfig(embedding_size=8, hidden_size=hidden_size, dropout=0.0)
-    return LanguageModel.initialised(shape, len(vocab), torch.Generator().manual_seed(seed))
+    return LanguageModel.initialised(shape, len(vocab), generator=torch.Generator().manual_seed(seed))
 
 
 def trained(model: LanguageModel, ids: Ids, steps: int, seed: int) -> LanguageModel:

@@ -63,7 +63,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=1.5)
     options = parser.parse_args()
     config = ModelConfig(hidden_size=options.hidden_size, num_layers=options.num_layers)
-    model = LanguageModel.initialised(config, VOCAB_SIZE, torch.Generator().manual_seed(0))
+    model = LanguageModel.initialised(config, VOCAB_SIZE, generator=torch.Generator().manual_seed(0))
     cores = os.cpu_count() or 1
     many = f"charlm, {options.streams} streams"
     figures = alternate(

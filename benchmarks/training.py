@@ -62,7 +62,7 @@ def charlm_step(options: argparse.Namespace, optimiser: str) -> float:
     )
     training = TrainConfig(batch_size=options.batch_size, seq_len=options.seq_len, optimiser=optimiser)
     device = pick_device(options.device)
-    model = LanguageModel.initialised(config, V, torch.Generator().manual_seed(0)).to(device)
+    model = LanguageModel.initialised(config, V, generator=torch.Generator().manual_seed(0)).to(device)
     trainer = Trainer.fresh(model, random_text(options), training, End("steps", 10**6), pick_precision("auto", device))
     step = CapturedStep(sys.exit) if device.type == "cuda" else training_step
     return median_step((partial(step, trainer, window) for window in windows(options)), options)

@@ -7,8 +7,8 @@ The command line reads its defaults from these classes, so that each is written 
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TypeVar
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from charlm.errors import UsageError, brief, counted
 
@@ -17,11 +17,17 @@ T = TypeVar("T")
 DEVICE_NAMES = ("auto", "cpu", "cuda", "mps")
 PRECISION_NAMES = ("auto", "fp32", "bf16", "fp16")
 SYMBOL_KINDS = ("char", "byte")
+RESTORABLE = ("spaces", "case", "punctuation")
 PRESET_NAMES = ("auto", "small", "medium", "large")
 END_OPTIONS = {"steps": "--max-steps", "epochs": "--epochs", "seconds": "--max-time"}  # by unit
 
 
 MOST = 1e12  # steps, epochs, seconds or characters: more than anyone can wait for, and still exact as a float
+
+
+def later(default: Any) -> Any:  # noqa: ANN401 (as `dataclasses.field`, it stands for a value of any type)
+    """A field that files of earlier commits lack. While it has its default it is left out, so that files stay as they were."""
+    return field(default=default, metadata={"later": True})
 
 
 def _check(holds: bool, option: str, value: object, rule: str) -> None:
@@ -49,9 +55,10 @@ def _check_range(option: str, value: float, low: float, high: float) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelConfig:
-    """The shape of a language model; together with the vocabulary's size it fixes the shape of every tensor.
+    """The shape of a model; together with the numbers of symbols and of labels it fixes the shape of every tensor.
 
-    `charlm train` takes the numbers that the user does not set from `recipe.py`, here and in `TrainConfig`.
+    `charlm train` takes the numbers that the user does not set from `recipe.py`, here and in `TrainConfig`. Models that give
+    labels have a `pooling`, the states a text's label is read from, and may be `bidirectional`: a second stack reads backward.
     """
 
     cell: str = "lstm"
@@ -59,6 +66,8 @@ class ModelConfig:
     hidden_size: int = 320
     num_layers: int = 1
     dropout: float = 0.1
+    pooling: str = later("last")
+    bidirectional: bool = later(False)
 
     def __post_init__(self) -> None:
         _check_range("--embedding-size", self.embedding_size, 1, 65_536)
@@ -69,16 +78,23 @@ class ModelConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CorpusConfig:
-    """How files become a sequence of symbols, and how the sequence is split: train, validation, test, in that order."""
+    """How files become a sequence of symbols, and how the sequence is split: train, validation, test, in that order.
+
+    Where a model gives labels, they become labelled texts: `columns` says where a row has its text and its label, and `restore`
+    what is taken out of a text to be put back.
+    """
 
     symbols: str = "char"
     encoding: str = "utf-8"
     glob: str = "*.txt"
     validation_fraction: float = 0.1
     test_fraction: float = 0.0
+    columns: str = later("")
+    restore: str = later("")
 
     def __post_init__(self) -> None:
         _check_choice("--symbols", self.symbols, SYMBOL_KINDS)
+        _check_choice("--restore", self.restore or RESTORABLE[0], RESTORABLE)
         _check(0 <= self.validation_fraction < 1, "--validation-fraction", self.validation_fraction, "in [0, 1)")
         _check(0 <= self.test_fraction < 1, "--test-fraction", self.test_fraction, "in [0, 1)")
         together = self.validation_fraction + self.test_fraction
@@ -123,7 +139,10 @@ class End:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainConfig:
-    """How a model is trained. `eval_every` and `sample_every` are in steps; None lets the run's length decide."""
+    """How a model is trained. `eval_every` and `sample_every` are in steps; None lets the run's length decide.
+
+    The run ends early once `patience` evaluations in a row have found nothing better; 0 waits for its end.
+    """
 
     task: str = "language"
     batch_size: int = 32
@@ -137,6 +156,7 @@ class TrainConfig:
     threads: int = 0
     eval_every: int | None = None
     sample_every: int | None = None
+    patience: int = later(0)
 
     def __post_init__(self) -> None:
         _check_range("--batch-size", self.batch_size, 1, 1 << 20)
@@ -147,6 +167,7 @@ class TrainConfig:
         check_device(self.device)
         _check_choice("--precision", self.precision, PRECISION_NAMES)
         check_threads(self.threads)
+        _check_range("--patience", self.patience, 0, MOST)
         _check(self.eval_every is None or 0 < self.eval_every <= MOST, "--eval-every", self.eval_every, "at least 1")
         _check(self.sample_every is None or 0 < self.sample_every <= MOST, "--sample-every", self.sample_every, "at least 1")
 

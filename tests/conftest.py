@@ -85,7 +85,7 @@ def with_denormals() -> Iterator[None]:
 def new_model(cell: str, num_layers: int, vocab_size: int = 13, dropout: float = 0.0, seed: int = 0) -> LanguageModel:
     """A small untrained model; V, E and H all differ, so that a transpose fails."""
     config = ModelConfig(cell=cell, embedding_size=5, hidden_size=7, num_layers=num_layers, dropout=dropout)
-    return LanguageModel.initialised(config, vocab_size, torch.Generator().manual_seed(seed))
+    return LanguageModel.initialised(config, vocab_size, generator=torch.Generator().manual_seed(seed))
 
 
 def save_trainer(path: Path, trainer: Trainer) -> None:

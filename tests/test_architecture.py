@@ -9,10 +9,11 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "charlm"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 LEVELS = (
-    {"config", "errors", "files", "machine", "recipe", "tensorfile"},
+    {"config", "errors", "files", "machine", "recipe", "label_recipe", "tensorfile"},
     {"text"},
     {"features", "model"},
-    {"evaluation", "labelling", "sampling"},
+    {"evaluation", "sampling"},
+    {"labelling"},
     {"training"},
     {"tasks", "inspection"},
     {"checkpoint", "display"},
@@ -22,12 +23,27 @@ LEVELS = (
 )
 # Inside a folder (or the lowest level) a module imports from those listed above it.
 ORDERS = {
-    "": [{"errors"}, {"config", "files", "machine"}, {"recipe", "tensorfile"}],
-    "text": [{"vocab"}, {"source"}, {"corpus"}, {"streams"}],
-    "model": [{"devices", "kernels", "capture"}, {"cells"}, {"stack"}, {"language_model"}, {"stepper", "relay"}],
+    "": [{"errors"}, {"config", "files", "machine"}, {"recipe", "tensorfile"}, {"label_recipe"}],
+    "text": [
+        {"vocab"},
+        {"source"},
+        {"corpus"},
+        {"streams", "examples"},
+        {"tagged", "restoring", "batches"},
+        {"formats", "gathering"},
+        {"dataset"},
+    ],
+    "model": [
+        {"devices", "kernels", "capture"},
+        {"cells"},
+        {"stack"},
+        {"network"},
+        {"language_model", "heads"},
+        {"stepper", "relay"},
+    ],
     "training": [{"task", "optimiser", "events"}, {"memory", "loop"}, {"captured"}],
-    "tasks": [{"language"}, {"registry"}],
-    "labelling": [{"words", "logistic", "hashing"}, {"metrics", "ngrams"}, {"baselines"}],
+    "tasks": [{"language", "labels"}, {"registry"}],
+    "labelling": [{"predict", "words", "hashing"}, {"metrics", "ngrams"}, {"logistic"}, {"baselines"}],
     "features": [{"spans"}, {"code"}, {"prose", "plain"}, {"registry"}, {"labels"}],
     "checkpoint": [{"fields", "format"}, {"card"}, {"model", "training"}],
     "inspection": [
@@ -39,7 +55,14 @@ ORDERS = {
         {"examine"},
     ],
     "display": [{"terminal", "waiting"}, {"progress", "units", "html"}],
-    "runs": [{"record", "signals"}, {"facts", "find"}, {"folder"}, {"disk", "restore", "speed"}, {"make", "drive", "heldout"}],
+    "runs": [
+        {"record", "signals"},
+        {"facts", "find"},
+        {"data", "initial"},
+        {"folder"},
+        {"disk", "restore", "speed", "preview"},
+        {"make", "drive", "heldout"},
+    ],
     "cli": [{"options"}, {"looking"}, {"train", "sample", "evaluate", "info", "inspect_cells"}, {"app"}],
 }
 # What a folder does not know, though it lies lower or on the same level.

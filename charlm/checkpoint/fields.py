@@ -17,6 +17,20 @@ from charlm.text.vocab import Vocab
 T = TypeVar("T")
 
 
+def to_json(value: Any) -> dict[str, Any]:  # noqa: ANN401 (any dataclass; its type has no name)
+    """Turn a dataclass into JSON, without the fields of `config.later` that have their default."""
+    contents: dict[str, Any] = {}
+    for each in fields(value):
+        part = getattr(value, each.name)
+        if not (each.metadata.get("later") and part == each.default):
+            contents[each.name] = _part_to_json(part)
+    return contents
+
+
+def _part_to_json(part: object) -> object:
+    return vocab_to_json(part) if isinstance(part, Vocab) else to_json(part) if is_dataclass(part) else part
+
+
 def from_json(cls: type[T], data: object, where: str, separator: str = ".") -> T:
     """Make an instance of `cls` (a dataclass, a plain type or a tuple of plain types) from parsed JSON.
 

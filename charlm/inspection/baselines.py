@@ -47,7 +47,9 @@ def _untrained(
     the sign is the same: `(F,)` each.
     """
     first, second = (shortened(bounds, UNTRAINED_CHARACTERS) for bounds in halves)
-    model = LanguageModel.initialised(like.config, len(labels.vocab), torch.Generator().manual_seed(seed)).to(like.device)
+    model = LanguageModel.initialised(like.config, len(labels.vocab), generator=torch.Generator().manual_seed(seed)).to(
+        like.device
+    )
     here, there = (Trace.untrained(model, labels.ids, bounds) for bounds in (first, second))
     ranking = rank(here, labels, tell, most_kept=MOST_KEPT // UNTRAINED)  # all may run at once
     best = ranking.best()

@@ -1,1 +1,1 @@
-"""Labels predicted and judged, for a text or each of its characters. Knows texts and models; not training, files or screens."""
+"""What is done with models that give labels: predicted, counted, and compared with what needs no model."""

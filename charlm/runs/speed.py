@@ -129,7 +129,7 @@ def _steps(
         hidden_size=size.hidden_size,
         embedding_size=size.embedding_size,
     )
-    network = LanguageModel.initialised(config, SYMBOLS, torch.Generator().manual_seed(1)).to(device)
+    network = LanguageModel.initialised(config, SYMBOLS, generator=torch.Generator().manual_seed(1)).to(device)
     longest = max(LENGTHS["cuda" if device.type == "cuda" else "cpu"])
     ids = torch.randint(SYMBOLS, ((streams + 1) * longest + 1,), generator=torch.Generator().manual_seed(1)).numpy()
     task = LanguageTask(streams=Streams.fitted(ids, streams, longest, seed=1), validation_ids=ids[:0])

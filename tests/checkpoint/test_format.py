@@ -36,7 +36,7 @@ CARD = ModelCard(
 
 
 def new_model(seed: int = 0) -> LanguageModel:
-    return LanguageModel.initialised(CONFIG, len(VOCAB), torch.Generator().manual_seed(seed))
+    return LanguageModel.initialised(CONFIG, len(VOCAB), generator=torch.Generator().manual_seed(seed))
 
 
 @pytest.fixture
@@ -253,7 +253,7 @@ def test_all_of_unicode_is_a_vocabulary(path):
     """The largest vocabulary there can be fits the bounds of the header."""
     everything = (*range(0xD800), *range(0xE000, 0x110000))
     card = replace(CARD, vocab=Vocab(kind="char", symbols=everything, start=10))
-    save_model(path, LanguageModel.initialised(CONFIG, len(everything), torch.Generator().manual_seed(0)), card)
+    save_model(path, LanguageModel.initialised(CONFIG, len(everything), generator=torch.Generator().manual_seed(0)), card)
     assert load_model(path, CPU)[1] == card
 
 

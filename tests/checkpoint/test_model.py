@@ -22,7 +22,7 @@ BYTES = Vocab(kind="byte", symbols=tuple(range(256)), start=10)
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     file = tmp_path / "model.safetensors"
-    model = LanguageModel.initialised(CARD.model, len(CARD.vocab), torch.Generator().manual_seed(0))
+    model = LanguageModel.initialised(CARD.model, len(CARD.vocab), generator=torch.Generator().manual_seed(0))
     save_model(file, model, CARD)
     return file
 
@@ -59,7 +59,7 @@ def test_every_shape_of_model_comes_back(tmp_path, cell, layers):
 
 def test_a_model_stored_as_bfloat16_comes_back_rounded(tmp_path):
     """Half the bytes; every weight is the nearest bfloat16, in float32 again, and storing it once more changes nothing."""
-    model = LanguageModel.initialised(CARD.model, len(CARD.vocab), torch.Generator().manual_seed(0))
+    model = LanguageModel.initialised(CARD.model, len(CARD.vocab), generator=torch.Generator().manual_seed(0))
     save_model(tmp_path / "m", model, CARD, torch.bfloat16)
     found, card = load_model(tmp_path / "m", CPU)
     assert card == CARD

@@ -127,7 +127,7 @@ def latch_model(hidden_size: int) -> LanguageModel:
     Unit LATCH is 1 since a [ and -1 since a ], and all that the head reads but for whispers; unit MUTE reaches nothing.
     """
     config = ModelConfig(cell="lstm", embedding_size=6, hidden_size=hidden_size, num_layers=1)
-    model = LanguageModel.initialised(config, len(MODES), torch.Generator().manual_seed(100))
+    model = LanguageModel.initialised(config, len(MODES), generator=torch.Generator().manual_seed(100))
     opening, closing = MODES.encode("[]").tolist()
     gate = {name: number * hidden_size + LATCH for number, name in enumerate("ifgo")}
     with torch.no_grad():

@@ -148,7 +148,7 @@ def test_what_an_untrained_model_has_is_no_news(cell):
     """A label made of a unit of one of the five models is found there with effect 1; a coin's tosses are not found."""
     config = ModelConfig(cell=cell, embedding_size=5, hidden_size=7, num_layers=1)
     ids = random_ids(2000)
-    model = LanguageModel.initialised(config, 13, torch.Generator().manual_seed(3))
+    model = LanguageModel.initialised(config, 13, generator=torch.Generator().manual_seed(3))
     found = traced(read(model, ids))
     group = groups(model)[0]
     row = binned(group, found[0, group.signal].t())[2].numpy()

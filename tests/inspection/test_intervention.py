@@ -146,7 +146,7 @@ def test_what_the_model_reads_is_used_and_what_it_does_not_read_is_not(hidden_si
 def test_units_to_compare_with_are_alike_in_variance_and_in_what_they_add_above(layer):
     """The nearest are those alike in both, not in one of the two; of many there are 50, of few all, never the unit itself."""
     config = ModelConfig(cell="gru", embedding_size=5, hidden_size=60, num_layers=2)
-    model = LanguageModel.initialised(config, 13, torch.Generator().manual_seed(0))
+    model = LanguageModel.initialised(config, 13, generator=torch.Generator().manual_seed(0))
     kind = np.random.default_rng(6).permutation(60) % 4  # 15 units of each
     loud, strong = torch.from_numpy(kind % 2), torch.from_numpy(kind // 2)
     noise = torch.randn(200, 60, generator=torch.Generator().manual_seed(1))

@@ -127,7 +127,7 @@ def test_some_of_a_chapter_is_read_as_all_of_it(lane, number, monkeypatch):
 def test_a_model_that_was_never_trained_is_read_as_any_other(cell, layers, number):
     """What 128 characters tell of the state before a lane is all that there is to it."""
     config = ModelConfig(cell=cell, embedding_size=5, hidden_size=7, num_layers=layers)
-    model, ids = LanguageModel.initialised(config, 13, torch.Generator().manual_seed(0)), random_ids(9100)
+    model, ids = LanguageModel.initialised(config, 13, generator=torch.Generator().manual_seed(0)), random_ids(9100)
     found = traced(Trace.untrained(model, ids, (100, 100 + number)))
     torch.testing.assert_close(found, traced(read(model, ids[100 : 100 + number])), atol=1e-5, rtol=0)
 
@@ -166,7 +166,7 @@ def test_rows_and_units_name_each_other(cell, layers):
 def test_a_large_vocabulary_is_traced_as_a_small_one():
     """Ids of two and of four bytes are read as they are."""
     config = ModelConfig(cell="gru", embedding_size=5, hidden_size=7, num_layers=1)
-    model = LanguageModel.initialised(config, 300, torch.Generator().manual_seed(0)).double()
+    model = LanguageModel.initialised(config, 300, generator=torch.Generator().manual_seed(0)).double()
     ids = random_ids(80, 300, dtype="uint16")
     expected = walk(model, ids).signals[0, "h"]
     for dtype in ("uint16", "uint32", "int64"):

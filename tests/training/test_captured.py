@@ -99,7 +99,7 @@ def test_many_streams_do_not_hide_a_frozen_batch(cell, optimiser):
     streams = Streams(ids=ids, batch_size=64, seq_len=64, seed=1)
     task = LanguageTask(streams=streams, validation_ids=ids[:0])
     config = ModelConfig(cell=cell, embedding_size=8, hidden_size=64, num_layers=1, dropout=0.0)
-    model = LanguageModel.initialised(config, 13, torch.Generator().manual_seed(0))
+    model = LanguageModel.initialised(config, 13, generator=torch.Generator().manual_seed(0))
     trainer = Trainer.fresh(model, task, TrainConfig(optimiser=optimiser), new_trainer().end, "fp32")
     notices: list[str] = []
     CapturedStep(notices.append, FrozenWindow)(trainer, next(task.batches(0, 0, trainer.device)))

@@ -230,7 +230,7 @@ import sys, torch
 from charlm.config import ModelConfig, TrainConfig
 from charlm.model.language_model import LanguageModel
 from charlm.training.optimiser import make_optimiser
-model = LanguageModel.initialised(ModelConfig(hidden_size=4), 5, torch.Generator())
+model = LanguageModel.initialised(ModelConfig(hidden_size=4), 5, generator=torch.Generator())
 for name in ("muon", "adamw"):
     optimiser = make_optimiser(model, TrainConfig(optimiser=name), "fp32")
     optimiser.zero_grad()
