@@ -9,18 +9,16 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
-import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
+from torch.nn import functional as F
 
-from charlm.labelling.hashing import Hashes, mixes, rows_of
+from charlm.labelling.hashing import Hashes, Indices, mixed, rows_of
 from charlm.text.examples import Examples
 
 LONGEST = 5  # characters of an n-gram
 FEWEST_TEXTS = 2  # that have an n-gram of the table
 PIECE = 1 << 18  # characters whose n-grams are in memory at a time
 START, END, MARKS = 0, 1, 2  # what is before and after a text, and how many such there are
-
-Numbers = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +68,7 @@ class NGrams:
         tensors = torch.from_numpy(columns), torch.from_numpy(values.astype(np.float32)), _bounds(torch.from_numpy(sizes))
         return Rows(*tensors, len(self.hashes))
 
-    def _counts(self, examples: Examples) -> tuple[npt.NDArray[np.int32], Numbers, Numbers]:
+    def _counts(self, examples: Examples) -> tuple[npt.NDArray[np.int32], Indices, Indices]:
         """By text: its n-grams' rows in the table, how often each occurs, and how many there are."""
         keys = []
         for hashes, texts in _ngrams(examples):
@@ -95,7 +93,7 @@ def common_ngrams(examples: Examples, most: int) -> NGrams:
     return NGrams(hashes[chosen], rarities.astype(np.float32))
 
 
-def _text_counts(hashes: Hashes, texts: Numbers) -> tuple[Hashes, Numbers]:
+def _text_counts(hashes: Hashes, texts: Indices) -> tuple[Hashes, Indices]:
     """The hashes that enough texts have, and how many texts have them."""
     order = np.argsort(hashes, kind="stable")  # texts stay in order
     hashes, texts = hashes[order], texts[order]
@@ -109,7 +107,7 @@ def _text_counts(hashes: Hashes, texts: Numbers) -> tuple[Hashes, Numbers]:
     return hashes[starts[enough]], counts[enough]
 
 
-def _ngrams(examples: Examples) -> Iterator[tuple[Hashes, Numbers]]:
+def _ngrams(examples: Examples) -> Iterator[tuple[Hashes, Indices]]:
     """The hashes of all n-grams, and the texts that they are in: for each length from 1 to LONGEST."""
     lengths = examples.lengths
     texts = np.repeat(np.arange(len(examples)), lengths + 2)  # each with a mark before and behind
@@ -120,11 +118,10 @@ def _ngrams(examples: Examples) -> Iterator[tuple[Hashes, Numbers]]:
     symbols[ends - 1] = END
     symbols[ends - lengths - 2] = START
     left = ends[texts] - np.arange(len(texts))
-    table = mixes(int(symbols.max(initial=0)) + 1, LONGEST)
     hashes = np.zeros_like(symbols)
     for length in range(1, LONGEST + 1):
         size = max(0, len(symbols) - length + 1)
-        hashes = hashes[:size] + table[symbols[length - 1 :], length - 1]
+        hashes = hashes[:size] + mixed(symbols[length - 1 :], length - 1)
         whole = left[:size] >= length if length > 1 else symbols >= MARKS  # a mark alone says nothing
         yield hashes[whole], texts[:size][whole]
 
@@ -132,6 +129,8 @@ def _ngrams(examples: Examples) -> Iterator[tuple[Hashes, Numbers]]:
 def _pieces(examples: Examples) -> Iterator[Examples]:
     """The texts in parts of about PIECE characters, or of one text."""
     start = 0
+    if not len(examples):
+        yield examples
     while start < len(examples):
         stop = int(np.searchsorted(examples.bounds, examples.bounds[start] + PIECE, side="right")) - 1
         stop = max(start + 1, stop)
