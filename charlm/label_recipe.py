@@ -49,7 +49,7 @@ def choose_for_labels(wish: Wish, texts: Texts, speed: float | None = None, own_
         "learning_rate": RATE if own_rate is None else own_rate,
         "patience": PATIENCE,
     }
-    left = {name: value for name, value in chosen.items() if name not in wish.by_hand}
+    left = {name: value for name, value in chosen.items() if name not in wish.fixed}
     model = replace(wish.model, **{name: value for name, value in left.items() if hasattr(wish.model, name)})
     training = replace(wish.training, **{name: value for name, value in left.items() if hasattr(wish.training, name)})
     here = f"at {known:.0f} characters/s (of a 2 x 256 network), " if known else ""

@@ -224,8 +224,18 @@ def _start(corpus: Sequence[str], values: dict[str, Any], end: End | None, typed
     if values["overwrite"] and values["out"] is None:
         raise UsageError("--overwrite was given without --out", "name the run to replace, as in --out checkpoints/novel")
     from charlm.display.waiting import waiting
+    from charlm.runs.find import find_model
     from charlm.runs.make import make_run
 
     argv = [Path(sys.argv[0]).name, *sys.argv[1:]]
     with contextlib.nullcontext(lambda _stage, _fraction: None) if values["quiet"] else waiting() as tell:
-        return make_run(corpus, wish, text=text, out=values["out"], overwrite=values["overwrite"], argv=argv, tell=tell)
+        return make_run(
+            corpus,
+            wish,
+            text=text,
+            out=values["out"],
+            overwrite=values["overwrite"],
+            argv=argv,
+            init_from=find_model(values["init_from"]) if values["init_from"] else None,
+            tell=tell,
+        )
