@@ -22,6 +22,7 @@ SPACES = re.compile(r"(\d{1,9}) spaces?", re.ASCII)
 
 STRETCH = 300  # characters: a stretch ends with the line in which it gets as long; a few sentences
 LONGEST = 1000  # characters: where no line ends, a stretch is cut
+PIECE = 1 << 20  # characters that are worked on together, at least
 RARE = 5  # a label that fewer characters of the training part have cannot be learned
 MOST_SPACES, MOST_MARKS = 1000, 100  # longer runs are never labels: what a model writes for a character stays short
 
@@ -38,21 +39,31 @@ def stretches(text: str, what: str, file: str = "") -> Iterator[Example]:
     characters; where that would be more than 1,000, it ends with an earlier line, else with a word, else anywhere. Words are
     what white space separates: in the original where spaces are taken out, else in what is left.
     """
-    if not text:
-        return
-    left, labels, begins = TAKEN_OUT[what](code_points(text if text.endswith("\n") else text + "\n"))
-    places = _places(left, begins)
-    ends = _line_ends(left)
-    characters = left.tobytes().decode("utf-32-le")
-    start = line = 0
-    while start < len(left):
-        end = _end_of(start, ends, places)
-        here = places[start:end].copy()
-        here[0] = BEGINS if here[0] == INSIDE else here[0]
-        yield Example(
-            text=characters[start:end], labels=tuple(labels[start:end]), places=here.tobytes(), line=line + 1, file=file
-        )
-        start, line = end, bisect_right(ends, end)
+    whole = text if text.endswith("\n") or not text else text + "\n"
+    before = 0  # lines
+    for piece in _pieces(whole):
+        left, labels, begins = TAKEN_OUT[what](code_points(piece))
+        places = _places(left, begins)
+        ends = _line_ends(left)
+        characters = left.tobytes().decode("utf-32-le")
+        start, line = 0, before + 1
+        while start < len(left):
+            end = _end_of(start, ends, places)
+            here = places[start:end].copy()
+            here[0] = BEGINS if here[0] == INSIDE else here[0]
+            taken = tuple(labels[start:end])
+            yield Example(text=characters[start:end], labels=taken, places=here.tobytes(), line=line, file=file)
+            start, line = end, before + 1 + bisect_right(ends, end)
+        before += len(ends)
+
+
+def _pieces(text: str) -> Iterator[str]:
+    """Parts of a long text, each of whole lines, so that what is made of one is small beside the text."""
+    start = 0
+    while start < len(text):
+        end = 1 + text.find("\n", start + PIECE)
+        yield text[start : end or len(text)]
+        start = end or len(text)
 
 
 def restored(text: str, labels: Sequence[str], original: str = "\n") -> str:

@@ -296,3 +296,4 @@ def test_what_is_no_line_of_a_character_or_word_is_refused_with_its_line(name, c
     with pytest.raises(TextError, match=says) as error:
         examples_of(name, contents, by_character=True)
     assert error.value.hint
+    assert "--symbols byte" not in error.value.hint  # the labels are of characters

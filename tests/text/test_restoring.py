@@ -1,11 +1,13 @@
 """Spaces, capitals and punctuation, taken out of a text and put back."""
 
+import re
 from itertools import pairwise
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from charlm.text import restoring
 from charlm.text.examples import BEGINS, INSIDE, OUTSIDE, Example
 from charlm.text.restoring import LONGEST, STRETCH, TAKEN_OUT, are_restorable, learnable, nearest, restored, stretches
 
@@ -65,6 +67,24 @@ def test_stretches_are_whole_lines_of_bounded_length(what, text):
     for each, after in pairwise(found):
         if len(each.text) < STRETCH:  # the line that follows is too long to be in it
             assert len(each.text) + len(after.text.splitlines()[0]) > LONGEST or len(after.text) >= STRETCH
+
+
+@each_kind
+def test_a_long_text_is_worked_on_in_pieces(what, monkeypatch):
+    """Each piece has whole lines: what is taken out, and the numbers of lines, do not depend on how long it is."""
+    text = HARD * 30
+    whole = list(stretches(text, what))
+    monkeypatch.setattr(restoring, "PIECE", 250)
+    found = list(stretches(text, what))
+    assert len(found) > len(whole)
+    for name in ("text", "labels"):
+        assert [part for each in found for part in getattr(each, name)] == [
+            part for each in whole for part in getattr(each, name)
+        ]
+    assert put_back(text, what) == text
+    lines = [1 + len(re.findall(r"\r\n|\r|\n", "".join(each.text for each in found[:number]))) for number in range(len(found))]
+    if what != "spaces":  # which may stand between CR and LF
+        assert [each.line for each in found] == lines
 
 
 def test_long_lines_are_cut_between_words_where_there_are_any():
