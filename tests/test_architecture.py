@@ -43,7 +43,7 @@ ORDERS = {
     ],
     "training": [{"task", "optimiser", "events"}, {"memory", "trainer"}, {"loop"}, {"captured"}],
     "tasks": [{"language", "labels"}, {"registry"}],
-    "labelling": [{"predict"}],
+    "labelling": [{"predict", "words", "hashing"}, {"metrics", "ngrams"}, {"logistic"}, {"baselines"}],
     "features": [{"spans"}, {"code"}, {"prose", "plain"}, {"registry"}, {"labels"}],
     "checkpoint": [{"fields", "format"}, {"card"}, {"model", "training"}],
     "inspection": [
