@@ -43,9 +43,15 @@ ORDERS = {
     ],
     "training": [{"task", "optimiser", "events"}, {"memory", "trainer"}, {"loop"}, {"captured"}],
     "tasks": [{"language", "labels"}, {"registry"}],
-    "labelling": [{"predict", "words", "hashing"}, {"metrics", "ngrams"}, {"logistic"}, {"baselines"}],
+    "labelling": [
+        {"predict", "words", "hashing"},
+        {"metrics", "ngrams", "baseline"},
+        {"logistic", "character_baselines"},
+        {"text_baselines"},
+        {"baselines", "judge"},
+    ],
     "features": [{"spans"}, {"code"}, {"prose", "plain"}, {"registry"}, {"labels"}],
-    "checkpoint": [{"fields", "format"}, {"card"}, {"model", "training"}],
+    "checkpoint": [{"fields", "format"}, {"card"}, {"model", "training", "baselines"}],
     "inspection": [
         {"findings", "statistics", "telling"},
         {"parallel", "trace", "verdict"},
