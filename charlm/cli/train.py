@@ -162,11 +162,14 @@ def train(
     )
     run.notices[:0] = notices
     asked = progress.Asked(json=json, quiet=quiet, is_terminal=sys.stderr.isatty())
-    with progress.in_touch(*progress.suiting(asked)) as reporter:
+    unit = progress.LABELS if run.labels else progress.CHARACTERS
+    with progress.in_touch(*progress.suiting(asked, unit)) as reporter:
         done = drive(run, reporter, report_seconds=reporter.seconds)
     if not quiet:
-        print(f"done: {progress.describe_end(done)}\nmodel: {visible_line(done.checkpoint)}", file=sys.stderr)
-        print(f"sample from it: charlm sample -c {visible_line(shlex.quote(str(folder)))}", file=sys.stderr)
+        print(f"done: {progress.describe_end(done, unit)}\nmodel: {visible_line(done.checkpoint)}", file=sys.stderr)
+        named = visible_line(shlex.quote(str(folder)))
+        how = f"ask it: charlm predict FILE -c {named}" if run.labels else f"sample from it: charlm sample -c {named}"
+        print(how, file=sys.stderr)
 
 
 def run_to_resume(resume: str, typed: set[str]) -> Path:
