@@ -157,9 +157,9 @@ class Bar(Quiet):
         if isinstance(event, StepsDone):
             left = event.seconds * (1 - event.progress) / max(event.progress, 1e-9)
             self.bar.n = event.progress
+            losses = f"train {self.unit.shown(event.loss_nats)} · {self.validation} {self.unit.short}{self.right}"
             self.bar.set_description_str(
-                f"step {event.step} · train {self.unit.shown(event.loss_nats)} · {self.validation} {self.unit.short}{self.right} · "
-                f"{_count(event.chars_per_second)} chars/s · {_clock(left)} left"
+                f"step {event.step} · {losses} · {_count(event.chars_per_second)} chars/s · {_clock(left)} left"
             )
         if isinstance(event, Scoring):
             self.bar.n = event.scored
