@@ -43,7 +43,13 @@ ORDERS = {
     ],
     "training": [{"task", "optimiser", "events"}, {"memory", "trainer"}, {"loop"}, {"captured"}],
     "tasks": [{"language", "labels"}, {"registry"}],
-    "labelling": [{"predict"}],
+    "labelling": [
+        {"predict", "words", "hashing"},
+        {"metrics", "ngrams", "baseline"},
+        {"logistic"},
+        {"text_baselines", "character_baselines"},
+        {"baselines"},
+    ],
     "features": [{"spans"}, {"code"}, {"prose", "plain"}, {"registry"}, {"labels"}],
     "checkpoint": [{"fields", "format"}, {"card"}, {"model", "training"}],
     "inspection": [
@@ -54,7 +60,7 @@ ORDERS = {
         {"baselines"},
         {"examine"},
     ],
-    "display": [{"terminal", "waiting"}, {"progress", "units", "html"}],
+    "display": [{"terminal", "waiting"}, {"progress", "units", "html", "labels"}],
     "runs": [
         {"record", "signals"},
         {"facts", "find"},
