@@ -38,7 +38,8 @@ ORDERS = {
     "checkpoint": [{"fields", "format"}, {"card"}, {"model", "training"}],
     "inspection": [
         {"findings", "statistics", "telling"},
-        {"parallel", "trace", "verdict"},
+        {"parallel", "texts", "verdict"},
+        {"trace"},
         {"views", "stretch", "ranking", "activations"},
         {"intervention", "confirmation"},
         {"baselines"},
