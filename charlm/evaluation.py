@@ -41,10 +41,14 @@ def ignore(count: int) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Score:
-    """The summed loss of a text, in nats, and the number of characters that were predicted."""
+    """The summed loss of a text, in nats, and the number of characters that were predicted.
+
+    Where labels are predicted it is of those, per character too, and `accuracy` is the share of them that came out right.
+    """
 
     nats: float
     num_characters: int
+    accuracy: float | None = None
 
     @property
     def nats_per_character(self) -> float:

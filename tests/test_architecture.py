@@ -9,10 +9,11 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "charlm"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 LEVELS = (
-    {"config", "errors", "files", "machine", "recipe", "tensorfile"},
+    {"config", "errors", "files", "machine", "recipe", "label_recipe", "tensorfile"},
     {"text"},
     {"features", "model"},
     {"evaluation", "sampling"},
+    {"labelling"},
     {"training"},
     {"tasks", "inspection"},
     {"checkpoint", "display"},
@@ -22,8 +23,16 @@ LEVELS = (
 )
 # Inside a folder (or the lowest level) a module imports from those listed above it.
 ORDERS = {
-    "": [{"errors"}, {"config", "files", "machine"}, {"recipe", "tensorfile"}],
-    "text": [{"vocab"}, {"source"}, {"corpus"}, {"streams"}],
+    "": [{"errors"}, {"config", "files", "machine"}, {"recipe", "tensorfile"}, {"label_recipe"}],
+    "text": [
+        {"vocab"},
+        {"source"},
+        {"corpus"},
+        {"streams", "examples"},
+        {"tagged", "restoring", "batches"},
+        {"formats", "gathering"},
+        {"dataset"},
+    ],
     "model": [
         {"devices", "kernels", "capture"},
         {"cells"},
@@ -33,7 +42,8 @@ ORDERS = {
         {"stepper", "relay"},
     ],
     "training": [{"task", "optimiser", "events"}, {"memory", "loop"}, {"captured"}],
-    "tasks": [{"language"}, {"registry"}],
+    "tasks": [{"language", "labels"}, {"registry"}],
+    "labelling": [{"predict"}],
     "features": [{"spans"}, {"code"}, {"prose", "plain"}, {"registry"}, {"labels"}],
     "checkpoint": [{"fields", "format"}, {"card"}, {"model", "training"}],
     "inspection": [
@@ -46,7 +56,14 @@ ORDERS = {
         {"examine"},
     ],
     "display": [{"terminal", "waiting"}, {"progress", "units", "html"}],
-    "runs": [{"record", "signals"}, {"facts", "find"}, {"folder"}, {"disk", "restore", "speed"}, {"make", "drive", "heldout"}],
+    "runs": [
+        {"record", "signals"},
+        {"facts", "find"},
+        {"data", "initial"},
+        {"folder"},
+        {"disk", "restore", "speed", "preview"},
+        {"make", "drive", "heldout"},
+    ],
     "cli": [{"options"}, {"looking"}, {"train", "sample", "evaluate", "info", "inspect_cells"}, {"app"}],
 }
 # What a folder does not know, though it lies lower or on the same level.
@@ -63,6 +80,7 @@ PURE = {
     "features",
     "model",
     "evaluation",
+    "labelling",
     "training",
     "tasks",
     "sampling",

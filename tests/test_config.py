@@ -48,6 +48,8 @@ BAD = [
     (SampleConfig, "top_k", [-1, 10**400]),
     (SampleConfig, "top_p", [0, 1.01, NAN]),
     (SampleConfig, "length", [-1, 10**400]),
+    (CorpusConfig, "restore", ["vowels"]),
+    (TrainConfig, "patience", [-1, 10**400]),
     (SampleConfig, "num_samples", [0]),
     (InspectConfig, "top", [-1, 10**400]),
     (InspectConfig, "length", [0, 10**400]),
@@ -57,6 +59,7 @@ BAD = [
 ]
 # Any string: what it does not fit is said when files are read, or by the registry that has such names.
 FREE = {(CorpusConfig, "encoding"), (CorpusConfig, "glob")}
+FREE |= {(CorpusConfig, "columns"), (ModelConfig, "pooling"), (ModelConfig, "bidirectional")}
 FREE |= {(ModelConfig, "cell"), (TrainConfig, "optimiser"), (TrainConfig, "task")}
 CLASSES = [each for each in vars(config).values() if is_dataclass(each)]
 DEFAULTS = [(cls, field.name, field.default) for cls in CLASSES for field in fields(cls) if field.default is not MISSING]

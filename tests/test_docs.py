@@ -145,11 +145,3 @@ def test_the_lowest_versions_that_are_tested_are_those_that_are_promised():
     bounds, pins = dict(each.split(">=") for each in promised), dict(each.split("==") for each in pinned)
     assert pins.keys() == bounds.keys()
     assert {name: pin for name, pin in pins.items() if pin != bounds[name]}.keys() == {"torch"}
-
-
-def test_the_corpus_that_ships_is_the_one_described():
-    """The SHA-256 in data/README.md is that of data/austen.txt."""
-    import hashlib
-
-    digest = hashlib.sha256((ROOT / "data" / "austen.txt").read_bytes()).hexdigest()
-    assert digest in (ROOT / "data" / "README.md").read_text(encoding="utf-8")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from charlm.checkpoint.fields import from_json, vocab_from_json
-from charlm.config import MOST, CorpusConfig, ModelConfig, TrainConfig
+from charlm.config import MOST, CorpusConfig, ModelConfig, TrainConfig, later
 from charlm.errors import CheckpointError
 from charlm.tensorfile import TensorFile
 from charlm.text.corpus import Splits
@@ -18,11 +18,25 @@ KIND = "model"  # the kind of tensor file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TestScores:
+    """Shares from 0 to 1: of the labels of `num_labels` texts or characters, and of words, where those have labels."""
+
+    accuracy: float
+    macro_f1: float
+    num_labels: int
+    word_accuracy: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Scores:
-    """The validation loss in nats per character, None when unknown; `exact` is False for a look, an inexact score."""
+    """The validation loss in nats per character, None when unknown; `exact` is False for a look, an inexact score.
+
+    Where labels are given, the loss is per label, and `test` says how the model did on the test part.
+    """
 
     validation_nats: float | None
     exact: bool
+    test: TestScores | None = later(None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +51,10 @@ class Setting:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelCard:
-    """All that `model.safetensors` holds besides its weights."""
+    """All that `model.safetensors` holds besides its weights.
+
+    `labels` are the names of a labelling model's labels, by id; `one_label_a_word` that each word it learned from had one.
+    """
 
     model: ModelConfig
     training: TrainConfig
@@ -48,6 +65,8 @@ class ModelCard:
     setting: Setting
     step: int
     scores: Scores
+    labels: tuple[str, ...] = later(())
+    one_label_a_word: bool = later(False)
 
 
 def read_card(path: Path) -> tuple[ModelCard, int]:

@@ -10,31 +10,32 @@ from charlm.checkpoint.format import read_tensors, to_bytes
 from charlm.errors import CheckpointError, NewerError, UsageError, gigabytes
 from charlm.files import write_atomically
 from charlm.model.devices import CPU, free_memory
-from charlm.model.language_model import LanguageModel
-from charlm.model.network import num_parameters
+from charlm.model.network import Network, num_parameters, sizes_of
 from charlm.model.stack import MOST_WEIGHT
+from charlm.tasks.registry import model_class
 from charlm.tensorfile import TensorFile
 
 
-def model_bytes(model: LanguageModel, card: ModelCard, dtype: torch.dtype = torch.float32) -> bytes:
+def model_bytes(model: Network, card: ModelCard, dtype: torch.dtype = torch.float32) -> bytes:
     """Make the bytes of the file that holds `card` and the weights of `model`, as float32 or bfloat16."""
     head = {"kind": KIND, **to_json(card)}
     return to_bytes({name: p.to(dtype) for name, p in model.named_parameters()}, head)
 
 
-def save_model(path: Path, model: LanguageModel, card: ModelCard, dtype: torch.dtype = torch.float32) -> None:
+def save_model(path: Path, model: Network, card: ModelCard, dtype: torch.dtype = torch.float32) -> None:
     """Write `model_bytes` to `path`, atomically. Raises `OSError` when the write fails."""
     write_atomically(path, model_bytes(model, card, dtype))
 
 
-def load_model(path: Path, device: torch.device) -> tuple[LanguageModel, ModelCard]:
+def load_model(path: Path, device: torch.device) -> tuple[Network, ModelCard]:
     """Load the model at `path` as float32 onto `device`. Raises `CheckpointError` for a damaged or impossible file."""
     with TensorFile(path, KIND) as file:
         card = card_of(path, file)
         dtype = torch.bfloat16 if file.dtypes.get("head.weight") == "BF16" else torch.float32
         # Only the shapes: no weights are allocated until they are known to match.
         try:
-            shapes = LanguageModel.shapes(card.model, len(card.vocab)).to(dtype)
+            kind, sizes = model_class(card.training.task), sizes_of(card.model, len(card.vocab), len(card.labels))
+            shapes = kind.shapes(*sizes).to(dtype)
         except UsageError as error:
             raise NewerError(f"{path}: {error.message}") from error
         if (needed := num_parameters(shapes) * (dtype.itemsize + 4)) > free_memory(CPU):
@@ -43,7 +44,7 @@ def load_model(path: Path, device: torch.device) -> tuple[LanguageModel, ModelCa
     for name, tensor in tensors.items():
         if tensor.abs().max() > MOST_WEIGHT:
             raise CheckpointError(f"{path} has a tensor {name} that holds numbers beyond {MOST_WEIGHT:g}")
-    model = LanguageModel.empty(card.model, len(card.vocab))
+    model = kind.empty(*sizes)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             parameter.copy_(tensors.pop(name))

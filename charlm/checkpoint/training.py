@@ -11,7 +11,7 @@ from torch import Tensor
 
 from charlm.checkpoint.fields import from_json, to_json
 from charlm.checkpoint.format import read_tensors, to_bytes
-from charlm.config import End, ModelConfig, TrainConfig
+from charlm.config import End, ModelConfig, TrainConfig, later
 from charlm.errors import CheckpointError, brief
 from charlm.tensorfile import TensorFile
 from charlm.text.corpus import Splits
@@ -32,6 +32,7 @@ class Position:
     best_nats: float | None
     scale: float | None
     scale_growth: int
+    stale: int = later(0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +68,7 @@ def trainer_bytes(trainer: Trainer[Any], about: About | None = None) -> bytes:
         best_nats=trainer.best_nats if math.isfinite(trainer.best_nats) else None,
         scale=scaler.get("scale"),
         scale_growth=scaler.get("_growth_tracker", 0),
+        stale=trainer.stale,
     )
     return to_bytes(trainer.tensors(), to_json(Head(kind="training", position=position, run=about)))
 
@@ -108,6 +110,7 @@ def _stand_at(position: Position, trainer: Trainer[Any]) -> None:
     trainer.step, trainer.epoch, trainer.batch = position.step, position.epoch, position.window
     trainer.seconds, trainer.evaluated_step = position.seconds, position.evaluated_step
     trainer.best_nats = math.inf if position.best_nats is None else position.best_nats
+    trainer.stale = position.stale
 
 
 def _impossible(position: Position, batches_per_epoch: int) -> str:
@@ -120,6 +123,7 @@ def _impossible(position: Position, batches_per_epoch: int) -> str:
         "evaluated_step": 0 <= position.evaluated_step <= position.step,
         "scale": position.scale is None or position.scale > 0,
         "scale_growth": position.scale_growth >= 0,
+        "stale": 0 <= position.stale <= position.step,
     }
     return next((name for name, is_so in holds.items() if not is_so), "")
 

@@ -1,7 +1,6 @@
 """`charlm info`: what a model file says about itself."""
 
 import sys
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from charlm.cli import options
@@ -54,13 +53,14 @@ def describe(card: "ModelCard", parameters: int) -> dict[str, Any]:
     """Make the JSON output of `charlm info`."""
     symbols = "".join(map(chr, card.vocab.symbols)) if card.vocab.kind == "char" else None
     nats = card.scores.validation_nats
+    from charlm.checkpoint.fields import to_json
     from charlm.training.events import bits
 
     return {
-        "model": asdict(card.model),
-        "training": asdict(card.training)
-        | asdict(card.setting)
-        | {"step": card.step, "text": asdict(card.text), "splits": asdict(card.splits), "corpus_sha256": card.corpus_sha256},
+        "model": to_json(card.model),
+        "training": to_json(card.training)
+        | to_json(card.setting)
+        | {"step": card.step, "text": to_json(card.text), "splits": to_json(card.splits), "corpus_sha256": card.corpus_sha256},
         "vocab": {"kind": card.vocab.kind, "size": len(card.vocab), "symbols": symbols},
         "parameters": parameters,
         "scores": {"validation_nats": nats, "validation_bpc": bits(nats), "exact": card.scores.exact},

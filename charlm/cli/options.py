@@ -3,6 +3,7 @@
 import difflib
 import math
 import re
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import fields
@@ -18,6 +19,7 @@ from charlm.errors import TextError, UsageError, counted
 if TYPE_CHECKING:
     from charlm.checkpoint.card import ModelCard
     from charlm.model.language_model import LanguageModel
+    from charlm.model.network import Network
     from charlm.text.vocab import Ids, Vocab
 
 T = TypeVar("T")
@@ -88,13 +90,21 @@ def config_from(cls: Callable[..., T], values: dict[str, Any]) -> T:
 
 
 def open_model(checkpoint: str | None, device: str, threads: int) -> tuple["LanguageModel", "ModelCard"]:
-    """Open the model that -c/--checkpoint means, on `device`; without the option, name it on standard error."""
-    _, model, card = find_and_open(checkpoint, device, threads)
+    """Open the language model that -c/--checkpoint means, on `device`; without the option, name it on standard error.
+
+    Raises `UsageError` for a model that gives labels.
+    """
+    path, model, card = find_and_open(checkpoint, device, threads)
+    from charlm.model.language_model import LanguageModel
+
+    if not isinstance(model, LanguageModel):
+        what = f"{path} is a model that gives labels ({card.training.task}), and writes no text"
+        raise UsageError(what, f"charlm predict -c {shlex.quote(str(path))} FILE asks it for labels")
     return model, card
 
 
-def find_and_open(checkpoint: str | None, device: str, threads: int) -> tuple[Path, "LanguageModel", "ModelCard"]:
-    """Do as `open_model`, and return the model's file too."""
+def find_and_open(checkpoint: str | None, device: str, threads: int) -> tuple[Path, "Network", "ModelCard"]:
+    """Open the model that -c/--checkpoint means, of any kind, as `open_model` does, and return its file too."""
     check_device(device)
     check_threads(threads)
     from charlm.checkpoint.model import load_model

@@ -18,6 +18,7 @@ from charlm.recipe import Wish
 
 MODEL, TRAINING, TEXT = ModelConfig(), TrainConfig(), options.DEFAULT_TEXT
 CHOSEN = "by the recipe"
+TEST_FRACTION = 0.1  # of labelled texts
 # Options allowed with --resume: where the run ends, where it computes and how it is shown.
 WITH_RESUME = {"resume", "max_steps", "epochs", "max_time", "device", "threads", "quiet", "json"}
 
@@ -29,7 +30,40 @@ def train(
         typer.Argument(metavar="CORPUS...", help="Text files, a folder, or - for standard input.", show_default=False),
     ] = None,
     cell: Annotated[str, typer.Option(help="The recurrent cell, such as lstm, gru or rnn.", callback=lower)] = MODEL.cell,
-    task: Annotated[str, typer.Option(help="What to learn.", hidden=True, callback=lower)] = TRAINING.task,
+    task: Annotated[
+        str,
+        typer.Option(
+            help="What to learn: language (the next character), classify (a label for a text) or tag (one for each character).",
+            callback=lower,
+        ),
+    ] = TRAINING.task,
+    restore: Annotated[
+        str,
+        typer.Option(
+            metavar="WHAT",
+            help="Take spaces, case or punctuation out of a text, and learn to put them back; a kind of --task tag.",
+            show_default=False,
+            callback=lower,
+        ),
+    ] = TEXT.restore,
+    columns: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME=COLUMN,...",
+            help="Where a row has its text, its label and, to be split by, its group; by number, or by name with a header.",
+            show_default="text=1,label=2",
+        ),
+    ] = TEXT.columns,
+    init_from: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="Begin with what a language model has learned from another text.")
+    ] = None,
+    pooling: Annotated[
+        str, typer.Option(help="Which states a text's label is read from: last, mean or max.", callback=lower)
+    ] = MODEL.pooling,
+    bidirectional: Annotated[
+        bool,
+        typer.Option(help="Read the text from its end as well.", show_default="for --task tag"),
+    ] = MODEL.bidirectional,
     preset: Annotated[
         str,
         typer.Option(metavar="SIZE", help="small, medium or large; auto chooses by the time and the machine.", callback=lower),
@@ -93,6 +127,9 @@ def train(
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run that --out holds.")] = False,
     resume: Annotated[str | None, typer.Option(metavar="RUN", help="Go on with a run; only its end may be moved.")] = None,
+    patience: Annotated[
+        int, typer.Option(help="End once this many evaluations found nothing better; 0: never.", show_default=CHOSEN)
+    ] = TRAINING.patience,
     eval_every: Annotated[
         int | None, typer.Option(help="Steps between evaluations.", show_default="at most 20 in a run")
     ] = None,
@@ -146,7 +183,33 @@ def run_to_resume(resume: str, typed: set[str]) -> Path:
     return find_run(resume)
 
 
+def settle_task(corpus: Sequence[str], values: dict[str, Any], typed: set[str]) -> None:
+    """Fill in what follows from the task, and the task where it follows from something else. Raises `UsageError`."""
+    if values["restore"]:
+        implied = "--restore"
+    elif corpus and all(name.lower().endswith(".conllu") for name in corpus):
+        implied = f"{corpus[0]}, a treebank,"
+    else:
+        implied = ""
+    if implied and "task" not in typed:
+        values["task"] = "tag"
+    if values["restore"] and values["task"] != "tag":
+        raise UsageError(f"--restore was given with --task {values['task']}", "leave --task out: to restore is to tag")
+    if values["task"] == "language":
+        for name in ("columns", "bidirectional", "pooling"):
+            if name in typed:
+                raise UsageError(
+                    f"--{name} was given with --task language, which has no labels", "name a --task, or leave it out"
+                )
+        return
+    if "bidirectional" not in typed:
+        values["bidirectional"] = values["task"] == "tag"
+    if "test_fraction" not in typed:
+        values["test_fraction"] = TEST_FRACTION
+
+
 def _start(corpus: Sequence[str], values: dict[str, Any], end: End | None, typed: set[str]) -> tuple[Path, list[str]]:
+    settle_task(corpus, values, typed)
     wish = Wish(
         model=options.config_from(ModelConfig, values),
         training=options.config_from(TrainConfig, values),

@@ -7,6 +7,8 @@ first, so that it comes last again.
 B texts   T characters of the longest   V vocabulary   C labels   D = H, or 2H where both directions are read
 """
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
@@ -17,6 +19,8 @@ from charlm.model.stack import Stack, dropout
 
 class Labeller(Network):
     """A stack, or one for each direction, and a head with C numbers for a text or for each character."""
+
+    by_character: ClassVar[bool]
 
     def __init__(self, config: ModelConfig, vocab_size: int, num_labels: int) -> None:
         super().__init__()
@@ -42,6 +46,8 @@ class Labeller(Network):
 class Classifier(Labeller):
     """A label for a text, from what each direction knows at its end, or from the mean or the maximum over all characters."""
 
+    by_character = False
+
     def __init__(self, config: ModelConfig, vocab_size: int, num_labels: int) -> None:
         super().__init__(config, vocab_size, num_labels)
         self.pool = chosen("--pooling", config.pooling, POOLINGS)
@@ -54,6 +60,8 @@ class Classifier(Labeller):
 
 class Tagger(Labeller):
     """A label for each character, from all before it and, where both directions are read, from all after it."""
+
+    by_character = True
 
     def forward(self, ids: Tensor, lengths: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Ids `(T, B)` and lengths `(B,)`, int64 -> logits `(T, B, C)`, without meaning beyond a length."""

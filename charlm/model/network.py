@@ -71,6 +71,11 @@ class Network(nn.Module):
         return outputs
 
 
+def sizes_of(config: ModelConfig, vocab_size: int, num_labels: int) -> tuple[Any, ...]:
+    """What a model is made from; a language model has no labels."""
+    return (config, vocab_size, num_labels) if num_labels else (config, vocab_size)
+
+
 def num_parameters(module: nn.Module) -> int:
     """How many numbers `module` learns."""
     return sum(parameter.numel() for parameter in module.parameters())

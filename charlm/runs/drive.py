@@ -16,26 +16,32 @@ import charlm
 from charlm.checkpoint.card import ModelCard, Scores, Setting
 from charlm.checkpoint.model import load_model, model_bytes, save_model
 from charlm.checkpoint.training import trainer_bytes
-from charlm.config import SampleConfig
 from charlm.errors import Interrupted, RunError, counted
 from charlm.evaluation import Score
 from charlm.files import folder_lock
 from charlm.machine import keep_freed_memory
-from charlm.model.language_model import LanguageModel
-from charlm.model.network import num_parameters
+from charlm.model.network import Network, num_parameters
+from charlm.runs.data import in_words, validation_size
 from charlm.runs.disk import Disk, sweep
 from charlm.runs.find import LAST, MODEL, PREVIOUS
 from charlm.runs.folder import Run, record_end
+from charlm.runs.preview import preview
 from charlm.runs.restore import restored
 from charlm.runs.signals import StopRequest
-from charlm.sampling import generate
-from charlm.text.vocab import with_start
 from charlm.training.captured import CapturedStep
-from charlm.training.events import CheckpointDue, EvalDone, Event, Reporter, RunDone, SampleDrawn, SampleDue, Scoring
+from charlm.training.events import (
+    CheckpointDue,
+    EvalDone,
+    Event,
+    PredictionsDrawn,
+    Reporter,
+    RunDone,
+    SampleDrawn,
+    SampleDue,
+    Scoring,
+)
 from charlm.training.loop import Trainer, train, training_step
 
-PREVIEW = SampleConfig(temperature=0.8, length=200)
-PREVIEW_SEED = 1
 SCORING_SECONDS = 0.5  # between progress reports of the exact scoring
 
 
@@ -52,7 +58,7 @@ def drive(run: Run, reporter: Reporter, report_seconds: float = 1.0) -> RunDone:
         trainer, source = restored(run, screen.notice)
         record_end(run, is_behind=trainer.is_past(run.end))
         disk = Disk(run.folder, screen.notice, keeps_previous=source == PREVIOUS)
-        was_done = disk.cut_metrics(trainer.step, is_over=trainer.progress >= 1)
+        was_done = disk.cut_metrics(trainer.step, is_over=trainer.is_over)
         inexact = [f"not bit-exact from here on: {'; '.join(run.inexact)}"] if run.inexact else []
         for notice in (*run.notices, *inexact, _describe(run, trainer)):
             screen.notice(notice)
@@ -61,7 +67,7 @@ def drive(run: Run, reporter: Reporter, report_seconds: float = 1.0) -> RunDone:
         disk.require_saved(_how_to_go_on(run))
         if screen.has_gone and screen.lost is not None:
             raise screen.lost
-        if stop.signal and trainer.progress < 1:
+        if stop.signal and not trainer.is_over:
             raise Interrupted(stop.signal, f"stopped and saved at step {trainer.step}", _how_to_go_on(run))
         done = _finish(run, trainer, stop, screen)
         if not was_done:
@@ -104,29 +110,26 @@ class Screen:
         """Do nothing: whoever made the reporter closes it."""
 
 
-def _describe(run: Run, trainer: Trainer[LanguageModel]) -> str:
-    corpus = run.corpus
-    if trainer.progress >= 1:
+def _describe(run: Run, trainer: Trainer[Network]) -> str:
+    if trainer.is_over:
         at = f"{run.folder} is already trained to its end, step {trainer.step}"
         return f"{at}; a later --max-steps, --epochs or --max-time goes on"
     verb = f"resuming {run.folder} at step {trainer.step}" if trainer.step else f"training {run.folder}"
     what = f"{run.shape}, {num_parameters(trainer.model):,} parameters"
-    return f"{verb}: {what}, on {len(corpus.ids):,} characters of {len(corpus.vocab)} kinds; {run.device}, {run.precision}"
+    return f"{verb}: {what}, on {in_words(run.data)}; {run.device}, {run.precision}"
 
 
-def _events(
-    run: Run, trainer: Trainer[LanguageModel], stop: StopRequest, screen: Screen, report_seconds: float
-) -> Iterator[Event]:
+def _events(run: Run, trainer: Trainer[Network], stop: StopRequest, screen: Screen, report_seconds: float) -> Iterator[Event]:
     return train(
         trainer,
         elapsed=time.monotonic,
-        step=CapturedStep(screen.notice) if run.device.type == "cuda" else training_step,
+        step=CapturedStep(screen.notice) if run.device.type == "cuda" and run.task.has_one_shape else training_step,
         should_stop=lambda: stop.signal != 0 or screen.has_gone,
         report_seconds=report_seconds,
     )
 
 
-def _handle(event: Event, run: Run, trainer: Trainer[LanguageModel], reporter: Reporter, disk: Disk) -> None:
+def _handle(event: Event, run: Run, trainer: Trainer[Network], reporter: Reporter, disk: Disk) -> None:
     """Act on an event: save before showing it, so that a lost screen never costs work."""
     if isinstance(event, EvalDone) and event.is_best:
         scores = Scores(validation_nats=event.validation_nats, exact=False)
@@ -137,7 +140,8 @@ def _handle(event: Event, run: Run, trainer: Trainer[LanguageModel], reporter: R
             disk.save(MODEL, model_bytes(trainer.model, _card(run, trainer.step, unscored)))
         disk.save(LAST, trainer_bytes(trainer, run.about))
     if isinstance(event, SampleDue):
-        event = SampleDrawn(step=event.step, seconds=event.seconds, progress=event.progress, text=_preview(run, trainer))
+        kind = PredictionsDrawn if run.labels else SampleDrawn
+        event = kind(**trainer.now(), text=preview(trainer.model, run))
     disk.log(event)
     reporter.report(event)
 
@@ -148,23 +152,17 @@ def _card(run: Run, step: int, scores: Scores) -> ModelCard:
         model=run.model,
         training=run.training,
         text=run.text,
-        vocab=run.corpus.vocab,
-        splits=run.corpus.splits,
-        corpus_sha256=run.corpus.sha256,
+        vocab=run.data.vocab,
+        splits=run.data.splits,
+        corpus_sha256=run.data.sha256,
         setting=Setting(charlm=charlm.__version__, torch=torch.__version__, device=run.device.type, precision=run.precision),
         step=step,
         scores=scores,
+        labels=run.labels,
     )
 
 
-def _preview(run: Run, trainer: Trainer[LanguageModel]) -> str:
-    vocab = run.corpus.vocab
-    prompt = with_start(vocab, vocab.encode(""))
-    generator = torch.Generator().manual_seed(PREVIEW_SEED)
-    return vocab.decode([int(ids[0]) for ids in generate(trainer.model, prompt, PREVIEW, generator)])
-
-
-def _finish(run: Run, trainer: Trainer[LanguageModel], stop: StopRequest, reporter: Reporter) -> RunDone:
+def _finish(run: Run, trainer: Trainer[Network], stop: StopRequest, reporter: Reporter) -> RunDone:
     """Score the best model exactly, once, and write the score into it."""
     path = run.folder / MODEL
     model, card = load_model(path, run.device)
@@ -177,11 +175,9 @@ def _finish(run: Run, trainer: Trainer[LanguageModel], stop: StopRequest, report
     return RunDone(**trainer.now(), validation_nats=card.scores.validation_nats, checkpoint=str(path))
 
 
-def _exact_score(
-    run: Run, trainer: Trainer[LanguageModel], model: LanguageModel, stop: StopRequest, reporter: Reporter
-) -> Score | None:
+def _exact_score(run: Run, trainer: Trainer[Network], model: Network, stop: StopRequest, reporter: Reporter) -> Score | None:
     """Score the validation part, with progress reports, as a long text takes a while; None where there is no such part."""
-    size, reported = len(run.corpus.validation_ids), time.monotonic()
+    size, reported = validation_size(run.data), time.monotonic()
     if size > 1:
         reporter.notice(f"scoring the best model exactly, on all {counted(size, 'character')} of the validation part")
 

@@ -9,8 +9,9 @@ from charlm.runs.record import RUN, number_of
 RUNS = Path("checkpoints")
 PACKAGE = Path(charlm.__file__).parent
 SHIPPED = (PACKAGE / "shipped" / "austen", PACKAGE.parent / "checkpoints" / "austen")  # as installed, and in a checkout
-CORPUS, METRICS = "corpus.bin", "metrics.jsonl"
+CORPUS, EXAMPLES, METRICS = "corpus.bin", "examples.bin", "metrics.jsonl"
 MODEL, LAST, PREVIOUS = "model.safetensors", "last.safetensors", "previous.safetensors"
+INITIAL, BASELINES = "initial.safetensors", "baselines.safetensors"
 
 
 def find_run(name: str) -> Path:

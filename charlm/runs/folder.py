@@ -20,18 +20,20 @@ from charlm.config import CorpusConfig, End, ModelConfig, TrainConfig, chosen
 from charlm.errors import CharlmError, NewerError, RunError, UsageError, brief
 from charlm.model.cells import CELLS
 from charlm.model.devices import require_memory
-from charlm.model.language_model import LanguageModel
+from charlm.model.heads import POOLINGS
+from charlm.model.network import Network, sizes_of
+from charlm.runs.data import Data, num_labels, open_data, size_of, validation_size
 from charlm.runs.facts import Place, changes, machine_facts, settle
-from charlm.runs.find import CORPUS, LAST, PREVIOUS
+from charlm.runs.find import LAST, PREVIOUS
 from charlm.runs.record import RUN, RunRecord, read_record, write_record
-from charlm.tasks.registry import TASKS
-from charlm.text.corpus import Corpus, open_corpus
+from charlm.tasks.registry import TASKS, model_class
+from charlm.text.examples import Dataset
 from charlm.text.source import sha256_of
 from charlm.training.memory import training_bytes
 from charlm.training.optimiser import OPTIMISERS
 from charlm.training.task import Task
 
-CorpusTask = Task[LanguageModel, Any]  # a task that trains a language model on a corpus
+AnyTask = Task[Any, Any]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -40,8 +42,8 @@ class Run:
 
     folder: Path
     record: RunRecord  # the contents of run.json
-    corpus: Corpus
-    task: CorpusTask
+    data: Data
+    task: AnyTask
     end: End  # may have been moved from the record's end
     device: torch.device
     precision: str
@@ -64,22 +66,34 @@ class Run:
         return self.record.text
 
     @property
+    def dataset(self) -> Dataset:
+        """The labelled texts, in a run that learns labels."""
+        assert isinstance(self.data, Dataset)  # noqa: S101 (only who has a model that gives labels asks)
+        return self.data
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels' names, by id; none in a language model's run."""
+        return self.record.labels
+
+    @property
     def about(self) -> About:
         """All that decides the next step, as run.json has it."""
-        vocab = json.dumps(vocab_to_json(self.corpus.vocab), sort_keys=True)
+        vocab = json.dumps(vocab_to_json(self.data.vocab), sort_keys=True)
         return About(
             model=self.model,
             training=self.training,
             end=self.record.end,
-            splits=self.corpus.splits,
-            ids_sha256=self.corpus.ids_sha256,
+            splits=self.data.splits,
+            ids_sha256=self.data.ids_sha256,
             vocab_sha256=hashlib.sha256(vocab.encode()).hexdigest(),
         )
 
     @property
     def shape(self) -> str:
         """The network, in words."""
-        return f"{self.model.num_layers} x {self.model.hidden_size} {self.model.cell.upper()}"
+        ways = ", both ways" if self.model.bidirectional else ""
+        return f"{self.model.num_layers} x {self.model.hidden_size} {self.model.cell.upper()}{ways}"
 
 
 def open_run(folder: Path, *, end: End | None = None, device: str | None = None, threads: int | None = None) -> Run:
@@ -87,7 +101,7 @@ def open_run(folder: Path, *, end: End | None = None, device: str | None = None,
 
     Raises `RunError` when `run.json` or the corpus is damaged, and `UsageError` when this machine cannot train it.
     """
-    record, corpus = _read(folder)
+    record, data = _read(folder)
     training = record.training
     # By default as many threads as the run began with, because another number adds up in another order.
     began_with = training.threads or min(record.machine.threads or 1, os.cpu_count() or 1)
@@ -95,8 +109,8 @@ def open_run(folder: Path, *, end: End | None = None, device: str | None = None,
     run = Run(
         folder=folder,
         record=record,
-        corpus=corpus,
-        task=task_of(corpus, training),
+        data=data,
+        task=task_of(data, training),
         end=record.end,
         device=here.device,
         precision=here.precision,
@@ -115,37 +129,42 @@ def _settle(training: TrainConfig, device: str, threads: int) -> Place:
         return settle(device, "auto", threads)
 
 
-def _read(folder: Path) -> tuple[RunRecord, Corpus]:
-    """Read a run's record and corpus. Raises `RunError` when either is damaged or unknown to this charlm."""
+def _read(folder: Path) -> tuple[RunRecord, Data]:
+    """Read a run's record and data. Raises `RunError` when either is damaged or unknown to this charlm."""
     try:
         record = read_record(folder / RUN)
         require_names(record.model, record.training)
-        corpus = open_corpus(folder / CORPUS, record.vocab, record.splits, record.corpus_sha256, record.ids_sha256)
+        data = open_data(folder, record)
     except (OSError, CharlmError) as error:
         what = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else error.message
         hint = "restore it from a copy; the model can still be used, and charlm train CORPUS starts another run"
         raise RunError(f"{folder} cannot be opened: {what}", error.hint if isinstance(error, NewerError) else hint) from error
-    return record, corpus
+    return record, data
 
 
 def require_names(model: ModelConfig, training: TrainConfig) -> None:
-    """Raise `UsageError` for a cell, an optimiser or a task that does not exist."""
+    """Raise `UsageError` for a cell, an optimiser, a task or a pooling that does not exist."""
     chosen("--cell", model.cell, CELLS)
     chosen("--optimiser", training.optimiser, OPTIMISERS)
     chosen("--task", training.task, TASKS)
+    chosen("--pooling", model.pooling, POOLINGS)
 
 
-def task_of(corpus: Corpus, training: TrainConfig) -> "Task[LanguageModel, Any]":
-    """Make the task that `training` names, with as many streams as fit the text. Raises `TextError` where not one fits."""
-    return TASKS[training.task].of(corpus, training)
+def task_of(data: Data, training: TrainConfig) -> AnyTask:
+    """Make the task that `training` names, with as large a batch as fits the text. Raises `TextError` where nothing fits."""
+    task: AnyTask = TASKS[training.task].of(data, training)
+    return task
 
 
-def require_room(
-    model: ModelConfig, vocab_size: int, training: TrainConfig, batch_size: int, device: torch.device, hint: str
-) -> None:
+def shapes_of(model: ModelConfig, training: TrainConfig, data: Data) -> Network:
+    """The network of a run, without memory."""
+    return model_class(training.task).shapes(*sizes_of(model, len(data.vocab), num_labels(data)))
+
+
+def require_room(network: Network, training: TrainConfig, batch_size: int, device: torch.device, hint: str) -> None:
     """Raise `UsageError`, before anything is allocated, when the network does not fit in memory; `hint` says what to try."""
     window = f"{batch_size} x {training.seq_len} characters a step"
-    needed = training_bytes(model, vocab_size, training, batch_size, saves=device.type == "cpu")
+    needed, model = training_bytes(network, training, batch_size, saves=device.type == "cpu"), network.config
     require_memory(needed, f"to train {model.num_layers} x {model.hidden_size} units on {window}", device, hint)
 
 
@@ -177,17 +196,17 @@ def _note_changes(run: Run) -> None:
     wanted, lanes = run.training.batch_size, run.task.batch_size
     if lanes < wanted:
         run.notices.append(f"the text is short: --batch-size {wanted} shrinks to {lanes}")
-    if run.text.validation_fraction > 0 and len(run.corpus.validation_ids) < 2:
+    if run.text.validation_fraction > 0 and validation_size(run.data) < 2:
         run.notices.append("the text is too short for a validation part, so there will be no score")
     if not any((run.folder / name).is_file() for name in (LAST, PREVIOUS)):
         return
     if changed := changes(run.record.machine, machine_facts(run.device, run.precision)):
         run.inexact.append(", ".join(changed))
-    if notice := _source_notice(run.record.files, run.corpus):
+    if notice := _source_notice(run.record.files, run.data):
         run.notices.append(f"{notice} since the run began, which goes on with its own copy")
 
 
-def _source_notice(files: Sequence[str], corpus: Corpus) -> str:
+def _source_notice(files: Sequence[str], data: Data) -> str:
     """Say what became of the text's source files; empty when they are unchanged."""
     if not files or "-" in files:
         return ""
@@ -197,7 +216,7 @@ def _source_notice(files: Sequence[str], corpus: Corpus) -> str:
         if not all(path.is_file() for path in paths):
             return f"{what} has gone"
         # A symbol takes at most four bytes in common encodings, so a much longer file must have changed: no need to read it.
-        is_same = sum(path.stat().st_size for path in paths) <= 8 * len(corpus.ids) and sha256_of(paths) == corpus.sha256
+        is_same = sum(path.stat().st_size for path in paths) <= 8 * size_of(data) and sha256_of(paths) == data.sha256
         return "" if is_same else f"{what} has changed"
     except (OSError, ValueError):  # ValueError: a name no file can have
         return f"{what} cannot be read any more"

@@ -18,13 +18,16 @@ import torch
 from charlm.config import CorpusConfig
 from charlm.errors import RunError
 from charlm.files import flush_folder, folder_lock
-from charlm.recipe import Wish, choose
+from charlm.label_recipe import Texts, choose_for_labels
+from charlm.recipe import Recipe, Wish, choose
+from charlm.runs.data import Data, encode_data, size_of
 from charlm.runs.facts import machine_facts, settle
-from charlm.runs.find import CORPUS, LAST, METRICS, MODEL, PREVIOUS, RUNS
-from charlm.runs.folder import require_names, require_room, task_of
+from charlm.runs.find import BASELINES, CORPUS, EXAMPLES, INITIAL, LAST, METRICS, MODEL, PREVIOUS, RUNS
+from charlm.runs.folder import require_names, require_room, shapes_of, task_of
 from charlm.runs.record import MOST_FILES, RUN, Choice, RunRecord, number_of, write_record
 from charlm.runs.speed import GIVEN, MEASURED, ROUGH, Speed, speed_here
-from charlm.text.corpus import Tell, encode_corpus
+from charlm.text.corpus import Tell
+from charlm.text.examples import Dataset
 from charlm.text.source import find_files
 from charlm.training.optimiser import OPTIMISERS
 
@@ -68,7 +71,7 @@ def make_run(
         return speed_here(wish, facts, target.parent, here.device)
 
     with _making(target) as making:
-        record, notices = _encode(files, making / CORPUS, text, wish, here.device, begun, speed, tell)
+        record, notices = _encode(arguments, making, text, wish, here.device, begun, speed, tell)
         write_record(making / RUN, record)
         flush_folder(making)
         if overwrite:
@@ -79,8 +82,8 @@ def make_run(
 
 
 def _encode(
-    files: Sequence[str],
-    path: Path,
+    arguments: Sequence[str],
+    folder: Path,
     text: CorpusConfig,
     wish: Wish,
     device: torch.device,
@@ -88,29 +91,41 @@ def _encode(
     speed_here: Callable[[], Speed | None],
     tell: Tell,
 ) -> tuple[RunRecord, list[str]]:
-    """Write the encoded corpus; returns the record `begun`, completed with what the corpus decides, and notices for people.
+    """Write the encoded data; returns the record `begun`, completed with what the data decide, and notices for people.
 
     A function of its own, so that the file is no longer mapped when its folder is renamed: Windows would refuse the rename.
     """
-    corpus, notices = encode_corpus(files, text, path, tell)
+    data, notices = encode_data(arguments, text, wish.training.task, folder, tell)
     speed, speed_is = wish.speed, GIVEN if wish.speed else None
     if speed is None and wish.depends_on_speed and (found := speed_here()) is not None:
         speed, speed_is = found.characters, ROUGH if found.is_rough else MEASURED
-    recipe = choose(wish, len(corpus.train_ids), len(corpus.vocab), speed, OPTIMISERS[wish.training.optimiser].rate)
-    task = task_of(corpus, recipe.training)
-    require_room(recipe.model, len(corpus.vocab), recipe.training, task.batch_size, device, SMALLER)
+    recipe = _recipe(wish, data, speed)
+    task = task_of(data, recipe.training)
+    require_room(shapes_of(recipe.model, recipe.training, data), recipe.training, task.batch_size, device, SMALLER)
     by_hand = tuple(sorted(wish.by_hand))
     record = begun(
         model=recipe.model,
         training=recipe.training,
         end=recipe.end.resolve(task.batches_per_epoch),
         recipe=Choice(preset=wish.preset, by_hand=by_hand, why=recipe.why, speed=speed, speed_is=speed_is),
-        vocab=corpus.vocab,
-        splits=corpus.splits,
-        corpus_sha256=corpus.sha256,
-        ids_sha256=corpus.ids_sha256,
+        vocab=data.vocab,
+        splits=data.splits,
+        corpus_sha256=data.sha256,
+        ids_sha256=data.ids_sha256,
+        labels=data.labels if isinstance(data, Dataset) else (),
+        num_characters=size_of(data) if isinstance(data, Dataset) else 0,
     )
     return record, [*notices, recipe.why]
+
+
+def _recipe(wish: Wish, data: Data, speed: float | None) -> Recipe:
+    """What was not set, for this much text; an optimiser may have a rate of its own."""
+    own_rate = OPTIMISERS[wish.training.optimiser].rate
+    if not isinstance(data, Dataset):
+        return choose(wish, len(data.train_ids), len(data.vocab), speed, own_rate)
+    train = data.train
+    texts = Texts(number=len(train), characters=train.num_characters, longest=int(train.lengths.max(initial=1)))
+    return choose_for_labels(wish, texts, speed, own_rate)
 
 
 @contextlib.contextmanager
@@ -195,7 +210,7 @@ def _free_name(argument: str) -> Path:
 
 def _is_ours(path: Path) -> bool:
     """Whether charlm wrote this file of a run folder, or a killed process left it half-written."""
-    names = (RUN, CORPUS, METRICS, MODEL, LAST, PREVIOUS)
+    names = (RUN, CORPUS, EXAMPLES, METRICS, MODEL, LAST, PREVIOUS, INITIAL, BASELINES)
     return path.is_file() and (path.name in names or any(path.match(f".{name}.*.tmp") for name in names))
 
 

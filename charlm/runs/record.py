@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from charlm.checkpoint.fields import from_json, to_json
-from charlm.config import CorpusConfig, End, ModelConfig, TrainConfig, check_threads
+from charlm.config import CorpusConfig, End, ModelConfig, TrainConfig, check_threads, later
 from charlm.errors import CheckpointError, UsageError, brief
 from charlm.files import write_atomically
 from charlm.text.corpus import Splits
@@ -59,8 +59,19 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """The model that a run began from, as its user named it; the run keeps a copy of it with this SHA-256."""
+
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunRecord:
-    """Everything in `run.json`. `end` is in steps or seconds; `started` is a time for people that decides nothing."""
+    """Everything in `run.json`. `end` is in steps or seconds; `started` is a time for people that decides nothing.
+
+    In a run with `labels` the splits count labelled texts, of `num_characters` in all.
+    """
 
     argv: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
@@ -76,6 +87,9 @@ class RunRecord:
     splits: Splits
     corpus_sha256: str
     ids_sha256: str
+    labels: tuple[str, ...] = later(())
+    num_characters: int = later(0)
+    init_from: Origin | None = later(None)
 
     def __post_init__(self) -> None:
         if not 0 <= self.number < MOST_NUMBER:

@@ -10,11 +10,13 @@ from charlm.checkpoint.model import load_model
 from charlm.checkpoint.training import load_trainer
 from charlm.errors import CheckpointError, NewerError
 from charlm.model.devices import CPU
-from charlm.model.language_model import LanguageModel
-from charlm.model.network import num_parameters
-from charlm.runs.find import LAST, MODEL, PREVIOUS
-from charlm.runs.folder import Run, require_room
+from charlm.model.network import Network, num_parameters, sizes_of
+from charlm.runs.data import num_labels
+from charlm.runs.find import INITIAL, LAST, MODEL, PREVIOUS
+from charlm.runs.folder import Run, require_room, shapes_of
+from charlm.runs.initial import take_over
 from charlm.runs.record import RUN
+from charlm.tasks.registry import model_class
 from charlm.training.loop import Trainer
 
 ELSEWHERE = "end other programs that use it, or go on with the run on another machine: its folder is all it needs"
@@ -22,17 +24,16 @@ ELSEWHERE = "end other programs that use it, or go on with the run on another ma
 Notice = Callable[[str], None]
 
 
-def restored(run: Run, notice: Notice) -> tuple[Trainer[LanguageModel], str | None]:
+def restored(run: Run, notice: Notice) -> tuple[Trainer[Network], str | None]:
     """Restore the newest good state of the run; returns it with its file's name, or a fresh one and None when none was saved.
 
     The caller holds the folder's lock. Raises `CheckpointError` when every saved state is damaged.
     """
     saved = [path for path in (run.folder / LAST, run.folder / PREVIOUS) if path.is_file()]
-    require_room(run.model, len(run.corpus.vocab), run.training, run.task.batch_size, run.device, ELSEWHERE)
-    _require_size(run, saved)
-    generator = torch.Generator().manual_seed(run.training.seed)
-    model = LanguageModel.initialised(run.model, len(run.corpus.vocab), generator=generator).to(run.device)
-    trainer = Trainer.fresh(model, run.task, run.training, run.end, run.precision)
+    shapes = shapes_of(run.model, run.training, run.data)
+    require_room(shapes, run.training, run.task.batch_size, run.device, ELSEWHERE)
+    _require_size(run, saved, num_parameters(shapes))
+    trainer = Trainer.fresh(initial_model(run).to(run.device), run.task, run.training, run.end, run.precision)
     damage: list[CheckpointError] = []
     if not saved and (run.folder / MODEL).exists():
         notice(f"{run.folder} has a model but no saved state: training starts from the beginning")
@@ -57,15 +58,25 @@ def restored(run: Run, notice: Notice) -> tuple[Trainer[LanguageModel], str | No
     return trainer, None
 
 
-def _require_size(run: Run, saved: list[Path]) -> None:
+def initial_model(run: Run) -> Network:
+    """The model that the run begins with: drawn from its seed, and where it began from another model, with what that knows."""
+    generator = torch.Generator().manual_seed(run.training.seed)
+    model = model_class(run.training.task).initialised(
+        *sizes_of(run.model, len(run.data.vocab), num_labels(run.data)), generator=generator
+    )
+    if run.record.init_from is not None:
+        take_over(model, run.data.vocab, *load_model(run.folder / INITIAL, CPU))
+    return model
+
+
+def _require_size(run: Run, saved: list[Path], size: int) -> None:
     """Raise `CheckpointError`, before anything is allocated, when no saved file is large enough for the model of `run.json`."""
-    size = num_parameters(LanguageModel.shapes(run.model, len(run.corpus.vocab)))
     if saved and max(path.stat().st_size for path in saved) < 4 * size:
         what = f"{saved[0]} is too small for the model that {run.folder / RUN} describes"
         raise CheckpointError(what, "restore both from a copy; charlm train CORPUS starts another run")
 
 
-def _require_model(run: Run, trainer: Trainer[LanguageModel], notice: Notice) -> None:
+def _require_model(run: Run, trainer: Trainer[Network], notice: Notice) -> None:
     """If the run's best model is damaged or gone, let the next evaluation choose a new one."""
     try:
         load_model(run.folder / MODEL, CPU)

@@ -5,6 +5,7 @@ A corpus is read as B streams, and the state is carried from window to window: t
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -24,6 +25,9 @@ class LanguageTask:
 
     streams: Streams
     validation_ids: Ids
+
+    model: ClassVar = LanguageModel
+    has_one_shape: ClassVar = True
 
     @classmethod
     def of(cls, corpus: Corpus, training: TrainConfig) -> "LanguageTask":

@@ -166,6 +166,22 @@ def _read_characters(
         notices.append(f"{name} has {zeros:,} NUL characters, which are kept: is it text? --symbols byte takes any file")
 
 
+def read_text(
+    name: str | Path,
+    config: CorpusConfig,
+    *,
+    digest: "hashlib._Hash | None" = None,
+    notices: list[str] | None = None,
+    called: str = "",
+) -> str:
+    """The whole text of one file, as `read_symbols` reads it. Bytes become the characters of their UTF-8 form.
+
+    Bytes that are not UTF-8 become lone surrogates, as in the arguments of a command: `Vocab.symbols_of` makes bytes of them.
+    """
+    chunks = b"".join(part.tobytes() for part in read_symbols(name, config, digest=digest, notices=notices, called=called))
+    return chunks.decode("utf-8", "surrogateescape") if config.symbols == "byte" else chunks.decode("utf-32-le")
+
+
 def _refuse_packed(raw: bytes, name: str) -> None:
     """Raise `TextError` for a compressed file: only its owner knows how large it may become when unpacked."""
     for magic, (kind, unpack) in PACKED.items():

@@ -32,8 +32,8 @@ class Window(NamedTuple):
     targets: Tensor
 
     @property
-    def num_predictions(self) -> int:
-        """T * B: each character predicts the next."""
+    def num_characters(self) -> int:
+        """T * B, as many as are predicted."""
         return self.targets.numel()
 
 

@@ -32,6 +32,7 @@ class EvalDone(Event):
 
     validation_nats: float | None
     is_best: bool
+    accuracy: float | None = None  # the share of labels that came out right
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +50,11 @@ class SampleDrawn(Event):
     """A sample, drawn at the run's fixed seed."""
 
     text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PredictionsDrawn(SampleDrawn):
+    """What the model makes of some texts it is not trained on, where it gives labels."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,13 +90,23 @@ def bits(nats: float | None) -> float | None:
     return None if nats is None else nats / math.log(2)
 
 
+ROWS: dict[type[Event], str] = {
+    StepsDone: "step",
+    EvalDone: "eval",
+    SampleDrawn: "sample",
+    PredictionsDrawn: "predictions",
+    RunDone: "done",
+}
+
+
 def as_row(event: Event) -> dict[str, Any] | None:
     """The event as the row that `--json` and `metrics.jsonl` write; None for an event without a row."""
-    names: dict[type[Event], str] = {StepsDone: "step", EvalDone: "eval", SampleDrawn: "sample", RunDone: "done"}
-    name = names.get(type(event))
+    name = ROWS.get(type(event))
     if name is None:
         return None
     fields = asdict(event)
+    if fields.get("accuracy", 0) is None:
+        del fields["accuracy"]
     if isinstance(event, StepsDone):
         fields["train_nats"] = fields.pop("loss_nats")
         if not math.isfinite(event.grad_norm):  # normal under loss scaling, and JSON has no number for it

@@ -54,6 +54,7 @@ class Trainer(Generic[M]):
     seconds: float = 0.0
     evaluated_step: int = 0
     best_nats: float = math.inf
+    stale: int = 0  # evaluations since the best one, where `config.patience` counts them
 
     @classmethod
     def fresh(cls, model: M, task: Task[M, Any], config: TrainConfig, end: End, precision: str) -> "Trainer[M]":
@@ -80,6 +81,11 @@ class Trainer(Generic[M]):
     def progress(self) -> float:
         """The share of the run that is done, from 0 to 1."""
         return min(1.0, self.end.so_far(self.step, self.seconds) / self.end.amount)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the run has come to its end, or ran out of patience."""
+        return self.progress >= 1 or 0 < self.config.patience <= self.stale
 
     def is_past(self, end: End) -> bool:
         """Whether the run has gone beyond `end`; False exactly at it."""
@@ -146,15 +152,15 @@ def train(
     """
     task, sums, saved = trainer.task, Sums(since=trainer.seconds), trainer.seconds
     began, before = elapsed(), trainer.progress
-    while trainer.progress < 1:
+    while not trainer.is_over:
         if trainer.batch == 0:
             trainer.state = task.initial_state(trainer.model)  # here, and at no other time
         for batch in task.batches(trainer.epoch, trainer.batch, trainer.device):
             follow_schedule(trainer.optimiser, trainer.progress)
-            sums.add(*step(trainer, batch), batch.num_predictions)
+            sums.add(*step(trainer, batch), batch.num_characters)
             trainer.step, trainer.batch = trainer.step + 1, trainer.batch + 1
             trainer.seconds += elapsed() - began  # the rest of this loop is not training: what is asked for, when it is due
-            steps = PATIENCE * task.look_size // batch.num_predictions
+            steps = PATIENCE * task.look_size // batch.num_characters
             due = Due.after_step(trainer, before, stopping=should_stop(), unsaved=trainer.seconds - saved, patience=steps)
             before = trainer.progress  # before the report, whose wait for the device counts for the next step
             if due.report or trainer.seconds - sums.since >= report_seconds:
@@ -169,7 +175,7 @@ def train(
             if due.checkpoint:
                 saved = trainer.seconds
                 yield CheckpointDue(**trainer.now())
-            if due.leave:
+            if due.leave or trainer.is_over:
                 return
             began = elapsed()
         trainer.epoch, trainer.batch = trainer.epoch + 1, 0
@@ -272,6 +278,8 @@ def evaluate(trainer: Trainer[M]) -> EvalDone:
         require_finite(trainer, nats, "validation loss")
     trainer.evaluated_step = trainer.step
     is_best = nats is None or nats < trainer.best_nats
+    trainer.stale = 0 if is_best or not trainer.config.patience else trainer.stale + 1
     if nats is not None and is_best:
         trainer.best_nats = nats
-    return EvalDone(**trainer.now(), validation_nats=nats, is_best=is_best)
+    accuracy = None if score is None else score.accuracy
+    return EvalDone(**trainer.now(), validation_nats=nats, is_best=is_best, accuracy=accuracy)

@@ -1,11 +1,12 @@
 """The task: all that the training loop, and whoever drives it, knows of what is trained. Knows no task in particular.
 
 A task says what is learned and from what data: it cuts the data into batches, computes the loss of a batch, and scores a model
-on the part that is held back. Each is a module in charlm/tasks/, and a class method `of(corpus, training)` makes it for a run.
+on the part that is held back. Each is a class in charlm/tasks/, whose `model` is the class of its models; its class method
+`of(data, training)` makes it for a run.
 """
 
 from collections.abc import Iterator
-from typing import Protocol, TypeVar
+from typing import ClassVar, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -15,11 +16,11 @@ from charlm.model.stack import ModelState
 
 
 class Batch(Protocol):
-    """A NamedTuple of tensors that one step learns from. In a run with captured steps all batches have the same shapes."""
+    """A NamedTuple of tensors that one step learns from."""
 
     @property
-    def num_predictions(self) -> int:
-        """The number of predictions that the loss is the mean of."""
+    def num_characters(self) -> int:
+        """The number of characters that a step reads."""
 
     def __iter__(self) -> Iterator[Tensor]:
         """Its tensors, in the order in which its class takes them."""
@@ -31,6 +32,8 @@ B = TypeVar("B", bound=Batch)
 
 class Task(Protocol[M_contra, B]):
     """What models of type M are trained for, in batches of type B."""
+
+    has_one_shape: ClassVar[bool]  # whether all batches have the same shapes, so that a step can be captured as a CUDA graph
 
     @property
     def batch_size(self) -> int:

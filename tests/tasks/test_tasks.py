@@ -62,7 +62,7 @@ def test_the_loss_is_the_mean_of_what_a_batch_predicts(name):
     loss, after = task.loss(model, batch, state, None)
     assert loss.shape == ()
     assert abs(loss.item() - math.log(V)) < 1
-    assert batch.num_predictions >= 1
+    assert batch.num_characters >= 1
     parts = [part for cell_state in state for part in cell_state]
     assert len(after) == len(state)
     for gradient in torch.autograd.grad(loss, [*model.parameters(), *parts]):

@@ -1,0 +1,65 @@
+"""A run's own copy of what it learns from: a corpus, or labelled texts, as its task asks. Knows nothing of training."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from charlm.config import CorpusConfig
+from charlm.errors import counted
+from charlm.model.heads import Labeller
+from charlm.runs.find import CORPUS, EXAMPLES
+from charlm.runs.record import RunRecord
+from charlm.tasks.registry import model_class
+from charlm.text.corpus import Corpus, Tell, encode_corpus, open_corpus
+from charlm.text.dataset import encode_examples, open_examples
+from charlm.text.examples import Dataset
+from charlm.text.source import find_files
+
+Data = Corpus | Dataset
+
+
+def encode_data(arguments: Sequence[str], text: CorpusConfig, task: str, folder: Path, tell: Tell) -> tuple[Data, list[str]]:
+    """Encode what `arguments` name into `folder`; returns what a run of that task learns from, and notices for people."""
+    kind = model_class(task)
+    if issubclass(kind, Labeller):
+        return encode_examples(arguments, text, folder / EXAMPLES, by_character=kind.by_character, tell=tell)
+    return encode_corpus(find_files(arguments, text.glob), text, folder / CORPUS, tell)
+
+
+def open_data(folder: Path, record: RunRecord) -> Data:
+    """Open what `encode_data` wrote. Raises `TextError` for a file that is damaged, and `OSError`."""
+    kind = model_class(record.training.task)
+    if not issubclass(kind, Labeller):
+        return open_corpus(folder / CORPUS, record.vocab, record.splits, record.corpus_sha256, record.ids_sha256)
+    return open_examples(
+        folder / EXAMPLES,
+        vocab=record.vocab,
+        labels=record.labels,
+        splits=record.splits,
+        num_characters=record.num_characters,
+        by_character=kind.by_character,
+        sha256=record.corpus_sha256,
+        ids_sha256=record.ids_sha256,
+    )
+
+
+def num_labels(data: Data) -> int:
+    """How many labels there are; 0 in a corpus."""
+    return len(data.labels) if isinstance(data, Dataset) else 0
+
+
+def size_of(data: Data) -> int:
+    """The number of characters of the run's copy."""
+    return data.examples.num_characters if isinstance(data, Dataset) else len(data.ids)
+
+
+def in_words(data: Data) -> str:
+    """How much there is of it."""
+    characters = f"{size_of(data):,} characters of {len(data.vocab)} kinds"
+    if isinstance(data, Dataset):
+        return f"{counted(len(data.examples), 'text')}, {characters}, with {counted(len(data.labels), 'label')}"
+    return characters
+
+
+def validation_size(data: Data) -> int:
+    """The number of characters that an exact score of the validation part reads."""
+    return data.validation.num_characters if isinstance(data, Dataset) else len(data.validation_ids)

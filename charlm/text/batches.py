@@ -1,0 +1,121 @@
+"""Labelled texts -> batches of about equal length, padded. Knows nothing of models.
+
+An epoch reads every text once, in an order from a generator seeded by (seed, epoch): texts are shuffled, then sorted by their
+length, give or take an eighth, so that little is padded and no two epochs have the same batches; the batches are shuffled.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from charlm.text.examples import UNLABELLED, Examples
+from charlm.text.streams import as_tensor
+
+SPREAD = 0.125  # of a text's length: by as much, at most, it may be sorted as if longer
+NO_LABEL = -1  # in a batch, for a character without a label and for what fills up
+
+Places = npt.NDArray[np.int64]
+
+
+def some(examples: Examples, which: Places) -> Examples:
+    """The texts with the numbers `which`, in this order."""
+    return _taken(examples, examples.bounds[which], examples.lengths[which], which)
+
+
+def beginnings(examples: Examples, most_characters: int) -> Examples:
+    """The same texts, each up to `most_characters`."""
+    if examples.lengths.max(initial=0) <= most_characters:
+        return examples
+    lengths = np.minimum(examples.lengths, most_characters)
+    return _taken(examples, examples.bounds[:-1], lengths, np.arange(len(examples)))
+
+
+def pieces(examples: Examples, most_characters: int) -> Examples:
+    """The same characters with their labels, a text longer than `most_characters` cut into pieces, each a text of its own."""
+    starts, lengths = examples.bounds[:-1], examples.lengths
+    number = np.maximum(-(-lengths // most_characters), 1)
+    within = np.arange(number.sum()) - np.repeat(np.cumsum(number) - number, number)  # which piece of its text each is
+    bounds = np.append(np.repeat(starts, number) + within * most_characters, examples.num_characters)
+    return replace(examples, bounds=bounds)
+
+
+def _taken(examples: Examples, starts: Places, lengths: Places, which: Places) -> Examples:
+    """The stretches that begin at `starts` and are `lengths` long; `which` are their texts."""
+    bounds = np.concatenate([[0], np.cumsum(lengths)])
+    places = np.arange(bounds[-1]) + np.repeat(starts - bounds[:-1], lengths)
+    if examples.by_character:
+        labels, inside = examples.labels[places], examples.places[places]
+    else:
+        labels, inside = examples.labels[which], examples.places
+    return Examples(ids=examples.ids[places], bounds=bounds, labels=labels, places=inside)
+
+
+class LabelledBatch(NamedTuple):
+    """B texts, int64: `ids` `(T, B)`, filled up with 0; `lengths` `(B,)`; `labels` `(B,)` or, of characters, `(T, B)`."""
+
+    ids: Tensor
+    lengths: Tensor
+    labels: Tensor
+
+    @property
+    def num_characters(self) -> int:
+        """T * B, with what fills up: as much as is read."""
+        return self.ids.numel()
+
+
+def batch_of(examples: Examples, which: Places, device: torch.device) -> LabelledBatch:
+    """The texts with the numbers `which` `(B,)`, in this order."""
+    starts, lengths = examples.bounds[which], examples.lengths[which]
+    steps = np.arange(lengths.max())[:, None]  # (T, 1)
+    is_text = steps < lengths  # (T, B)
+    places = np.where(is_text, starts + steps, starts)
+    ids = np.where(is_text, examples.ids[places], 0)
+    if examples.by_character:
+        raw = examples.labels[places].astype(np.int64)
+        labels = np.where(is_text & (raw != UNLABELLED), raw, NO_LABEL)
+    else:
+        labels = examples.labels[which]
+    return LabelledBatch(*(as_tensor(each, device) for each in (ids, lengths, labels)))
+
+
+def by_length(examples: Examples, most_characters: int) -> Iterator[Places]:
+    """All texts, the shortest first, in batches of at most `most_characters`, padded, or of one text: their numbers."""
+    order = np.argsort(examples.lengths, kind="stable")
+    lengths, start = examples.lengths[order], 0
+    for place in range(1, len(order) + 1):
+        if place == len(order) or (place + 1 - start) * lengths[place] > most_characters:
+            yield order[start:place]
+            start = place
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batches:
+    """`examples` in batches of B texts; the last of an epoch's order may have fewer."""
+
+    examples: Examples
+    batch_size: int
+    seed: int
+
+    @property
+    def batches_per_epoch(self) -> int:
+        """ceil(n / B)."""
+        return -(-len(self.examples) // self.batch_size)
+
+    def order(self, epoch: int) -> list[Places]:
+        """The numbers of the texts of each batch of an epoch."""
+        generator, lengths = np.random.default_rng((self.seed, epoch)), self.examples.lengths
+        shuffled = generator.permutation(len(lengths))
+        key = lengths[shuffled] * (1 + SPREAD * generator.random(len(lengths)))
+        texts = shuffled[np.argsort(key, kind="stable")]
+        starts = generator.permutation(self.batches_per_epoch) * self.batch_size
+        return [texts[start : start + self.batch_size] for start in starts]
+
+    def batches(self, epoch: int, start: int, device: torch.device) -> Iterator[LabelledBatch]:
+        """The batches of an epoch from number `start` on."""
+        for which in self.order(epoch)[start:]:
+            yield batch_of(self.examples, which, device)
