@@ -52,8 +52,9 @@ ORDERS = {
         {"trace"},
         {"views", "stretch", "ranking", "activations"},
         {"intervention", "confirmation"},
-        {"baselines"},
+        {"baselines", "decisions"},
         {"examine"},
+        {"labelled"},
     ],
     "display": [{"terminal", "waiting"}, {"progress", "units", "html"}],
     "runs": [

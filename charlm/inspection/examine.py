@@ -70,10 +70,20 @@ def check_length(number: int) -> None:
 
 
 def argue(
-    model: Network, asked: Labels, halves: tuple[Bounds, Bounds], clamp: Clamping, seed: int, workers: int, tell: Tell
+    model: Network,
+    asked: Labels,
+    halves: tuple[Bounds, Bounds],
+    clamp: Clamping,
+    seed: int,
+    workers: int,
+    tell: Tell,
+    rare: Sequence[tuple[str, str]] = (),
 ) -> Report:
-    """The argument of `examine`, for any model; `clamp` clamps the units that hold."""
+    """The argument of `examine`, for any model; `clamp` clamps the units that hold. Features too `rare` to be asked for, with
+    the reasons, are reported as left out.
+    """
     labels, left_out = _present(asked, halves)
+    left_out = [*rare, *left_out]
     if not labels.features:
         habits = gate_habits(model, labels.ids, workers, tell, labels.starts)
         return Report(findings=(), left_out=tuple(left_out), too_slow=(), saturation=habits, num_characters=len(labels.ids))

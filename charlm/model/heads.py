@@ -42,6 +42,14 @@ class Labeller(Network):
             readings.append((self.backwards, turned(ids, lengths)))
         return [stack(self.embedding(seen), stack.initial_state(ids.shape[1]), generator)[0] for stack, seen in readings]
 
+    def forward(self, ids: Tensor, lengths: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Ids `(T, B)` and lengths `(B,)`, int64 -> logits as `decide` gives them. With a generator there is dropout."""
+        return self.decide(self.directions(ids, lengths, generator), lengths, generator)
+
+    def decide(self, directions: list[Tensor], lengths: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """What the head makes of the directions, each `(T, B, H)`, of texts with `lengths` `(B,)`."""
+        raise NotImplementedError
+
 
 class Classifier(Labeller):
     """A label for a text, from what each direction knows at its end, or from the mean or the maximum over all characters."""
@@ -52,9 +60,9 @@ class Classifier(Labeller):
         super().__init__(config, vocab_size, num_labels)
         self.pool = chosen("--pooling", config.pooling, POOLINGS)
 
-    def forward(self, ids: Tensor, lengths: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Ids `(T, B)` and lengths `(B,)`, int64 -> logits `(B, C)`. With a generator there is dropout."""
-        x = torch.cat([self.pool(h, lengths) for h in self.directions(ids, lengths, generator)], dim=-1)  # (B, D)
+    def decide(self, directions: list[Tensor], lengths: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Logits `(B, C)`."""
+        x = torch.cat([self.pool(h, lengths) for h in directions], dim=-1)  # (B, D)
         return self.head(dropout(x.unsqueeze(0), self.config.dropout, generator).squeeze(0))  # type: ignore[no-any-return]
 
 
@@ -63,9 +71,9 @@ class Tagger(Labeller):
 
     by_character = True
 
-    def forward(self, ids: Tensor, lengths: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Ids `(T, B)` and lengths `(B,)`, int64 -> logits `(T, B, C)`, without meaning beyond a length."""
-        forward, *backward = self.directions(ids, lengths, generator)
+    def decide(self, directions: list[Tensor], lengths: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Logits `(T, B, C)`, without meaning beyond a length."""
+        forward, *backward = directions
         x = torch.cat([forward, *(turned(h, lengths) for h in backward)], dim=-1)  # (T, B, D)
         return self.head(dropout(x, self.config.dropout, generator))  # type: ignore[no-any-return]
 
