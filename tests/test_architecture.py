@@ -51,7 +51,7 @@ ORDERS = {
         {"parallel", "texts", "verdict"},
         {"trace"},
         {"views", "stretch", "ranking", "activations"},
-        {"intervention", "confirmation"},
+        {"intervention", "confirmation", "label_views"},
         {"baselines", "decisions"},
         {"examine"},
         {"labelled"},
