@@ -41,7 +41,7 @@ ORDERS = {
         {"language_model", "heads"},
         {"stepper", "relay"},
     ],
-    "training": [{"task", "optimiser", "events"}, {"memory", "loop"}, {"captured"}],
+    "training": [{"task", "optimiser", "events"}, {"memory", "trainer"}, {"loop"}, {"captured"}],
     "tasks": [{"language", "labels"}, {"registry"}],
     "labelling": [{"predict"}],
     "features": [{"spans"}, {"code"}, {"prose", "plain"}, {"registry"}, {"labels"}],

@@ -15,7 +15,7 @@ from charlm.config import End, ModelConfig, TrainConfig, later
 from charlm.errors import CheckpointError, brief
 from charlm.tensorfile import TensorFile
 from charlm.text.corpus import Splits
-from charlm.training.loop import Trainer
+from charlm.training.trainer import Trainer
 
 MOST_EPOCHS = 1 << 53
 

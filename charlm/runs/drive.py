@@ -40,7 +40,8 @@ from charlm.training.events import (
     SampleDue,
     Scoring,
 )
-from charlm.training.loop import Trainer, train, training_step
+from charlm.training.loop import train, training_step
+from charlm.training.trainer import Trainer
 
 SCORING_SECONDS = 0.5  # between progress reports of the exact scoring
 

@@ -17,7 +17,7 @@ from charlm.runs.folder import Run, require_room, shapes_of
 from charlm.runs.initial import take_over
 from charlm.runs.record import RUN
 from charlm.tasks.registry import model_class
-from charlm.training.loop import Trainer
+from charlm.training.trainer import Trainer
 
 ELSEWHERE = "end other programs that use it, or go on with the run on another machine: its folder is all it needs"
 
