@@ -65,7 +65,7 @@ ORDERS = {
         {"disk", "restore", "speed", "preview"},
         {"make", "drive", "heldout"},
     ],
-    "cli": [{"options"}, {"looking"}, {"train", "sample", "evaluate", "info", "inspect_cells"}, {"app"}],
+    "cli": [{"options"}, {"subjects"}, {"looking"}, {"train", "sample", "evaluate", "info", "inspect_cells"}, {"app"}],
 }
 # What a folder does not know, though it lies lower or on the same level.
 STRANGERS = {"model": {"text", "features"}, "inspection": {"training", "sampling"}, "training": {"sampling"}}
