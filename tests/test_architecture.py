@@ -54,11 +54,13 @@ ORDERS = {
     "checkpoint": [{"fields", "format"}, {"card"}, {"model", "training"}],
     "inspection": [
         {"findings", "statistics", "telling"},
-        {"parallel", "trace", "verdict"},
+        {"parallel", "texts", "verdict"},
+        {"trace"},
         {"views", "stretch", "ranking", "activations"},
-        {"intervention", "confirmation"},
-        {"baselines"},
+        {"intervention", "confirmation", "label_views"},
+        {"baselines", "decisions"},
         {"examine"},
+        {"labelled"},
     ],
     "display": [{"terminal", "waiting"}, {"progress", "units", "html", "labels"}],
     "runs": [
@@ -69,7 +71,7 @@ ORDERS = {
         {"disk", "restore", "speed", "preview"},
         {"make", "drive", "heldout"},
     ],
-    "cli": [{"options"}, {"looking"}, {"train", "sample", "evaluate", "info", "inspect_cells"}, {"app"}],
+    "cli": [{"options"}, {"subjects"}, {"looking"}, {"train", "sample", "evaluate", "info", "inspect_cells"}, {"app"}],
 }
 # What a folder does not know, though it lies lower or on the same level.
 STRANGERS = {"model": {"text", "features"}, "inspection": {"training", "sampling"}, "training": {"sampling"}}
