@@ -41,7 +41,7 @@ class LabelScore:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelReport:
-    """All scores of one way of labelling `num_texts` texts, or their characters.
+    """All scores of one way of labelling `num_texts` texts, or their characters, of which `num_labelled` have a label.
 
     `confusion` `(C, C)` has a row for each true label and a column for each predicted one; `labels` has C scores. `macro_f1` is
     the mean over the labels that occur, true or predicted. `word_accuracy` is None where no words are known.
@@ -53,6 +53,7 @@ class LabelReport:
     macro_f1: Interval
     labels: tuple[LabelScore, ...]
     confusion: Counts
+    by_character: bool = False
     num_words: int = 0
     word_accuracy: Interval | None = None
 
@@ -138,6 +139,7 @@ def _report(
         macro_f1=intervals[1],
         labels=label_scores(confusion),
         confusion=confusion,
+        by_character=by_word is not None,
         num_words=num_words,
         word_accuracy=intervals[2] if num_words else None,
     )

@@ -104,10 +104,7 @@ def test_a_forged_file_is_refused(path):
         {**tensors, name: tensor.flatten()},
         {key: value for key, value in tensors.items() if key != name},
         {(f"{base}.float64" if key == name else key): value for key, value in tensors.items()},
-        {
-            (f"{base}.{'uint16' if kind == 'int64' else 'int64'}" if key == name else key): value
-            for key, value in tensors.items()
-        },
+        {(f"{base}.{another}" if key == name else key): value for key, value in tensors.items()},
     ]
     for contents in wrong:
         path.write_bytes(to_bytes(contents, head))
