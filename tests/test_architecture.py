@@ -43,18 +43,26 @@ ORDERS = {
     ],
     "training": [{"task", "optimiser", "events"}, {"memory", "trainer"}, {"loop"}, {"captured"}],
     "tasks": [{"language", "labels"}, {"registry"}],
-    "labelling": [{"predict"}],
+    "labelling": [
+        {"predict", "words", "hashing"},
+        {"metrics", "ngrams", "baseline"},
+        {"logistic"},
+        {"text_baselines", "character_baselines"},
+        {"baselines"},
+    ],
     "features": [{"spans"}, {"code"}, {"prose", "plain"}, {"registry"}, {"labels"}],
     "checkpoint": [{"fields", "format"}, {"card"}, {"model", "training"}],
     "inspection": [
         {"findings", "statistics", "telling"},
-        {"parallel", "trace", "verdict"},
+        {"parallel", "texts", "verdict"},
+        {"trace"},
         {"views", "stretch", "ranking", "activations"},
-        {"intervention", "confirmation"},
-        {"baselines"},
+        {"intervention", "confirmation", "label_views"},
+        {"baselines", "decisions"},
         {"examine"},
+        {"labelled"},
     ],
-    "display": [{"terminal", "waiting"}, {"progress", "units", "html"}],
+    "display": [{"terminal", "waiting"}, {"progress", "units", "html", "labels"}],
     "runs": [
         {"record", "signals"},
         {"facts", "find"},
@@ -63,7 +71,7 @@ ORDERS = {
         {"disk", "restore", "speed", "preview"},
         {"make", "drive", "heldout"},
     ],
-    "cli": [{"options"}, {"looking"}, {"train", "sample", "evaluate", "info", "inspect_cells"}, {"app"}],
+    "cli": [{"options"}, {"subjects"}, {"looking"}, {"train", "sample", "evaluate", "info", "inspect_cells"}, {"app"}],
 }
 # What a folder does not know, though it lies lower or on the same level.
 STRANGERS = {"model": {"text", "features"}, "inspection": {"training", "sampling"}, "training": {"sampling"}}

@@ -162,21 +162,28 @@ def train(
     )
     run.notices[:0] = notices
     asked = progress.Asked(json=json, quiet=quiet, is_terminal=sys.stderr.isatty())
-    with progress.in_touch(*progress.suiting(asked)) as reporter:
+    unit = progress.LABELS if run.labels else progress.CHARACTERS
+    with progress.in_touch(*progress.suiting(asked, unit)) as reporter:
         done = drive(run, reporter, report_seconds=reporter.seconds)
     if not quiet:
-        print(f"done: {progress.describe_end(done)}\nmodel: {visible_line(done.checkpoint)}", file=sys.stderr)
-        print(f"sample from it: charlm sample -c {visible_line(shlex.quote(str(folder)))}", file=sys.stderr)
+        print(f"done: {progress.describe_end(done, unit)}\nmodel: {visible_line(done.checkpoint)}", file=sys.stderr)
+        named = visible_line(shlex.quote(str(folder)))
+        how = f"ask it: charlm predict FILE -c {named}" if run.labels else f"sample from it: charlm sample -c {named}"
+        print(how, file=sys.stderr)
 
 
 def run_to_resume(resume: str, typed: set[str]) -> Path:
     """The folder of the run that --resume names. Raises `UsageError` when an option was typed that a run keeps."""
     extra = sorted(typed - WITH_RESUME)
+    if "init_from" in extra:
+        what = "--init-from was given with --resume: a run is gone on with as it was set up, or another begins from its model"
+        raise UsageError(what, f"give one of them, as in: charlm train CORPUS --init-from {shlex.quote(resume)}")
     if extra:
         name = "CORPUS" if "corpus" in extra else "--" + extra[0].replace("_", "-")
         raise UsageError(
             f"{name} was given with --resume, which keeps everything the run was started with",
-            "only --max-steps, --epochs, --max-time, --device, --threads, --quiet and --json may be given with it",
+            "only --max-steps, --epochs, --max-time, --device, --threads, --quiet and --json may be given with it; "
+            "--init-from begins another run from its model",
         )
     from charlm.runs.find import find_run
 
@@ -221,6 +228,9 @@ def _start(corpus: Sequence[str], values: dict[str, Any], end: End | None, typed
         speed=values["speed"],
     )
     text = options.config_from(CorpusConfig, values)
+    if not corpus and values["init_from"]:
+        what = "--init-from was given without CORPUS, the text to learn from now"
+        raise UsageError(what, f"name one; on its own text a run goes on with --resume {shlex.quote(values['init_from'])}")
     if not corpus:
         raise UsageError("no CORPUS was given", "name a text file, as in: charlm train novel.txt")
     if values["overwrite"] and values["out"] is None:

@@ -172,12 +172,15 @@ def _finish(run: Run, trainer: Trainer[Network], stop: StopRequest, reporter: Re
     path = run.folder / MODEL
     model, card = load_model(path, run.device)
     if not card.scores.exact and (score := _exact_score(run, trainer, model, stop, reporter)) is not None:
-        card = replace(card, scores=Scores(validation_nats=score.nats_per_character, exact=True))
+        scores = Scores(validation_nats=score.nats_per_character, exact=True, accuracy=score.accuracy)
+        card = replace(card, scores=scores)
         try:
             save_model(path, model, card)
         except OSError as error:
             raise RunError(f"{path} could not be saved: {error.strerror}", f"make room, then: {_how_to_go_on(run)}") from error
-    return RunDone(**trainer.now(), validation_nats=card.scores.validation_nats, checkpoint=str(path))
+    return RunDone(
+        **trainer.now(), validation_nats=card.scores.validation_nats, checkpoint=str(path), accuracy=card.scores.accuracy
+    )
 
 
 def _exact_score(run: Run, trainer: Trainer[Network], model: Network, stop: StopRequest, reporter: Reporter) -> Score | None:

@@ -70,6 +70,7 @@ class RunDone(Event):
 
     validation_nats: float | None
     checkpoint: str
+    accuracy: float | None = None
 
 
 class Reporter(Protocol):
@@ -105,12 +106,11 @@ def as_row(event: Event) -> dict[str, Any] | None:
     if name is None:
         return None
     fields = asdict(event)
-    if fields.get("accuracy", 0) is None:
-        del fields["accuracy"]
     if isinstance(event, StepsDone):
         fields["train_nats"] = fields.pop("loss_nats")
         if not math.isfinite(event.grad_norm):  # normal under loss scaling, and JSON has no number for it
             fields["grad_norm"] = None
-    if isinstance(event, EvalDone | RunDone):
+    if isinstance(event, EvalDone | RunDone) and event.accuracy is None:
+        del fields["accuracy"]
         fields["validation_bpc"] = bits(event.validation_nats)
     return {"event": name, **fields}
