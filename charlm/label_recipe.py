@@ -34,7 +34,7 @@ def choose_for_labels(wish: Wish, texts: Texts, speed: float | None = None, own_
     """The recipe for labelled `texts` on a machine of this `speed`, in characters a second of the reference shape."""
     known = (wish.speed or speed) if wish.depends_on_speed else None
     mean = max(1.0, texts.characters / max(1, texts.number))
-    batch_size = min(MOST, max(FEWEST, 1 << round(STEP_CHARACTERS / mean).bit_length() - 1))
+    batch_size = min(MOST, max(FEWEST, 1 << max(1, round(STEP_CHARACTERS / mean)).bit_length() - 1))
     shapes = [Shape(size=size, batch_size=batch_size, seq_len=max(1, round(mean))) for size in (MEDIUM, SMALL)]
     passes = [_passes(wish, texts, shape, known or ROUND) for shape in shapes]
     place = 0 if passes[0] >= ENOUGH else 1

@@ -211,6 +211,8 @@ def settle_task(corpus: Sequence[str], values: dict[str, Any], typed: set[str]) 
         return
     if "bidirectional" not in typed:
         values["bidirectional"] = values["task"] == "tag"
+    if values["task"] == "tag" and "pooling" in typed:
+        raise UsageError("--pooling was given with --task tag, where each character has its own label", "leave it out")
     if "test_fraction" not in typed:
         values["test_fraction"] = TEST_FRACTION
 

@@ -57,6 +57,8 @@ def drive(run: Run, reporter: Reporter, report_seconds: float = 1.0) -> RunDone:
         sweep(run.folder)
         screen = Screen(reporter)
         trainer, source = restored(run, screen.notice)
+        if run.end != run.record.end:
+            trainer.stale = 0  # an end that is moved asks for more
         record_end(run, is_behind=trainer.is_past(run.end))
         disk = Disk(run.folder, screen.notice, keeps_previous=source == PREVIOUS)
         was_done = disk.cut_metrics(trainer.step, is_over=trainer.is_over)
@@ -114,6 +116,8 @@ class Screen:
 def _describe(run: Run, trainer: Trainer[Network]) -> str:
     if trainer.is_over:
         at = f"{run.folder} is already trained to its end, step {trainer.step}"
+        if trainer.progress < 1:
+            at += f", after which {counted(trainer.stale, 'evaluation')} found nothing better"
         return f"{at}; a later --max-steps, --epochs or --max-time goes on"
     verb = f"resuming {run.folder} at step {trainer.step}" if trainer.step else f"training {run.folder}"
     what = f"{run.shape}, {num_parameters(trainer.model):,} parameters"

@@ -110,7 +110,7 @@ def _encode(
         speed, speed_is = found.characters, ROUGH if found.is_rough else MEASURED
     recipe = _recipe(wish, data, speed)
     task = task_of(data, recipe.training)
-    require_room(shapes_of(recipe.model, recipe.training, data), recipe.training, task.batch_size, device, SMALLER)
+    require_room(shapes_of(recipe.model, recipe.training, data), recipe.training, data, task.batch_size, device, SMALLER)
     record = begun(
         model=recipe.model,
         training=recipe.training,

@@ -31,7 +31,7 @@ def restored(run: Run, notice: Notice) -> tuple[Trainer[Network], str | None]:
     """
     saved = [path for path in (run.folder / LAST, run.folder / PREVIOUS) if path.is_file()]
     shapes = shapes_of(run.model, run.training, run.data)
-    require_room(shapes, run.training, run.task.batch_size, run.device, ELSEWHERE)
+    require_room(shapes, run.training, run.data, run.task.batch_size, run.device, ELSEWHERE)
     _require_size(run, saved, num_parameters(shapes))
     trainer = Trainer.fresh(initial_model(run).to(run.device), run.task, run.training, run.end, run.precision)
     damage: list[CheckpointError] = []
