@@ -68,7 +68,7 @@ ORDERS = {
         {"facts", "find"},
         {"data", "initial"},
         {"folder"},
-        {"disk", "restore", "speed", "preview"},
+        {"disk", "restore", "speed", "preview", "finish"},
         {"make", "drive", "heldout"},
     ],
     "cli": [{"options"}, {"subjects"}, {"looking"}, {"train", "sample", "evaluate", "info", "inspect_cells"}, {"app"}],

@@ -165,6 +165,10 @@ def train(
     unit = progress.LABELS if run.labels else progress.CHARACTERS
     with progress.in_touch(*progress.suiting(asked, unit)) as reporter:
         done = drive(run, reporter, report_seconds=reporter.seconds)
+    if not quiet and done.judgement is not None:
+        from charlm.display.labels import show_labels
+
+        show_labels(sys.stderr, done.labels, done.judgement.model, done.judgement.baselines)
     if not quiet:
         print(f"done: {progress.describe_end(done, unit)}\nmodel: {visible_line(done.checkpoint)}", file=sys.stderr)
         named = visible_line(shlex.quote(str(folder)))

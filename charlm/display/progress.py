@@ -163,7 +163,7 @@ class Bar(Quiet):
             )
         if isinstance(event, Scoring):
             self.bar.n = event.scored
-            self.bar.set_description_str("scoring the best model exactly")
+            self.bar.set_description_str(event.what)
         if isinstance(event, SampleDrawn):
             rule = f"── {'predictions' if isinstance(event, PredictionsDrawn) else 'a sample'} at step {event.step} "
             self.bar.write(f"{rule:─<60}\n{visible(event.text).strip(chr(10))}\n", file=self.err)
@@ -178,7 +178,7 @@ class Bar(Quiet):
 
 
 def _where(event: Event) -> str:
-    doing = f"scoring the best model exactly: {event.scored:.0%}" if isinstance(event, Scoring) else "at work"
+    doing = f"{event.what}: {event.scored:.0%}" if isinstance(event, Scoring) else "at work"
     return f"step {event.step:>6}  {doing}"
 
 

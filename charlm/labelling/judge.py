@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from charlm.labelling.baseline import Baseline, Tell, ignore
-from charlm.labelling.metrics import LabelReport, report_on_characters, report_on_texts
+from charlm.labelling.metrics import Interval, LabelReport, report_on_characters, report_on_texts
 from charlm.labelling.predict import Probabilities, as_read, probabilities
 from charlm.labelling.words import Labels, votes_for
 from charlm.model.heads import Labeller
@@ -67,3 +68,33 @@ def judged(
         votes = votes_for(labels, model.num_labels) if one_label_a_word else None
         scored.append(Scored(name=baseline.name, about=baseline.about, report=report(labels, votes)))
     return Judgement(model=own, baselines=tuple(scored))
+
+
+def as_json(labels: Sequence[str], model: LabelReport, baselines: Sequence[Scored]) -> dict[str, Any]:
+    """Turn scores into plain values; `confusion` has a row for each true label and a column for each predicted one."""
+    scores = [
+        {"label": name, "precision": each.precision, "recall": each.recall, "f1": each.f1, "support": each.support}
+        for name, each in zip(labels, model.labels, strict=True)
+    ]
+    return {
+        **_overall(model),
+        "texts": model.num_texts,
+        "labelled": model.num_labelled,
+        "words": model.num_words,
+        "labels": scores,
+        "confusion": model.confusion.tolist(),
+        "baselines": [{"name": each.name, "about": each.about, **_overall(each.report)} for each in baselines],
+    }
+
+
+def _overall(report: LabelReport) -> dict[str, Any]:
+    by_word = report.word_accuracy
+    return {
+        "accuracy": _bounds(report.accuracy),
+        "macro_f1": _bounds(report.macro_f1),
+        "word_accuracy": _bounds(by_word) if by_word else None,
+    }
+
+
+def _bounds(interval: Interval) -> dict[str, float]:
+    return {"value": interval.value, "low": interval.low, "high": interval.high}

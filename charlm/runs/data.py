@@ -5,6 +5,7 @@ from pathlib import Path
 
 from charlm.config import CorpusConfig, TrainConfig
 from charlm.errors import TextError, counted
+from charlm.labelling.words import one_label_a_word
 from charlm.model.heads import Labeller
 from charlm.runs.find import CORPUS, EXAMPLES
 from charlm.runs.record import RUN, RunRecord
@@ -67,6 +68,11 @@ def in_words(data: Data) -> str:
     if isinstance(data, Dataset):
         return f"{counted(len(data.examples), 'text')}, {characters}, with {counted(len(data.labels), 'label')}"
     return characters
+
+
+def has_one_label_a_word(data: Data) -> bool:
+    """Whether characters have labels, and those of a word always the same one."""
+    return isinstance(data, Dataset) and data.examples.by_character and one_label_a_word(data.train)
 
 
 def validation_size(data: Data) -> int:

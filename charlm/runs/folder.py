@@ -22,7 +22,7 @@ from charlm.model.cells import CELLS
 from charlm.model.devices import require_memory
 from charlm.model.heads import POOLINGS
 from charlm.model.network import Network, sizes_of
-from charlm.runs.data import Data, num_labels, open_data, size_of, window_of
+from charlm.runs.data import Data, has_one_label_a_word, num_labels, open_data, size_of, window_of
 from charlm.runs.facts import Place, changes, machine_facts, settle
 from charlm.runs.find import LAST, PREVIOUS
 from charlm.runs.record import RUN, RunRecord, read_record, write_record
@@ -47,6 +47,7 @@ class Run:
     end: End  # may have been moved from the record's end
     device: torch.device
     precision: str
+    one_label_a_word: bool = False  # each word that is learned from has one label
     notices: list[str] = field(default_factory=list)
     inexact: list[str] = field(default_factory=list)  # reasons why training will not continue exactly
 
@@ -115,6 +116,7 @@ def open_run(folder: Path, *, end: End | None = None, device: str | None = None,
         end=record.end,
         device=here.device,
         precision=here.precision,
+        one_label_a_word=has_one_label_a_word(data),
     )
     if end is not None:
         _move_end(run, end)
