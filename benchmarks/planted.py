@@ -28,7 +28,8 @@ from charlm.model.language_model import LanguageModel
 from charlm.tasks.language import LanguageTask
 from charlm.text.streams import Streams
 from charlm.text.vocab import Ids, Vocab, code_points
-from charlm.training.loop import Trainer, train
+from charlm.training.loop import train
+from charlm.training.trainer import Trainer
 
 NOVEL = Path("data/austen.txt")
 HELD_OUT = 60_000  # characters that the models have not seen

@@ -34,7 +34,8 @@ from charlm.model.language_model import LanguageModel
 from charlm.tasks.language import LanguageTask
 from charlm.text.streams import Streams, Window
 from charlm.training.captured import CapturedStep
-from charlm.training.loop import Trainer, training_step
+from charlm.training.loop import training_step
+from charlm.training.trainer import Trainer
 
 V = 65
 WARM_UP = 3

@@ -18,7 +18,7 @@ from charlm.config import ModelConfig
 from charlm.model import cells
 from charlm.model.devices import CPU, runs
 from charlm.model.language_model import LanguageModel
-from charlm.training.loop import Trainer
+from charlm.training.trainer import Trainer
 from tests.lanes import mark, quick
 
 CELLS = tuple(cells.CELLS)

@@ -15,7 +15,7 @@ from charlm.config import End, ModelConfig, TrainConfig, later
 from charlm.errors import CheckpointError, brief
 from charlm.tensorfile import TensorFile
 from charlm.text.corpus import Splits
-from charlm.training.loop import Trainer
+from charlm.training.trainer import Trainer
 
 MOST_EPOCHS = 1 << 53
 
@@ -37,7 +37,7 @@ class Position:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class About:
-    """All that decides the next step besides the trainer itself; hashes stand for the vocabulary and the ids."""
+    """All that decides the next step besides the trainer itself; hashes stand for the vocabulary, the labels and the ids."""
 
     model: ModelConfig
     training: TrainConfig
@@ -45,6 +45,7 @@ class About:
     splits: Splits
     ids_sha256: str
     vocab_sha256: str
+    labels_sha256: str = later("")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

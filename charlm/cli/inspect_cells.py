@@ -8,7 +8,7 @@ import typer
 
 from charlm.cli import options
 from charlm.cli.options import lower
-from charlm.config import CorpusConfig, InspectConfig, check_threads, check_unit, check_unknown
+from charlm.config import InspectConfig, check_threads, check_unit, check_unknown
 from charlm.errors import UsageError
 from charlm.inspection.findings import VERDICTS
 
@@ -72,7 +72,7 @@ def inspect_cells(
         message = "--feature was given, but --show, --gates and --save-activations search for nothing"
         raise UsageError(message, "leave them out, or add --html or --json")
 
-    from charlm.cli import looking  # here, because it loads torch and --help must not
+    from charlm.cli import looking, subjects  # here, because they load torch and --help must not
 
     features = looking.all_features(feature or [])
     path, model, card = options.find_and_open(checkpoint, device, 1)  # one thread for torch, since we run workers of our own
@@ -82,15 +82,15 @@ def inspect_cells(
     for layer, unit in units:
         check_unit("--show", layer, unit, card.model)
     looking.check_signal(signal, model)
-    ids, source = looking.read(text, path, card, CorpusConfig(symbols=card.vocab.kind, encoding=encoding), unknown, config)
-    subject = looking.Subject(model=model, vocab=card.vocab, ids=ids, config=config, workers=threads or os.cpu_count() or 1)
+    workers = threads or os.cpu_count() or 1
+    subject = subjects.subject_of(text, path, model, card, encoding, unknown, config, workers)
     if save_activations is not None:
         looking.save(save_activations, subject)
     if is_search:
         report = looking.search(subject, features)
         if html is not None:
             shape = f"{card.model.num_layers} x {card.model.hidden_size} {card.model.cell.upper()}"
-            looking.write_page(html, subject, report, units, f"{path.parent.name or path.name}: {shape}", source)
+            looking.write_page(html, subject, report, units, f"{path.parent.name or path.name}: {shape}")
         looking.print_report(subject, report, json=json, is_table=not is_look)
     if units:
         looking.show_units(subject, units, signal)

@@ -7,38 +7,23 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from charlm.checkpoint.card import ModelCard
 from charlm.cli import options
-from charlm.config import CorpusConfig, InspectConfig
+from charlm.cli.subjects import Subject
 from charlm.display.html import page
 from charlm.display.terminal import THEMES, theme_of, visible_line
 from charlm.display.units import as_row, describe_gaps, show_findings, show_gates, show_unit
 from charlm.display.waiting import waiting
-from charlm.errors import TextError, UsageError, counted
+from charlm.errors import UsageError, counted
 from charlm.features.registry import FEATURES, Feature, parse_feature
 from charlm.files import write_atomically
 from charlm.inspection.activations import save_activations
-from charlm.inspection.examine import examine, gate_habits
+from charlm.inspection.examine import gate_habits
 from charlm.inspection.findings import Finding, Report, UnitId
 from charlm.inspection.trace import groups
-from charlm.inspection.views import PAGE_CHARACTERS, VIEWED_FOR_CLOSEUPS, Viewer, best_units, closeups, units_of_page
-from charlm.model.language_model import LanguageModel
-from charlm.runs.heldout import held_out
-from charlm.text.vocab import Ids, Vocab
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Subject:
-    """What is inspected, and how: a model, and the text it reads."""
-
-    model: LanguageModel
-    vocab: Vocab
-    ids: Ids
-    config: InspectConfig
-    workers: int
+from charlm.inspection.views import PAGE_CHARACTERS, VIEWED, VIEWED_FOR_CLOSEUPS, best_units, closeups, units_of_page
+from charlm.model.network import Network
 
 
 def all_features(own: Sequence[str]) -> list[Feature]:
@@ -51,39 +36,17 @@ def all_features(own: Sequence[str]) -> list[Feature]:
     return features
 
 
-def check_signal(signal: str | None, model: LanguageModel) -> None:
+def check_signal(signal: str | None, model: Network) -> None:
     """Raise `UsageError` for a signal that no unit of the model has."""
     names = dict.fromkeys(group.signal for group in groups(model))
     if signal not in (None, *names):
         raise UsageError(f"--signal is {signal!r}, which this model lacks", f"choose one of {', '.join(names)}")
 
 
-def read(
-    text: str | None, path: Path, card: ModelCard, reading: CorpusConfig, unknown: str, config: InspectConfig
-) -> tuple[Ids, str]:
-    """Read the ids to inspect, at most `config.max_characters` of them; returns them and, in words, where they are from."""
-    if text is None:
-        ids, found = held_out(path, card)
-        source = f"the held-out part of its corpus, from {visible_line(str(found))}"
-        print(f"text: {source}", file=sys.stderr)
-    else:
-        ids, _ = options.read_texts([text], card.vocab, reading, skip_unknown=unknown == "skip")
-        source = "standard input" if text == "-" else visible_line(text)
-    if 0 < config.max_characters < len(ids):
-        print(
-            f"only the first {config.max_characters:,} of {counted(len(ids), 'character')}: --max-characters 0 reads all",
-            file=sys.stderr,
-        )
-        ids = ids[: config.max_characters]
-    if not len(ids):
-        raise TextError(f"{source} has no characters to look at", "give a text that has some")
-    return ids, source
-
-
 def search(subject: Subject, features: Sequence[Feature]) -> Report:
     """Find and test each feature's best unit."""
     with waiting() as tell:
-        return examine(subject.model, subject.ids, subject.vocab, features, subject.config.seed, subject.workers, tell)
+        return subject.examine(features, tell)
 
 
 def print_report(subject: Subject, report: Report, *, json: bool, is_table: bool) -> None:
@@ -111,7 +74,7 @@ def _show(subject: Subject, chosen: Sequence[UnitId], findings: Sequence[Finding
     theme = theme_of(os.environ.get("COLORFGBG", "")) if config.theme == "auto" else config.theme
     with waiting() as tell:
         tell("reading the text once more", 0.0)
-        viewer = Viewer(subject.model, subject.vocab, subject.ids[: max(VIEWED_FOR_CLOSEUPS, config.length)])
+        viewer = subject.viewer(max(VIEWED_FOR_CLOSEUPS, config.length))
         values = viewer.values([(unit.layer, unit.unit) for unit in chosen])
     for each in closeups(viewer, chosen, values, findings, config.length):
         show_unit(sys.stdout, each.view, each.unit.signal, each.passage, THEMES[theme], each.finding)
@@ -120,23 +83,23 @@ def _show(subject: Subject, chosen: Sequence[UnitId], findings: Sequence[Finding
 def show_habits(subject: Subject) -> None:
     """Show how often each gate is nearly shut and nearly open."""
     with waiting() as tell:
-        habits = gate_habits(subject.model, subject.ids, subject.workers, tell)
+        habits = gate_habits(subject.model, subject.ids, subject.workers, tell, subject.starts)
     if habits:
         show_gates(sys.stdout, habits)
     else:
         print("this model has no gates", file=sys.stderr)
 
 
-def write_page(
-    target: Path, subject: Subject, report: Report, wanted: Sequence[tuple[int, int]], title: str, source: str
-) -> None:
+def write_page(target: Path, subject: Subject, report: Report, wanted: Sequence[tuple[int, int]], title: str) -> None:
     """Write the page with the `wanted` units, those of the findings, then the first others, 64 in all."""
-    notes = [f"Text: {source}, {counted(report.num_characters, 'character')}; the page shows the first {PAGE_CHARACTERS:,}."]
+    notes = [
+        f"Text: {subject.source}, {counted(report.num_characters, 'character')}; the page shows the first {PAGE_CHARACTERS:,}."
+    ]
     notes += describe_gaps(report)
     units = units_of_page(subject.model.config, wanted, report.findings)
     with waiting() as tell:
         tell("reading the text once more", 0.0)
-        viewer = Viewer(subject.model, subject.vocab, subject.ids)
+        viewer = subject.viewer(VIEWED)
         values = viewer.values(units)
     text = page(
         title=title,
@@ -156,5 +119,5 @@ def write_page(
 def save(target: Path, subject: Subject) -> None:
     """Write every unit's signals at every character to a file."""
     with waiting() as tell:
-        size = save_activations(target, subject.model, subject.ids, tell)
+        size = save_activations(target, subject.model, subject.ids, tell, subject.starts)
     print(f"activations: {visible_line(str(target))}, {size / 1e6:,.0f} MB", file=sys.stderr)

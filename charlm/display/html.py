@@ -125,6 +125,7 @@ def _data(
         "expected": block.integers(passage.expected),
         "probabilities": block.floats(passage.probabilities),
         "symbols": [_shown(symbol) for symbol in passage.symbols],
+        "hasLabels": passage.has_labels,
         "units": [_unit(unit, block, characters) for unit in units],
         "ranked": [_finding(finding) for finding in ranked],
         "gates": [_gate(gate, block) for gate in gates],

@@ -5,8 +5,7 @@ Knows no models. Names of labels come from files, and count as hostile.
 
 import string
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, TextIO
+from typing import TextIO
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +17,7 @@ from rich.text import Text
 
 from charlm.display.terminal import console_on, visible_line
 from charlm.errors import counted
+from charlm.labelling.judge import Scored
 from charlm.labelling.metrics import Interval, LabelReport
 
 PIPED_WIDTH = 80
@@ -25,45 +25,6 @@ WIDEST_NAME = 24  # cells
 MOST_LETTERS = 100  # of a name that are looked at: it may be of any length
 MOST_CONFUSIONS = 20  # that are listed where the matrix is too wide
 RIGHT, NEVER = "*", "·"  # what marks the diagonal, and what stands for 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scored:
-    """A way of labelling by its name, what it does in a few words, and how well."""
-
-    name: str
-    about: str = ""
-    report: LabelReport
-
-
-def as_json(labels: Sequence[str], model: LabelReport, baselines: Sequence[Scored]) -> dict[str, Any]:
-    """Turn scores into plain values; `confusion` has a row for each true label and a column for each predicted one."""
-    scores = [
-        {"label": name, "precision": each.precision, "recall": each.recall, "f1": each.f1, "support": each.support}
-        for name, each in zip(labels, model.labels, strict=True)
-    ]
-    return {
-        **_overall(model),
-        "texts": model.num_texts,
-        "labelled": model.num_labelled,
-        "words": model.num_words,
-        "labels": scores,
-        "confusion": model.confusion.tolist(),
-        "baselines": [{"name": each.name, "about": each.about, **_overall(each.report)} for each in baselines],
-    }
-
-
-def _overall(report: LabelReport) -> dict[str, Any]:
-    by_word = report.word_accuracy
-    return {
-        "accuracy": _bounds(report.accuracy),
-        "macro_f1": _bounds(report.macro_f1),
-        "word_accuracy": _bounds(by_word) if by_word else None,
-    }
-
-
-def _bounds(interval: Interval) -> dict[str, float]:
-    return {"value": interval.value, "low": interval.low, "high": interval.high}
 
 
 def show_labels(file: TextIO, labels: Sequence[str], model: LabelReport, baselines: Sequence[Scored]) -> None:

@@ -251,7 +251,7 @@ function expectedBars(place) {
   for (let k = place * data.guesses; k < (place + 1) * data.guesses; k++) {
     const symbol = data.symbols[passage.expected[k]];
     const probability = passage.probabilities[k];
-    bars.push(...bar(inline(symbol), 0, probability, "", percent(probability), symbol === next ? "came" : ""));
+    bars.push(...bar(inline(symbol), 0, probability, "", percent(probability), symbol === next && !data.hasLabels ? "came" : ""));
   }
   return bars;
 }
@@ -270,8 +270,8 @@ function inspect(place) {
   $("inspector").replaceChildren(
     el("div", { className: "glyph" }, big, names),
     part("Signals of this unit here", el("div", { className: "bars", id: "values" }, ...signalBars(place))),
-    part("Surprise at this character", el("span", { id: "surprise", className: "number", textContent: cost })),
-    part("Expected next", el("div", { className: "bars", id: "expected" }, ...expectedBars(place))),
+    part(data.hasLabels ? "Surprise at the label" : "Surprise at this character", el("span", { id: "surprise", className: "number", textContent: cost })),
+    part(data.hasLabels ? "Label expected, as read so far" : "Expected next", el("div", { className: "bars", id: "expected" }, ...expectedBars(place))),
   );
   const mark = $("mark");
   if (mark) mark.setAttribute("transform", `translate(${step === NOTHING ? -9 : (100 * step) / (2 * NEUTRAL)} 0)`);

@@ -12,6 +12,7 @@ MOST_LEVELS = 4096  # of a graded label; higher numbers count as the highest lev
 VOLUME = 1 << 22  # characters that are labelled at a time; a shorter text is labelled whole
 BEFORE = 1 << 16  # characters read before a volume, for what began in them
 AFTER = 1 << 10  # characters read after a volume, for the rules that look ahead
+GAP = "\n\n"  # what stands between two texts when they are labelled: a blank line ends whatever a feature follows
 
 Levels = list[npt.NDArray[np.int64]]
 Bounds = tuple[int, int]
@@ -31,11 +32,25 @@ def characters(vocab: Vocab, ids: Ids) -> tuple[str, npt.NDArray[np.int64]]:
     return text, np.searchsorted(sizes.cumsum(), np.arange(1, len(ids) + 1), side="right")
 
 
-class Labels:
-    """The labels of a text `ids` `(N,)` for some features. `volumes` keeps the labels of two volumes, by number, at most."""
+def joined(vocab: Vocab, ids: Ids, starts: npt.NDArray[np.int64]) -> tuple[str, npt.NDArray[np.int64]]:
+    """As `characters`, for texts that begin at `starts`, with a blank line between two. The first may have begun before."""
+    read = [characters(vocab, part) for part in np.split(ids, starts[starts > 0])]
+    sizes = np.array([len(text) + len(GAP) for text, _ in read])
+    before = sizes.cumsum() - sizes
+    num_read = [number + start for (_, number), start in zip(read, before.tolist(), strict=True)]
+    return GAP.join(text for text, _ in read), np.concatenate(num_read)
 
-    def __init__(self, ids: Ids, vocab: Vocab, features: Sequence[Feature]) -> None:
-        self.ids, self.vocab, self.features = ids, vocab, tuple(features)
+
+class Labels:
+    """The labels of a text `ids` `(N,)` for some features, or of several texts, joined, that begin at `starts`, by themselves.
+
+    `volumes` keeps the labels of two volumes, by number, at most.
+    """
+
+    def __init__(
+        self, ids: Ids, vocab: Vocab, features: Sequence[Feature], starts: npt.NDArray[np.int64] | None = None
+    ) -> None:
+        self.ids, self.vocab, self.features, self.starts = ids, vocab, tuple(features), starts
         self.volumes: dict[int, list[npt.NDArray[np.uint16]]] = {}
 
     def between(self, start: int, stop: int) -> Levels:
@@ -53,17 +68,25 @@ class Labels:
                 del self.volumes[next(iter(self.volumes))]
             start = number * VOLUME
             first = max(0, start - BEFORE)
-            text, num_read = characters(self.vocab, self.ids[first : start + VOLUME + AFTER])
+            text, num_read = self._characters(first, start + VOLUME + AFTER)
             last = num_read[start - first : start - first + VOLUME]  # 0 before the first is complete
             self.volumes[number] = [
                 np.concatenate([[0], feature.label(text).clip(0, MOST_LEVELS - 1)])[last].astype(np.uint16)
+                if feature.known is None
+                else feature.known[start : start + VOLUME].astype(np.uint16)
                 for feature in self.features
             ]
         return self.volumes[number]
 
+    def _characters(self, first: int, stop: int) -> tuple[str, npt.NDArray[np.int64]]:
+        ids = self.ids[first:stop]
+        if self.starts is None:
+            return characters(self.vocab, ids)
+        return joined(self.vocab, ids, self.starts[(self.starts >= first) & (self.starts < first + len(ids))] - first)
+
     def only(self, which: Sequence[int]) -> "Labels":
         """The same text's labels for some of the features."""
-        some = Labels(self.ids, self.vocab, [self.features[number] for number in which])
+        some = Labels(self.ids, self.vocab, [self.features[number] for number in which], self.starts)
         some.volumes = {number: [labels[n] for n in which] for number, labels in self.volumes.items()}
         return some
 

@@ -25,13 +25,19 @@ LEAST_VALUES = 3  # different numbers in each half of a text: with two, a featur
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Feature:
     """A question that a text answers at each character. `label` takes a text of N characters and gives `(N,)`: bool for
-    yes/no features, int32, 0 or more, for graded ones.
+    yes/no features, int32, 0 or more, for graded ones. What no text can answer is `known` at the N characters of one.
     """
 
     name: str
     description: str
     is_graded: bool
     label: Callable[[str], LabelValues]
+    known: LabelValues | None = None
+
+
+def known(name: str, description: str, values: Mask) -> Feature:
+    """A yes/no feature whose `values` `(N,)` somebody else knows, for one text and at each of its symbols."""
+    return Feature(name=name, description=description, is_graded=False, label=lambda _: values, known=values)
 
 
 def from_regex(name: str, pattern: str) -> Feature:

@@ -12,28 +12,35 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from charlm.files import replaced
 from charlm.inspection.telling import count_in, tell_nobody
-from charlm.inspection.trace import blocks, chapters, groups
-from charlm.model.language_model import LanguageModel
+from charlm.inspection.texts import Starts
+from charlm.inspection.trace import blocks, chapters, chapters_of, groups
+from charlm.model.network import Network
 from charlm.text.corpus import Tell
 from charlm.text.vocab import Ids
 
 DTYPES: dict[str, np.dtype[Any]] = {"I64": np.dtype("<i8"), "F32": np.dtype("<f4")}
 
 
-def save_activations(path: Path, model: LanguageModel, ids: Ids, tell: Tell = tell_nobody) -> int:
+def save_activations(path: Path, model: Network, ids: Ids, tell: Tell = tell_nobody, starts: Starts | None = None) -> int:
     """Write float32 `layerL.SIGNAL` `(N, H)`, with c itself and not tanh(c), and int64 `ids` `(N,)`; gives the size in bytes.
 
-    Row t has the values after character t is read. The file appears whole or not at all. Raises `OSError`.
+    Row t has the values after character t is read. Of several texts, which begin at `starts`, int64 `texts` `(N,)` says which
+    one a character is of, from 0 on. The file appears whole or not at all. Raises `OSError`.
     """
-    shapes = {"ids": ("I64", 1), **{f"layer{group.layer}.{group.signal}": ("F32", group.size) for group in groups(model)}}
+    known: dict[str, npt.NDArray[Any]] = {"ids": ids}
+    if starts is not None:
+        known["texts"] = np.searchsorted(starts, np.arange(len(ids)), side="right") - 1
+    shapes = dict.fromkeys(known, ("I64", 1))
+    shapes |= {f"layer{group.layer}.{group.signal}": ("F32", group.size) for group in groups(model)}
     spans, end = {}, 0
     for name, (kind, width) in shapes.items():
         spans[name] = (end, end := end + len(ids) * width * DTYPES[kind].itemsize)
     head = {
-        name: {"dtype": kind, "shape": [len(ids)] if name == "ids" else [len(ids), width], "data_offsets": list(spans[name])}
+        name: {"dtype": kind, "shape": [len(ids)] if name in known else [len(ids), width], "data_offsets": list(spans[name])}
         for name, (kind, width) in shapes.items()
     }
     text = json.dumps(head).encode()
@@ -49,11 +56,16 @@ def save_activations(path: Path, model: LanguageModel, ids: Ids, tell: Tell = te
             np.memmap(file, DTYPES[kind], "r+", offset=8 + len(text) + spans[name][0], shape=(len(ids), width))
             for name, (kind, width) in shapes.items()
         ]
-        columns[0][:, 0] = ids
+        for column, given in zip(columns, known.values(), strict=False):
+            column[:, 0] = given
         count = count_in(tell, "writing activations", len(ids))
-        for chapter, _ in chapters(model, ids, (0, len(ids))):
+        whole = (0, len(ids))
+        read = (
+            chapters_of(model, ids, whole, starts) if starts is not None else (each for each, _ in chapters(model, ids, whole))
+        )
+        for chapter in read:
             for block in blocks(model, chapter):
-                for column, values in zip(columns[1:], block.values, strict=True):
+                for column, values in zip(columns[len(known) :], block.values, strict=True):
                     column[block.positions] = values.t().cpu().numpy()
                 count(len(block.positions))
         for column in columns:

@@ -16,8 +16,10 @@ from charlm.inspection.parallel import side_by_side
 from charlm.inspection.ranking import MOST_KEPT, rank
 from charlm.inspection.statistics import Counts, Floats, effects, mid_ranks
 from charlm.inspection.telling import TellMore, tell_nobody
+from charlm.inspection.texts import Starts, begun
 from charlm.inspection.trace import Trace
 from charlm.model.language_model import LanguageModel
+from charlm.model.network import Network
 from charlm.text.vocab import Ids
 
 CONTEXT = 8
@@ -41,7 +43,7 @@ def untrained(trained: Trace, labels: Labels, halves: tuple[Bounds, Bounds], tel
 
 
 def _untrained(
-    like: LanguageModel, seed: int, labels: Labels, halves: tuple[Bounds, Bounds], tell: TellMore
+    like: Network, seed: int, labels: Labels, halves: tuple[Bounds, Bounds], tell: TellMore
 ) -> tuple[Floats, Floats]:
     """For each feature's best unit the size of its effect in the first half, and the effect in the second half, positive where
     the sign is the same: `(F,)` each.
@@ -50,13 +52,19 @@ def _untrained(
     model = LanguageModel.initialised(like.config, len(labels.vocab), generator=torch.Generator().manual_seed(seed)).to(
         like.device
     )
-    here, there = (Trace.untrained(model, labels.ids, bounds) for bounds in (first, second))
+    here, there = (_untrained_trace(model, labels, bounds) for bounds in (first, second))
     ranking = rank(here, labels, tell, most_kept=MOST_KEPT // UNTRAINED)  # all may run at once
     best = ranking.best()
     effects_here = ranking.effects[best, np.arange(len(best))]
     signs = np.sign(effects_here)
     confirmed = confirm(there, labels, best.tolist(), signs, np.random.default_rng(0), tell, draws=0)
     return np.abs(effects_here), confirmed.effects * signs
+
+
+def _untrained_trace(model: LanguageModel, labels: Labels, bounds: Bounds) -> Trace:
+    if labels.starts is None:
+        return Trace.untrained(model, labels.ids, bounds)
+    return Trace.over(model, labels.ids, bounds, starts=labels.starts)[0]
 
 
 def shortened(bounds: Bounds, most: int) -> Bounds:
@@ -78,7 +86,8 @@ def from_context(labels: Labels, halves: tuple[Bounds, Bounds]) -> Floats:
     targets, _ = _ranked(labels, first)
     truth, counts = _ranked(labels, second)
     best = np.zeros(len(graded))
-    for prediction in (*tables(ids, first, second, targets), linear(ids, first, second, targets, len(labels.vocab))):
+    starts, size = labels.starts, len(labels.vocab)
+    for prediction in (*tables(ids, first, second, targets, starts), linear(ids, first, second, targets, size, starts)):
         for number, column in enumerate(prediction.T):
             _, places, sizes = np.unique(column, return_inverse=True, return_counts=True)
             total = float(mid_ranks(sizes)[places] @ truth[:, number])
@@ -93,15 +102,15 @@ def _ranked(labels: Labels, bounds: Bounds) -> tuple[Floats, Counts]:
     return np.stack([mid_ranks(count)[level] for count, level in zip(counts, levels, strict=True)], axis=1), counts
 
 
-def tables(ids: Ids, first: Bounds, second: Bounds, targets: Floats) -> Iterator[Floats]:
+def tables(ids: Ids, first: Bounds, second: Bounds, targets: Floats, starts: Starts | None = None) -> Iterator[Floats]:
     """Predictions `(n, F)` between the `second` bounds from 1, 2, ... 8 characters, fitted between the `first`."""
     keys, new_keys = np.zeros(first[1] - first[0], dtype=np.uint64), np.zeros(second[1] - second[0], dtype=np.uint64)
     fitted: Floats = np.broadcast_to(targets.mean(axis=0), targets.shape)
     predicted: Floats = np.broadcast_to(targets.mean(axis=0), (len(new_keys), targets.shape[1]))
     for back in range(CONTEXT):
         weight = np.uint64(pow(0x9E3779B97F4A7C15, back + 1, 1 << 64))  # odd, so that no symbol is lost
-        keys = keys + _shifted(ids, first, back) * weight
-        new_keys = new_keys + _shifted(ids, second, back) * weight
+        keys = keys + _shifted(ids, first, back, starts) * weight
+        new_keys = new_keys + _shifted(ids, second, back, starts) * weight
         contexts, at, places, sizes = np.unique(keys, return_index=True, return_inverse=True, return_counts=True)
         sums = np.stack([np.bincount(places, weights=column) for column in targets.T], axis=1)  # (C, F)
         table = (sums + PRIOR * fitted[at]) / (sizes[:, None] + PRIOR)
@@ -112,13 +121,18 @@ def tables(ids: Ids, first: Bounds, second: Bounds, targets: Floats) -> Iterator
         yield predicted
 
 
-def _shifted(ids: Ids, bounds: Bounds, back: int) -> npt.NDArray[np.uint64]:
+def _shifted(ids: Ids, bounds: Bounds, back: int, starts: Starts | None) -> npt.NDArray[np.uint64]:
     """The symbols `back` places before those between `bounds`, counted from 1; 0 before the text's start."""
-    places = np.arange(*bounds) - back
-    return np.where(places >= 0, ids[np.maximum(places, 0)].astype(np.uint64) + np.uint64(1), np.uint64(0))
+    here = np.arange(*bounds)
+    places = here - back
+    return np.where(
+        places >= (0 if starts is None else begun(starts, here)),
+        ids[np.maximum(places, 0)].astype(np.uint64) + np.uint64(1),
+        np.uint64(0),
+    )
 
 
-def linear(ids: Ids, first: Bounds, second: Bounds, targets: Floats, vocab_size: int) -> Floats:
+def linear(ids: Ids, first: Bounds, second: Bounds, targets: Floats, vocab_size: int, starts: Starts | None = None) -> Floats:
     """Predictions `(n, F)` between the `second` bounds, by ridge regression on the symbols at the 8 places."""
     commonest = np.argsort(-np.bincount(ids[slice(*first)], minlength=vocab_size), kind="stable")[:COMMONEST]
     column = np.full(vocab_size + 1, len(commonest))  # all other symbols, and places before the text, share the last
@@ -127,17 +141,19 @@ def linear(ids: Ids, first: Bounds, second: Bounds, targets: Floats, vocab_size:
     product = np.zeros((CONTEXT * width, CONTEXT * width))
     towards = np.zeros((CONTEXT * width, targets.shape[1]))
     for start in range(*first, 8192):
-        x = _one_hot(ids, (start, min(start + 8192, first[1])), column, width)
+        x = _one_hot(ids, (start, min(start + 8192, first[1])), column, width, starts)
         product += x.T @ x
         towards += x.T @ targets[start - first[0] : start - first[0] + len(x)]
     number = first[1] - first[0]
     weights = np.linalg.solve(product + RIDGE * number * np.eye(len(product)), towards)
     pieces = range(*second, 8192)
-    return np.concatenate([_one_hot(ids, (s, min(s + 8192, second[1])), column, width) @ weights for s in pieces])
+    return np.concatenate([_one_hot(ids, (s, min(s + 8192, second[1])), column, width, starts) @ weights for s in pieces])
 
 
-def _one_hot(ids: Ids, bounds: Bounds, column: npt.NDArray[np.int64], width: int) -> npt.NDArray[np.float32]:
+def _one_hot(
+    ids: Ids, bounds: Bounds, column: npt.NDArray[np.int64], width: int, starts: Starts | None
+) -> npt.NDArray[np.float32]:
     x = np.zeros((bounds[1] - bounds[0], CONTEXT * width), dtype=np.float32)
     for back in range(CONTEXT):
-        x[np.arange(len(x)), back * width + column[_shifted(ids, bounds, back).astype(np.int64)]] = 1
+        x[np.arange(len(x)), back * width + column[_shifted(ids, bounds, back, starts).astype(np.int64)]] = 1
     return x

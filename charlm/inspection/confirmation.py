@@ -15,8 +15,19 @@ from torch import Tensor
 from charlm.features.labels import Labels
 from charlm.inspection.parallel import side_by_side
 from charlm.inspection.ranking import BIN_BYTES, MOST_KEPT, binned, count_labels, label_ranks
-from charlm.inspection.statistics import BINS, Counts, Floats, autocorrelation, correlation_time, effects, mid_ranks, rotated
+from charlm.inspection.statistics import (
+    BINS,
+    Counts,
+    Floats,
+    autocorrelation,
+    correlation_time,
+    effects,
+    exchanged,
+    mid_ranks,
+    rotated,
+)
 from charlm.inspection.telling import TellMore, tell_nobody
+from charlm.inspection.texts import Starts, between
 from charlm.inspection.trace import Chapter, Group, Trace
 
 Bins = npt.NDArray[np.int16]
@@ -25,6 +36,7 @@ DRAWS = 999  # of rotations: the least p-value is 1 in 1,000
 LEAST_BLOCKS = 20  # in a text; each is rotated by itself
 LONGEST_BLOCK = 1 << 16  # characters
 TIMES_AS_LONG = 10  # a block must be this many times as long as a label's autocorrelation time
+LEAST_EXCHANGED = 20  # texts in a group, among which labels are exchanged, where there are as many
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +91,9 @@ def confirm(
     way in which a text repeats itself. The p-values are family-wise: each pair is compared with the greatest of all pairs under
     rotation, standardised by each pair's own mean and deviation (Westfall and Young 1993). Without draws they are all 1.
 
+    Of several texts, each read by itself, it is the texts that are independent, and not their characters. There each text gets
+    the labels of another one of about its length instead, from its beginning on.
+
     If the units' bins fit into memory, they are kept after they are counted; else the text is traced twice.
     """
     is_kept = trace.size * len(units) * BIN_BYTES <= MOST_KEPT
@@ -98,17 +113,40 @@ def confirm(
         mine = np.take_along_axis(table, bins, axis=1)
         theirs = label_ranks(labels, chapter, label_tables)
         observed += (mine * theirs).sum(axis=1)
+        if labels.starts is not None:
+            null += _of_other_texts(mine, theirs, between(labels.starts, (chapter.start, chapter.stop)), rng, draws)
+            continue
         edges = np.linspace(0, mine.shape[1], -(-mine.shape[1] // longest) + 1).astype(int)
         for start, stop in itertools.pairwise(edges) if draws else ():
             offsets = rng.integers(0, stop - start, draws)
             itself += autocorrelation(theirs[:, start:stop], longest)
             null += rotated(mine[:, start:stop], theirs[:, start:stop], offsets)
-    is_too_slow = np.array([correlation_time(sums) * TIMES_AS_LONG > longest for sums in itself]) & (draws > 0)
+    is_rotated = draws > 0 and labels.starts is None
+    is_too_slow = np.array([correlation_time(sums) * TIMES_AS_LONG > longest for sums in itself]) & is_rotated
     return Confirmation(
         effects=_paired(observed, counts, label_counts, labels),
         p_values=_p_values(observed, null, signs, ~is_too_slow),
         is_too_slow=is_too_slow,
     )
+
+
+def _of_other_texts(mine: Floats, theirs: Floats, starts: Starts, rng: np.random.Generator, draws: int) -> Floats:
+    """The sums of products `(draws, P)` of ranks `(P, n)`, the labels of each text being another's of about its length.
+
+    The texts, which begin at `starts`, are in no order. In order of their lengths, they fall into 20 groups or, for long texts,
+    more, each of 20 texts or more; within each, the labels move on by a random number of texts.
+    """
+    sums = np.zeros((draws, len(mine)))
+    lengths = np.diff(np.append(starts, mine.shape[1]))
+    order = np.argsort(lengths, kind="stable")
+    wanted = max(LEAST_BLOCKS, mine.shape[1] // LONGEST_BLOCK)
+    for group in np.array_split(order, max(1, min(wanted, len(order) // LEAST_EXCHANGED))) if draws else ():
+        steps = np.arange(lengths[group].max())
+        is_text = steps < lengths[group, None]  # (B, T)
+        places = np.where(is_text, starts[group, None] + steps, 0)
+        offsets = rng.integers(0, len(group), draws)
+        sums += exchanged(mine[:, places] * is_text, theirs[:, places] * is_text, offsets)
+    return sums
 
 
 def _count_some(trace: Trace, units: Sequence[int], tell: TellMore, *, is_kept: bool) -> tuple[Counts, list[Bins]]:

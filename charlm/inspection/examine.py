@@ -5,7 +5,7 @@ second half    that unit against chance, against the last 8 characters, against 
 then           what clamping it does to the loss, for those that hold
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -22,9 +22,10 @@ from charlm.inspection.ranking import count_units, rank
 from charlm.inspection.statistics import BINS, Counts, Floats
 from charlm.inspection.stretch import stretch_of
 from charlm.inspection.telling import count_in, tell_nobody
+from charlm.inspection.texts import Starts
 from charlm.inspection.trace import Group, Trace, unit_of
 from charlm.inspection.verdict import Effect
-from charlm.model.language_model import LanguageModel
+from charlm.model.network import Network
 from charlm.text.corpus import Tell
 from charlm.text.vocab import Ids, Vocab
 
@@ -37,9 +38,12 @@ CLAMP_WORK = 1.8e12  # multiplications for all clamps, if in the lowest layer; w
 SHUT = BINS // 10  # below this bin a gate counts as shut
 OPEN = BINS - BINS // 10  # from this bin on a gate counts as open
 
+# What clamping does, by feature number: for a trace, its labels, pairs of feature number and row, and a seed.
+Clamping = Callable[[Trace, Labels, Mapping[int, int], int, Tell], dict[int, Effect]]
+
 
 def examine(
-    model: LanguageModel,
+    model: Network,
     ids: Ids,
     vocab: Vocab,
     features: Sequence[Feature],
@@ -51,19 +55,41 @@ def examine(
 
     `workers` threads compute at a time; the numbers do not depend on how many. `tell` hears each stage, and how far it is.
     """
-    if len(ids) < LEAST_CHARACTERS:
+    check_length(len(ids))
+    halves = (0, len(ids) // 2), (len(ids) // 2, len(ids))
+    return argue(model, Labels(ids, vocab, features), halves, _clamp, seed, workers, tell)
+
+
+def check_length(number: int) -> None:
+    """Raise `TextError` for a text of too few characters."""
+    if number < LEAST_CHARACTERS:
         raise TextError(
-            f"{counted(len(ids), 'character')}: too few to find units in one half and test them in the other",
+            f"{counted(number, 'character')}: too few to find units in one half and test them in the other",
             f"read {LEAST_CHARACTERS:,} characters or more",
         )
-    halves = (0, len(ids) // 2), (len(ids) // 2, len(ids))
-    labels, left_out = _present(Labels(ids, vocab, features), halves)
+
+
+def argue(
+    model: Network,
+    asked: Labels,
+    halves: tuple[Bounds, Bounds],
+    clamp: Clamping,
+    seed: int,
+    workers: int,
+    tell: Tell,
+    rare: Sequence[tuple[str, str]] = (),
+) -> Report:
+    """The argument of `examine`, for any model; `clamp` clamps the units that hold. Features too `rare` to be asked for, with
+    the reasons, are reported as left out.
+    """
+    labels, left_out = _present(asked, halves)
+    left_out = [*rare, *left_out]
     if not labels.features:
-        habits = gate_habits(model, ids, workers, tell)
-        return Report(findings=(), left_out=tuple(left_out), too_slow=(), saturation=habits, num_characters=len(ids))
+        habits = gate_habits(model, labels.ids, workers, tell, labels.starts)
+        return Report(findings=(), left_out=tuple(left_out), too_slow=(), saturation=habits, num_characters=len(labels.ids))
     tell("reading the text", 0.0)
-    first, state = Trace.over(model, ids, halves[0], workers=workers)
-    second, _ = Trace.over(model, ids, halves[1], state, workers)
+    first, state = Trace.over(model, labels.ids, halves[0], None, workers, labels.starts)
+    second, _ = Trace.over(model, labels.ids, halves[1], state, workers, labels.starts)
     ranking = rank(first, labels, count_in(tell, "ranking every unit", 2 * first.size))
     rows = ranking.best()
     found = ranking.effects[rows, np.arange(len(rows))]
@@ -71,7 +97,7 @@ def examine(
     confirmed = confirm(second, labels, rows.tolist(), np.sign(found), np.random.default_rng(seed), testing)
     gains = _gains(first, labels, halves, confirmed, tell)
     holds = (confirmed.effects * found > 0) & (confirmed.p_values <= SIGNIFICANCE) & (gains >= LEAST_GAIN)
-    clamped = _clamp(second, labels, {n: int(rows[n]) for n in np.flatnonzero(holds).tolist()}, seed, tell)
+    clamped = clamp(second, labels, {n: int(rows[n]) for n in np.flatnonzero(holds).tolist()}, seed, tell)
     findings = []
     for n, feature in enumerate(labels.features):
         effect = clamped.get(n)
@@ -92,7 +118,7 @@ def examine(
         left_out=tuple(left_out),
         too_slow=tuple(labels.features[n].name for n in np.flatnonzero(confirmed.is_too_slow).tolist()),
         saturation=saturation(first.groups, ranking.counts),
-        num_characters=len(ids),
+        num_characters=len(labels.ids),
     )
 
 
@@ -146,8 +172,10 @@ def saturation(groups: Sequence[Group], counts: Counts) -> tuple[Saturation, ...
     return tuple(result)
 
 
-def gate_habits(model: LanguageModel, ids: Ids, workers: int = 1, tell: Tell = tell_nobody) -> tuple[Saturation, ...]:
-    """How often each gate is shut and open over a whole text, and nothing else."""
+def gate_habits(
+    model: Network, ids: Ids, workers: int = 1, tell: Tell = tell_nobody, starts: Starts | None = None
+) -> tuple[Saturation, ...]:
+    """How often each gate is shut and open over a whole text, or texts that begin at `starts`, and nothing else."""
     tell("reading the text", 0.0)
-    trace, _ = Trace.over(model, ids, (0, len(ids)), workers=workers)
+    trace, _ = Trace.over(model, ids, (0, len(ids)), None, workers, starts)
     return saturation(trace.groups, np.concatenate(count_units(trace, count_in(tell, "counting", trace.size))))

@@ -74,6 +74,9 @@ class Passage:
     `pieces[t]` is what to show for character t (for a byte model, empty until a character is complete). `surprise[t]` is the
     loss in nats on character t, NaN for the first of a text. `expected` `(n, K)` are the ids that the model holds most probable
     *after* character t, the likeliest first, and `probabilities` `(n, K)` are theirs. `symbols[id]` is what to show for an id.
+
+    With `has_labels` the model gives labels instead: `surprise[t]` is the loss on the text's label or on the character's, NaN
+    where that is not known, and the ids are those of labels.
     """
 
     start: int
@@ -82,6 +85,7 @@ class Passage:
     expected: npt.NDArray[np.int64]
     probabilities: npt.NDArray[np.float32]
     symbols: tuple[str, ...]
+    has_labels: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

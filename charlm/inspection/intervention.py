@@ -20,7 +20,8 @@ from charlm.inspection.telling import TellMore, tell_nobody
 from charlm.inspection.trace import BLOCK, Trace
 from charlm.inspection.verdict import LEAST_CONTROLS, Effect, is_settled, judge
 from charlm.model.cells import Clamp
-from charlm.model.language_model import LanguageModel, next_symbol_nats
+from charlm.model.language_model import next_symbol_nats
+from charlm.model.network import Network
 from charlm.model.stack import ModelState, streams
 from charlm.model.stepper import Stepper
 
@@ -42,7 +43,7 @@ class Held:
     values: Tensor
 
 
-def part_of(model: LanguageModel, unit: UnitId) -> str:
+def part_of(model: Network, unit: UnitId) -> str:
     """The part of the state in which a signal is clamped: the signal itself, or for a gate the part that it writes to."""
     parts = model.layers[unit.layer].parts
     return unit.signal if unit.signal in parts else parts[-1]
@@ -84,11 +85,12 @@ def intervene(
     return judge(rises, is_present[: len(rises)], rng)
 
 
-def comparable(model: LanguageModel, unit: UnitId, course: Tensor) -> list[int]:
+def comparable(model: Network, unit: UnitId, course: Tensor) -> list[int]:
     """Up to 50 other units of the layer: those nearest in the logarithms of variance over `course` `(n, H)` and of outgoing
     weight.
     """
     above = model.layers[unit.layer + 1].input_weights[0] if unit.layer + 1 < len(model.layers) else model.head.weight
+    above = above[:, : model.config.hidden_size]  # a head may read another direction too
     numbers = torch.stack([course.var(dim=0), above.square().sum(dim=0)]).clamp_min(1e-12).log()  # (2, H)
     scale = numbers.std(dim=1, keepdim=True).clamp_min(1e-6) if numbers.shape[1] > 1 else torch.ones_like(numbers)
     distance = ((numbers - numbers[:, unit.unit : unit.unit + 1]) / scale).square().sum(dim=0)
@@ -116,7 +118,7 @@ def _course(trace: Trace, unit: UnitId, stretch: Stretch, ids: Tensor, tell: Tel
 
 
 def clamped_nats(
-    model: LanguageModel,
+    model: Network,
     ids: Tensor,
     entering: Tensor,
     state: ModelState,

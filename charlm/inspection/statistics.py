@@ -2,7 +2,8 @@
 
 Values are sorted into fixed bins and ranked by them; ties share the middle rank. If ranks are counted from their middle, both
 statistics are the same sum of products, sum_t rank(unit, t) * rank(label, t), with different scales. So all units against all
-features are one matrix product, and all rotations of a label within a block are one circular correlation.
+features are one matrix product, and all rotations of a label within a block are one circular correlation, as are all ways to
+give each text the label of the text so many further on.
 
 Ranks are divided by the number of characters N, and so lie in (-1/2, 1/2). U units, F features, K bins or label values.
 """
@@ -58,6 +59,16 @@ def rotated(unit_ranks: Floats, label_ranks: Floats, offsets: npt.NDArray[np.int
     n = unit_ranks.shape[-1]
     spectrum = np.fft.rfft(unit_ranks) * np.fft.rfft(label_ranks).conj()
     every: Floats = np.fft.irfft(spectrum, n)  # at s: the sum over t of unit(t + s) * label(t)
+    return every[:, offsets].T
+
+
+def exchanged(unit_ranks: Floats, label_ranks: Floats, offsets: npt.NDArray[np.int64]) -> Floats:
+    """Sums of products `(D, P)` of ranks `(P, B, T)` of B texts, each with the labels of the text as many further on, round and
+    round, as each of D offsets says. What fills up a text's T characters has rank 0.
+    """
+    texts = unit_ranks.shape[1]
+    spectrum = (np.fft.rfft(unit_ranks, axis=1) * np.fft.rfft(label_ranks, axis=1).conj()).sum(axis=2)
+    every: Floats = np.fft.irfft(spectrum, texts)  # at s: the sum over e of unit(e + s) * label(e)
     return every[:, offsets].T
 
 

@@ -1,7 +1,8 @@
 """Every unit's signals at every character, by the model's own equations: a `Trace`. Knows nothing of features.
 
 A text is read in chapters. Each is cut into lanes that are read side by side, so that the weights are fetched once for many
-characters, a block of a few steps at a time. Lanes are exact: each begins with the state that the model carries there.
+characters, a block of a few steps at a time. Lanes are exact: each begins with the state that the model carries there. Where
+several texts follow one another, each is read from a zero state, and a chapter is whole texts.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,8 +14,9 @@ import torch
 from torch import Tensor
 
 from charlm.inspection.findings import UnitId
+from charlm.inspection.texts import Starts, anew, between, states_at, whole_chapters
 from charlm.model.cells import Signal
-from charlm.model.language_model import LanguageModel
+from charlm.model.network import Network
 from charlm.model.relay import guessed, relay
 from charlm.model.stack import ModelState, streams
 from charlm.model.stepper import Stepper
@@ -51,7 +53,7 @@ class Group:
         return torch.tanh(values) if self.kind.is_squashed else values
 
 
-def groups(model: LanguageModel) -> tuple[Group, ...]:
+def groups(model: Network) -> tuple[Group, ...]:
     """All signals of all layers, in the order of a block's `values`: the lowest layer first."""
     return tuple(Group(layer, signal, cell.hidden_size) for layer, cell in enumerate(model.layers) for signal in cell.signals)
 
@@ -68,13 +70,14 @@ def unit_of(all_groups: Sequence[Group], index: int) -> UnitId:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chapter:
     """A stretch of text cut into B lanes of T characters: `ids` `(T, B)`, the last lane filled up with any ids, and `entries`,
-    the model's state before the first character of each lane.
+    the model's state before the first character of each lane. `begins` `(T, B)` says where a text begins, None that none does.
     """
 
     start: int
     stop: int
     ids: Tensor
     entries: ModelState
+    begins: Tensor | None = None
 
     def positions(self, step: int, num_steps: int) -> Tensor:
         """The place in the text of `num_steps` characters from `step` on in every lane: `(num_steps, B)`."""
@@ -100,6 +103,7 @@ class Chapter:
             stop=min(stop, self.start + which.stop * length),
             ids=self.ids[:, which],
             entries=streams(self.entries, which),
+            begins=None if self.begins is None else self.begins[:, which],
         )
 
 
@@ -119,7 +123,7 @@ class Block:
 
 @torch.inference_mode()
 def chapters(
-    model: LanguageModel, ids: Ids, bounds: tuple[int, int], state: ModelState | None = None, workers: int = 1
+    model: Network, ids: Ids, bounds: tuple[int, int], state: ModelState | None = None, workers: int = 1
 ) -> Iterator[tuple[Chapter, ModelState]]:
     """`ids` between two bounds as chapters, each with the state after it. `state`, of one stream, is that before the first;
     None is zero. `workers` threads read lanes at a time.
@@ -151,20 +155,38 @@ def _cut(ids: Ids, start: int, stop: int, length: int) -> Tensor:
     return torch.from_numpy(flat.T.copy())
 
 
-def _read(model: LanguageModel, ids: Tensor, state: ModelState) -> ModelState:
+def _read(model: Network, ids: Tensor, state: ModelState) -> ModelState:
     for window in torch.split(ids, WINDOW):
-        _, state = model(window.long(), state)
+        _, state = model.outputs(window.long(), state)
     return state
 
 
+def chapters_of(model: Network, ids: Ids, bounds: tuple[int, int], starts: Starts) -> Iterator[Chapter]:
+    """`ids` between two bounds as chapters of whole texts, which begin at `starts`. The first text may have begun before."""
+    for start, stop in whole_chapters(starts, bounds, CHAPTER):
+        length = -(-(stop - start) // LANES)
+        block = _cut(ids, start, stop, length).to(model.device)
+        begins = torch.zeros(block.numel(), dtype=torch.bool)
+        begins[torch.from_numpy(between(starts, (start, stop)))] = True
+        yield Chapter(
+            start=start,
+            stop=stop,
+            ids=block,
+            entries=states_at(model, ids, starts, np.arange(start, stop, length)),
+            begins=begins.view(-1, length).t().to(model.device),
+        )
+
+
 @torch.inference_mode()
-def blocks(model: LanguageModel, chapter: Chapter) -> Iterator[Block]:
+def blocks(model: Network, chapter: Chapter) -> Iterator[Block]:
     """Every unit's signals at every character of `chapter`, a few steps of all lanes at a time."""
     stepper, state = Stepper(model), chapter.entries
     for start in range(0, len(chapter.ids), BLOCK):
         window = chapter.ids[start : start + BLOCK].long()
         steps = []
-        for ids in window:
+        for step, ids in enumerate(window, start):
+            if chapter.begins is not None:
+                state = anew(state, chapter.begins[step])
             state, all_gates = stepper.advance(ids, state)
             layers = zip(stepper.cells, state, all_gates, strict=True)
             steps.append([values for cell, parts, gates in layers for values in cell.seen(parts, gates)])
@@ -183,16 +205,27 @@ class Trace:
     result depends on their number.
     """
 
-    model: LanguageModel
+    model: Network
     chapters: tuple[Chapter, ...]
     workers: int = 1
 
     @classmethod
     def over(
-        cls, model: LanguageModel, ids: Ids, bounds: tuple[int, int], state: ModelState | None = None, workers: int = 1
+        cls,
+        model: Network,
+        ids: Ids,
+        bounds: tuple[int, int],
+        state: ModelState | None = None,
+        workers: int = 1,
+        starts: Starts | None = None,
     ) -> "tuple[Trace, ModelState]":
-        """The trace of `ids` between two bounds, read from `state`, of one stream (None is zero), and the state after it."""
+        """The trace of `ids` between two bounds, read from `state`, of one stream (None is zero), and the state after it.
+
+        Texts that begin at `starts` are read from a zero state each, and no state is carried beyond them.
+        """
         state = model.initial_state(1) if state is None else state
+        if starts is not None:
+            return cls(model=model, chapters=tuple(chapters_of(model, ids, bounds, starts)), workers=workers), state
         read = []
         for chapter, after in chapters(model, ids, bounds, state, workers):
             read.append(chapter)
@@ -201,7 +234,7 @@ class Trace:
 
     @classmethod
     @torch.inference_mode()
-    def untrained(cls, model: LanguageModel, ids: Ids, bounds: tuple[int, int]) -> "Trace":
+    def untrained(cls, model: Network, ids: Ids, bounds: tuple[int, int]) -> "Trace":
         """The same for an untrained model, in one chapter and from a zero state. Such a model forgets so soon that the last 128
         characters before a lane determine the state there.
         """

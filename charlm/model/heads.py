@@ -7,6 +7,7 @@ first, so that it comes last again.
 B texts   T characters of the longest   V vocabulary   C labels   D = H, or 2H where both directions are read
 """
 
+from collections.abc import Callable
 from typing import ClassVar
 
 import torch
@@ -42,6 +43,20 @@ class Labeller(Network):
             readings.append((self.backwards, turned(ids, lengths)))
         return [stack(self.embedding(seen), stack.initial_state(ids.shape[1]), generator)[0] for stack, seen in readings]
 
+    def forward(self, ids: Tensor, lengths: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Ids `(T, B)` and lengths `(B,)`, int64 -> logits as `decide` gives them. With a generator there is dropout."""
+        return self.decide(self.directions(ids, lengths, generator), lengths, generator)
+
+    def decide(self, directions: list[Tensor], lengths: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """What the head makes of the directions, each `(T, B, H)`, of texts with `lengths` `(B,)`."""
+        raise NotImplementedError
+
+    def decide_so_far(self, directions: list[Tensor], lengths: Tensor) -> Tensor:
+        """What the head makes of them at each character, having read forward up to it: logits `(T, B, C)`, without meaning
+        beyond a length.
+        """
+        raise NotImplementedError
+
 
 class Classifier(Labeller):
     """A label for a text, from what each direction knows at its end, or from the mean or the maximum over all characters."""
@@ -52,10 +67,16 @@ class Classifier(Labeller):
         super().__init__(config, vocab_size, num_labels)
         self.pool = chosen("--pooling", config.pooling, POOLINGS)
 
-    def forward(self, ids: Tensor, lengths: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Ids `(T, B)` and lengths `(B,)`, int64 -> logits `(B, C)`. With a generator there is dropout."""
-        x = torch.cat([self.pool(h, lengths) for h in self.directions(ids, lengths, generator)], dim=-1)  # (B, D)
+    def decide(self, directions: list[Tensor], lengths: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Logits `(B, C)`."""
+        x = torch.cat([self.pool(h, lengths) for h in directions], dim=-1)  # (B, D)
         return self.head(dropout(x.unsqueeze(0), self.config.dropout, generator).squeeze(0))  # type: ignore[no-any-return]
+
+    def decide_so_far(self, directions: list[Tensor], lengths: Tensor) -> Tensor:
+        """What it would say if reading forward ended there. Of another direction, if it reads one, it knows the whole text."""
+        forward, *backward = directions
+        known = SO_FAR[self.config.pooling](forward)
+        return self.head(torch.cat([known, *(self.pool(h, lengths).expand_as(known) for h in backward)], dim=-1))  # type: ignore[no-any-return]
 
 
 class Tagger(Labeller):
@@ -63,11 +84,15 @@ class Tagger(Labeller):
 
     by_character = True
 
-    def forward(self, ids: Tensor, lengths: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Ids `(T, B)` and lengths `(B,)`, int64 -> logits `(T, B, C)`, without meaning beyond a length."""
-        forward, *backward = self.directions(ids, lengths, generator)
+    def decide(self, directions: list[Tensor], lengths: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Logits `(T, B, C)`, without meaning beyond a length."""
+        forward, *backward = directions
         x = torch.cat([forward, *(turned(h, lengths) for h in backward)], dim=-1)  # (T, B, D)
         return self.head(dropout(x, self.config.dropout, generator))  # type: ignore[no-any-return]
+
+    def decide_so_far(self, directions: list[Tensor], lengths: Tensor) -> Tensor:
+        """What it says of each character."""
+        return self.decide(directions, lengths)
 
 
 def turned(x: Tensor, lengths: Tensor) -> Tensor:
@@ -98,3 +123,9 @@ def beyond(h: Tensor, lengths: Tensor) -> Tensor:
 
 
 POOLINGS = {"last": last, "mean": mean, "max": maximum}
+# The same of h `(T, B, H)` up to each character, for all characters at once: `(T, B, H)`.
+SO_FAR: dict[str, Callable[[Tensor], Tensor]] = {
+    "last": lambda h: h,
+    "mean": lambda h: h.cumsum(dim=0) / torch.arange(1, len(h) + 1, device=h.device).view(-1, 1, 1),
+    "max": lambda h: h.cummax(dim=0).values,
+}

@@ -30,11 +30,6 @@ class LanguageModel(Network):
         x, new_state = self.outputs(ids, state, generator)  # (T, B, H)
         return self.head(dropout(x, self.config.dropout, generator)), new_state
 
-    def outputs(self, ids: Tensor, state: ModelState, generator: torch.Generator | None = None) -> tuple[Tensor, ModelState]:
-        """The same without the head: the top layer's h, `(T, B, H)`, and the state after the last step."""
-        outputs: tuple[Tensor, ModelState] = self.cells(self.embedding(ids), state, generator)
-        return outputs
-
 
 def next_symbol_nats(logits: Tensor, targets: Tensor) -> Tensor:
     """Cross-entropy of logits `(T, B, V)` at targets `(T, B)`: nats for each prediction, float32 `(T, B)`."""

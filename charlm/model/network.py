@@ -4,7 +4,7 @@ import math
 from typing import Any, TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from charlm.config import ModelConfig
 from charlm.model.cells import Cell
@@ -64,6 +64,11 @@ class Network(nn.Module):
     def initial_state(self, batch_size: int) -> ModelState:
         """The zero state of B streams that are read forward."""
         return self.cells.initial_state(batch_size)
+
+    def outputs(self, ids: Tensor, state: ModelState, generator: torch.Generator | None = None) -> tuple[Tensor, ModelState]:
+        """A window read forward: ids `(T, B)` and a state -> the top layer's h, `(T, B, H)`, and the state after it."""
+        outputs: tuple[Tensor, ModelState] = self.cells(self.embedding(ids), state, generator)
+        return outputs
 
 
 def sizes_of(config: ModelConfig, vocab_size: int, num_labels: int) -> tuple[Any, ...]:

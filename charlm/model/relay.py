@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from charlm.model.language_model import LanguageModel
+from charlm.model.network import Network
 from charlm.model.stack import ModelState, flat
 
 WINDOW = 128  # characters of a lane between two comparisons of its state with the reading before
@@ -33,7 +33,7 @@ def ignore(start: int, lanes: Tensor, outputs: Tensor) -> None:
 
 @torch.inference_mode()
 def relay(
-    model: LanguageModel,
+    model: Network,
     ids: Tensor,
     state: ModelState,
     visit: Visit = ignore,
@@ -80,7 +80,7 @@ def relay(
     return _parted(model, reading.entries_of_parts()), _parted(model, reading.ends[-1:])
 
 
-def guessed(model: LanguageModel, ids: Tensor, state: ModelState, warm_up: int) -> ModelState:
+def guessed(model: Network, ids: Tensor, state: ModelState, warm_up: int) -> ModelState:
     """Guesses of the entries of the lanes `ids` `(T, B)`, a state of B streams. The first is `state` itself; every other one is
     the state after the last `warm_up` characters of the lane before, read from a zero state.
     """
@@ -108,7 +108,7 @@ class _Reading:
     No window crosses from one of a lane's `parts` into the next.
     """
 
-    def __init__(self, model: LanguageModel, ids: Tensor, entries: Tensor, visit: Visit, parts: int) -> None:
+    def __init__(self, model: Network, ids: Tensor, entries: Tensor, visit: Visit, parts: int) -> None:
         self.model, self.ids, self.visit, self.parts = model, ids, visit, parts
         length = len(ids) // parts
         self.starts = [part * length + start for part in range(parts) for start in range(0, length, WINDOW)]
@@ -151,7 +151,7 @@ def _joined(state: ModelState) -> Tensor:
     return torch.cat(flat(state), dim=1)
 
 
-def _parted(model: LanguageModel, joined: Tensor) -> ModelState:
+def _parted(model: Network, joined: Tensor) -> ModelState:
     parts = iter(torch.split(joined, [cell.hidden_size for cell in model.layers for _ in cell.parts], dim=1))
     return tuple(tuple(next(parts) for _ in cell.parts) for cell in model.layers)
 

@@ -17,13 +17,13 @@ from charlm.errors import UsageError
 from charlm.model.capture import CAPTURE_AFTER, Captured
 from charlm.model.cells import Clamp, Gates, State
 from charlm.model.kernels import Product
-from charlm.model.language_model import LanguageModel
+from charlm.model.network import Network
 from charlm.model.stack import ModelState, flat, unflat
 
 LayerClamps = Sequence[Sequence[Clamp]]  # each layer's, lowest first
 
 
-def layer_clamps(model: LanguageModel, held: Sequence[HeldUnit]) -> LayerClamps:
+def layer_clamps(model: Network, held: Sequence[HeldUnit]) -> LayerClamps:
     """Clamps that hold units in every stream. Raises `UsageError` for a unit or a part that the model lacks."""
     clamps: list[list[Clamp]] = [[] for _ in model.layers]
     for each in held:
@@ -40,7 +40,7 @@ def layer_clamps(model: LanguageModel, held: Sequence[HeldUnit]) -> LayerClamps:
 class Stepper:
     """A model made ready for single steps, with its weights as they are now."""
 
-    def __init__(self, model: LanguageModel) -> None:
+    def __init__(self, model: Network) -> None:
         self.cells = model.layers
         self.input_table = F.linear(model.embedding.weight, *self.cells[0].input_weights).detach()  # (V, G*H)
         self.from_below = [Product(*cell.input_weights) for cell in self.cells[1:]]
@@ -83,7 +83,7 @@ class CapturedStepper(Stepper):
     Every call must have the same number of streams and the same clamps. Without gradients.
     """
 
-    def __init__(self, model: LanguageModel, capture: Callable[..., Callable[..., Sequence[Tensor]]] = Captured) -> None:
+    def __init__(self, model: Network, capture: Callable[..., Callable[..., Sequence[Tensor]]] = Captured) -> None:
         super().__init__(model)
         self.capture, self.steps = capture, 0
         self.captured: Callable[..., Sequence[Tensor]] | None = None

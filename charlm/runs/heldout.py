@@ -6,10 +6,12 @@ from pathlib import Path
 import numpy as np
 
 from charlm.checkpoint.card import ModelCard
-from charlm.errors import TextError
-from charlm.runs.find import CORPUS
-from charlm.runs.record import hashes_in
+from charlm.errors import CheckpointError, TextError
+from charlm.runs.data import open_data
+from charlm.runs.find import CORPUS, EXAMPLES
+from charlm.runs.record import RUN, hashes_in, read_record
 from charlm.text.corpus import open_corpus
+from charlm.text.examples import Dataset, Examples
 from charlm.text.source import read_symbols, sha256_of
 from charlm.text.vocab import Ids
 
@@ -39,6 +41,22 @@ def held_out(model: Path, card: ModelCard) -> tuple[Ids, Path]:
         if path.is_file() and sha256_of([path]) == card.corpus_sha256:
             return _read(path, card)[card.splits.train :], path
     raise TextError("the corpus that the model was trained on is neither beside it nor under data/", "name a TEXT to read")
+
+
+def held_out_examples(model: Path, card: ModelCard) -> tuple[Examples, Path]:
+    """Find the labelled texts that the model file `model` was not trained on, those of the validation part and the test part;
+    returns them and the file they are from: the run's own copy, beside the model. Raises `TextError` where there is none.
+    """
+    run = model.parent
+    try:
+        data = open_data(run, read_record(run / RUN))
+    except (OSError, CheckpointError) as error:
+        raise TextError("the texts that the model was trained on are not beside it", "name a file with others") from error
+    if not isinstance(data, Dataset) or data.sha256 != card.corpus_sha256:
+        raise TextError("the texts beside the model are not those that it was trained on", "name a file with others")
+    if data.splits.train >= data.splits.test:
+        raise TextError("the model was trained on all of its texts", "name a file with others")
+    return data.examples.part(data.splits.train, data.splits.test), run / EXAMPLES
 
 
 def _read(path: Path, card: ModelCard) -> Ids:

@@ -18,7 +18,8 @@ from charlm.runs.facts import is_alike
 from charlm.runs.record import RUN, MachineFacts, read_record
 from charlm.tasks.language import LanguageTask
 from charlm.text.streams import Streams, Window
-from charlm.training.loop import Trainer, training_step
+from charlm.training.loop import training_step
+from charlm.training.trainer import Trainer
 
 CHARACTERS = REFERENCE.batch_size * REFERENCE.seq_len  # in a step
 MEASURED, ROUGH, GIVEN = "measured", "rough", "given"  # how a speed was found; later runs reuse only a measured one

@@ -13,9 +13,10 @@ from torch import Tensor
 
 from charlm.model.capture import CAPTURE_AFTER, Captured
 from charlm.model.stack import flat, unflat
-from charlm.training.loop import Step, Trainer, training_step
+from charlm.training.loop import Step, training_step
 from charlm.training.optimiser import follow_schedule
 from charlm.training.task import Batch
+from charlm.training.trainer import Trainer
 
 TOLERANCE = 0.2  # of the distance moved: kernels add up in another order at each call, and Muon makes the difference larger
 

@@ -1,120 +1,30 @@
 """Truncated backpropagation through time, as a generator of events: the caller prints, samples and saves.
 
 Knows nothing of what is learned, which the task decides, or of files, screens and clocks: the caller passes an `elapsed()`, and
-time counts only while steps are taken. Everything that the next step depends on is in `Trainer`, and training alone changes it.
+time counts only while steps are taken.
 """
 
 import math
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from charlm.config import End, TrainConfig
 from charlm.errors import DivergedError
-from charlm.model.devices import autocast, needs_loss_scaling
-from charlm.model.stack import MOST_WEIGHT, ModelState, detach
+from charlm.model.devices import autocast
+from charlm.model.stack import MOST_WEIGHT, detach
 from charlm.training.events import CheckpointDue, EvalDone, Event, SampleDue, StepsDone
-from charlm.training.optimiser import Optimiser, clip_gradients, follow_schedule, make_optimiser
-from charlm.training.task import Batch, Task
-
-M = TypeVar("M", bound=nn.Module)
+from charlm.training.optimiser import clip_gradients, follow_schedule
+from charlm.training.task import Batch
+from charlm.training.trainer import M, Trainer
 
 EVALUATIONS = 20  # in a run, at most, unless --eval-every says otherwise
 PATIENCE = 16  # times what a look reads is trained on between two: as it has no backward pass, looks take 1/50 of the time
 SAMPLES = 5  # in a run, unless --sample-every says otherwise
 LEAST_SCALE = 2.0**-24  # of the loss: the scale begins at 2^16 and is halved at each step whose gradients overflow
 SAVE_SECONDS = 30.0  # of training between two checkpoints, at most
-
-
-@dataclass(slots=True)
-class Trainer(Generic[M]):
-    """How a run is trained (the first four fields), and where it stands: the rest, which is all that a continuation needs.
-
-    `end` is in steps or seconds. `epoch` and `batch` name the next batch to be read; `state` is carried into it; `generator`
-    drives dropout.
-    """
-
-    task: Task[M, Any]
-    config: TrainConfig
-    end: End
-    precision: str
-
-    model: M
-    optimiser: Optimiser
-    scaler: torch.amp.GradScaler
-    generator: torch.Generator
-    state: ModelState
-    step: int = 0
-    epoch: int = 0
-    batch: int = 0
-    seconds: float = 0.0
-    evaluated_step: int = 0
-    best_nats: float = math.inf
-    stale: int = 0  # evaluations since the best one, where `config.patience` counts them
-
-    @classmethod
-    def fresh(cls, model: M, task: Task[M, Any], config: TrainConfig, end: End, precision: str) -> "Trainer[M]":
-        """Where a run stands before its first step."""
-        device = device_of(model)
-        return cls(
-            task=task,
-            config=config,
-            end=end,
-            precision=precision,
-            model=model,
-            optimiser=make_optimiser(model, config, precision),
-            scaler=torch.amp.GradScaler(device.type, enabled=needs_loss_scaling(precision, device)),
-            generator=torch.Generator(device).manual_seed(config.seed),
-            state=task.initial_state(model),
-        )
-
-    @property
-    def device(self) -> torch.device:
-        """The device of the model."""
-        return device_of(self.model)
-
-    @property
-    def progress(self) -> float:
-        """The share of the run that is done, from 0 to 1."""
-        return min(1.0, self.end.so_far(self.step, self.seconds) / self.end.amount)
-
-    @property
-    def is_over(self) -> bool:
-        """Whether the run has come to its end, or ran out of patience."""
-        return self.progress >= 1 or 0 < self.config.patience <= self.stale
-
-    def is_past(self, end: End) -> bool:
-        """Whether the run has gone beyond `end`; False exactly at it."""
-        return end.so_far(self.step, self.seconds) > end.amount
-
-    def tensors(self) -> dict[str, Tensor]:
-        """Every tensor that the next step depends on, by name: parameters, the optimiser's moments and counts, carried state.
-
-        They are the trainer's own tensors, except for a copy of the dropout generator's state.
-        """
-        tensors: dict[str, Tensor] = {}
-        for name, parameter in self.model.named_parameters():
-            tensors[f"model.{name}"] = parameter
-            for key, value in self.optimiser.state[parameter].items():
-                tensors[f"optimiser.{key}.{name}"] = value
-        for layer, cell_state in enumerate(self.state):
-            for part, value in enumerate(cell_state):
-                tensors[f"state.{layer}.{part}"] = value
-        tensors["generator"] = self.generator.get_state()
-        return tensors
-
-    def now(self) -> dict[str, Any]:
-        """The fields of an event that happens now."""
-        return {"step": self.step, "seconds": self.seconds, "progress": self.progress}
-
-
-def device_of(model: nn.Module) -> torch.device:
-    """The device of the parameters."""
-    return next(model.parameters()).device
 
 
 def training_step(trainer: Trainer[M], batch: Batch) -> tuple[Tensor, Tensor]:
@@ -175,7 +85,7 @@ def train(
             if due.checkpoint:
                 saved = trainer.seconds
                 yield CheckpointDue(**trainer.now())
-            if due.leave or trainer.is_over:
+            if due.leave or trainer.is_out_of_patience:
                 return
             began = elapsed()
         trainer.epoch, trainer.batch = trainer.epoch + 1, 0

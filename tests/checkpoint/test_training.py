@@ -15,7 +15,7 @@ from charlm.errors import CheckpointError
 from charlm.tasks.language import LanguageTask
 from charlm.tensorfile import TensorFile
 from charlm.text.streams import Streams
-from charlm.training.loop import Trainer
+from charlm.training.trainer import Trainer
 from tests.conftest import CELLS, LAYERS, Philox, new_model, save_trainer
 
 WINDOWS = 3  # an epoch, in the runs that these trainers are said to be of

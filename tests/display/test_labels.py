@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from rich.cells import cell_len
 
-from charlm.display.labels import Scored, as_json, headline, show_confusion, show_each, show_labels, show_scores
+from charlm.display.labels import headline, show_confusion, show_each, show_labels, show_scores
+from charlm.labelling.judge import Scored, as_json
 from charlm.labelling.metrics import Interval, LabelReport, label_scores
 
 HOSTILE = "\x1b[2J\x9b\u202e[/nope][bold]\0\r\n\t\ud800" + "x" * 1000

@@ -13,7 +13,7 @@ import pytest
 
 from charlm.errors import RunError
 from charlm.files import folder_lock
-from charlm.runs import make
+from charlm.runs import data, make
 from charlm.runs.find import find_model
 from charlm.runs.record import number_of
 from charlm.text import corpus as corpus_module
@@ -308,14 +308,14 @@ def test_a_device_that_never_ends_is_no_text(charlm):
 
 def test_a_text_that_changes_between_its_two_readings_is_refused(charlm, monkeypatch):
     """Also when it is made of the same characters."""
-    real = make.encode_corpus
+    real = data.encode_corpus
 
     def encode(files, config, path, tell):
         counted = corpus_module._check_counts
         monkeypatch.setattr(corpus_module, "_check_counts", lambda *a: (counted(*a), Path("t.txt").write_text(TEXT[::-1])))
         return real(files, config, path, tell)
 
-    monkeypatch.setattr(make, "encode_corpus", encode)
+    monkeypatch.setattr(data, "encode_corpus", encode)
     is_error(charlm("train", "t.txt", *SHORT, "--quiet"), 1, "changed while it was being read")
 
 

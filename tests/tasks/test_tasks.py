@@ -12,8 +12,9 @@ from charlm.model.devices import CPU
 from charlm.tasks.registry import TASKS
 from charlm.text.corpus import Corpus, Splits
 from charlm.text.vocab import Vocab
-from charlm.training.loop import Trainer, train
+from charlm.training.loop import train
 from charlm.training.task import Task
+from charlm.training.trainer import Trainer
 from tests.conftest import new_model, save_trainer
 
 V = 13

@@ -15,7 +15,7 @@ from charlm.model.language_model import LanguageModel
 from charlm.tasks.language import LanguageTask
 from charlm.text.streams import Streams
 from charlm.training.captured import MOST_WARM_UP, CapturedStep, Standing, warm_up
-from charlm.training.loop import Trainer
+from charlm.training.trainer import Trainer
 from tests.conftest import CELLS, Philox, Replayed, save_trainer
 from tests.training.test_loop import CONFIG, TASK, assert_same, new_trainer, run
 

@@ -19,8 +19,9 @@ from charlm.tasks.language import LanguageTask
 from charlm.text.streams import Streams
 from charlm.training import loop
 from charlm.training.events import CheckpointDue, EvalDone, Event, SampleDue, StepsDone
-from charlm.training.loop import Trainer, train, training_step
+from charlm.training.loop import train, training_step
 from charlm.training.optimiser import FINAL_RATE, WEIGHT_DECAY, follow_schedule, schedule
+from charlm.training.trainer import Trainer
 from tests.conftest import CELLS, LAYERS, NEEDS_BF16, new_model, save_trainer
 
 V = 13
