@@ -34,7 +34,7 @@ def choose_for_labels(wish: Wish, texts: Texts, speed: float | None = None, own_
     """The recipe for labelled `texts` on a machine of this `speed`, in characters a second of the reference shape."""
     known = (wish.speed or speed) if wish.depends_on_speed else None
     mean = max(1.0, texts.characters / max(1, texts.number))
-    batch_size = min(MOST, max(FEWEST, 1 << round(STEP_CHARACTERS / mean).bit_length() - 1))
+    batch_size = min(MOST, max(FEWEST, 1 << max(1, round(STEP_CHARACTERS / mean)).bit_length() - 1))
     shapes = [Shape(size=size, batch_size=batch_size, seq_len=max(1, round(mean))) for size in (MEDIUM, SMALL)]
     passes = [_passes(wish, texts, shape, known or ROUND) for shape in shapes]
     place = 0 if passes[0] >= ENOUGH else 1
@@ -49,7 +49,7 @@ def choose_for_labels(wish: Wish, texts: Texts, speed: float | None = None, own_
         "learning_rate": RATE if own_rate is None else own_rate,
         "patience": PATIENCE,
     }
-    left = {name: value for name, value in chosen.items() if name not in wish.by_hand}
+    left = {name: value for name, value in chosen.items() if name not in wish.fixed}
     model = replace(wish.model, **{name: value for name, value in left.items() if hasattr(wish.model, name)})
     training = replace(wish.training, **{name: value for name, value in left.items() if hasattr(wish.training, name)})
     here = f"at {known:.0f} characters/s (of a 2 x 256 network), " if known else ""

@@ -101,7 +101,8 @@ SLOWER, FASTER = 0.45, 1.3  # between these ratios to the speed before, a measur
 class Wish:
     """What a user asked for: the fields of `model` and `training` named in `by_hand` were set; the others may be chosen.
 
-    `speed` is the machine's, in characters a second with the reference shape, or None where the user did not give it.
+    `speed` is the machine's, in characters a second with the reference shape, or None where the user did not give it. A run
+    that `continues` begins with what another model has learned.
     """
 
     model: ModelConfig
@@ -110,10 +111,16 @@ class Wish:
     by_hand: frozenset[str] = frozenset()
     preset: str = "auto"
     speed: float | None = None
+    continues: bool = False
 
     def __post_init__(self) -> None:
         check_preset(self.preset)
         check_speed(self.speed, self.end)
+
+    @property
+    def fixed(self) -> frozenset[str]:
+        """The fields that are not the recipe's to choose: those set by hand, and the sizes of a model that is gone on with."""
+        return self.by_hand | set(Size.__slots__) if self.continues else self.by_hand
 
     @property
     def seconds(self) -> float | None:
@@ -126,7 +133,7 @@ class Wish:
         if self.end is None:
             return True
         sizes = set() if self.preset == "auto" else set(Size.__slots__)
-        return self.end.unit == "seconds" and not self.by_hand | sizes >= CHOSEN
+        return self.end.unit == "seconds" and not self.fixed | sizes >= CHOSEN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,7 +191,7 @@ def choose(
         "seq_len": shape.seq_len,
         "learning_rate": rate if own_rate is None else own_rate,
     }
-    left = {name: value for name, value in chosen.items() if name not in wish.by_hand}
+    left = {name: value for name, value in chosen.items() if name not in wish.fixed}
     model = replace(wish.model, **{name: value for name, value in left.items() if hasattr(wish.model, name)})
     training = replace(wish.training, **{name: value for name, value in left.items() if hasattr(wish.training, name)})
     times = f"{passes:,.0f}" if passes >= 100 else f"{passes:.3g}"
@@ -200,8 +207,8 @@ def choose(
 def _as_set(shape: Shape, wish: Wish) -> Shape:
     """`shape` with the numbers that the user set."""
     size = shape.size if wish.preset == "auto" else PRESETS[wish.preset]
-    set_sizes = {name: getattr(wish.model, name) for name in Size.__slots__ if name in wish.by_hand}
-    set_rest = {name: getattr(wish.training, name) for name in ("batch_size", "seq_len") if name in wish.by_hand}
+    set_sizes = {name: getattr(wish.model, name) for name in Size.__slots__ if name in wish.fixed}
+    set_rest = {name: getattr(wish.training, name) for name in ("batch_size", "seq_len") if name in wish.fixed}
     return replace(shape, size=replace(size, **set_sizes), **set_rest)
 
 

@@ -31,11 +31,13 @@ class TestScores:
 class Scores:
     """The validation loss in nats per character, None when unknown; `exact` is False for a look, an inexact score.
 
-    Where labels are given, the loss is per label, and `test` says how the model did on the test part.
+    Where labels are given, the loss is per label, `accuracy` is the share of the validation part's labels that came out right,
+    and `test` says how the model did on the test part.
     """
 
     validation_nats: float | None
     exact: bool
+    accuracy: float | None = later(None)
     test: TestScores | None = later(None)
 
 

@@ -10,6 +10,7 @@ from charlm.checkpoint.format import read_tensors, to_bytes
 from charlm.errors import CheckpointError, NewerError, UsageError, gigabytes
 from charlm.files import write_atomically
 from charlm.model.devices import CPU, free_memory
+from charlm.model.heads import Labeller
 from charlm.model.network import Network, num_parameters, sizes_of
 from charlm.model.stack import MOST_WEIGHT
 from charlm.tasks.registry import model_class
@@ -35,6 +36,9 @@ def load_model(path: Path, device: torch.device) -> tuple[Network, ModelCard]:
         # Only the shapes: no weights are allocated until they are known to match.
         try:
             kind, sizes = model_class(card.training.task), sizes_of(card.model, len(card.vocab), len(card.labels))
+            if issubclass(kind, Labeller) != bool(card.labels):
+                what = f"{path}: labels are {len(card.labels)}, and the task is {card.training.task}"
+                raise CheckpointError(what, "the file is damaged or not charlm's; restore it from a copy")
             shapes = kind.shapes(*sizes).to(dtype)
         except UsageError as error:
             raise NewerError(f"{path}: {error.message}") from error

@@ -37,7 +37,7 @@ class Position:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class About:
-    """All that decides the next step besides the trainer itself; hashes stand for the vocabulary and the ids."""
+    """All that decides the next step besides the trainer itself; hashes stand for the vocabulary, the labels and the ids."""
 
     model: ModelConfig
     training: TrainConfig
@@ -45,6 +45,7 @@ class About:
     splits: Splits
     ids_sha256: str
     vocab_sha256: str
+    labels_sha256: str = later("")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -162,21 +162,32 @@ def train(
     )
     run.notices[:0] = notices
     asked = progress.Asked(json=json, quiet=quiet, is_terminal=sys.stderr.isatty())
-    with progress.in_touch(*progress.suiting(asked)) as reporter:
+    unit = progress.LABELS if run.labels else progress.CHARACTERS
+    with progress.in_touch(*progress.suiting(asked, unit)) as reporter:
         done = drive(run, reporter, report_seconds=reporter.seconds)
+    if not quiet and done.judgement is not None:
+        from charlm.display.labels import show_labels
+
+        show_labels(sys.stderr, done.labels, done.judgement.model, done.judgement.baselines)
     if not quiet:
-        print(f"done: {progress.describe_end(done)}\nmodel: {visible_line(done.checkpoint)}", file=sys.stderr)
-        print(f"sample from it: charlm sample -c {visible_line(shlex.quote(str(folder)))}", file=sys.stderr)
+        print(f"done: {progress.describe_end(done, unit)}\nmodel: {visible_line(done.checkpoint)}", file=sys.stderr)
+        named = visible_line(shlex.quote(str(folder)))
+        how = f"ask it: charlm predict FILE -c {named}" if run.labels else f"sample from it: charlm sample -c {named}"
+        print(how, file=sys.stderr)
 
 
 def run_to_resume(resume: str, typed: set[str]) -> Path:
     """The folder of the run that --resume names. Raises `UsageError` when an option was typed that a run keeps."""
     extra = sorted(typed - WITH_RESUME)
+    if "init_from" in extra:
+        what = "--init-from was given with --resume: a run is gone on with as it was set up, or another begins from its model"
+        raise UsageError(what, f"give one of them, as in: charlm train CORPUS --init-from {shlex.quote(resume)}")
     if extra:
         name = "CORPUS" if "corpus" in extra else "--" + extra[0].replace("_", "-")
         raise UsageError(
             f"{name} was given with --resume, which keeps everything the run was started with",
-            "only --max-steps, --epochs, --max-time, --device, --threads, --quiet and --json may be given with it",
+            "only --max-steps, --epochs, --max-time, --device, --threads, --quiet and --json may be given with it; "
+            "--init-from begins another run from its model",
         )
     from charlm.runs.find import find_run
 
@@ -204,6 +215,8 @@ def settle_task(corpus: Sequence[str], values: dict[str, Any], typed: set[str]) 
         return
     if "bidirectional" not in typed:
         values["bidirectional"] = values["task"] == "tag"
+    if values["task"] == "tag" and "pooling" in typed:
+        raise UsageError("--pooling was given with --task tag, where each character has its own label", "leave it out")
     if "test_fraction" not in typed:
         values["test_fraction"] = TEST_FRACTION
 
@@ -219,13 +232,26 @@ def _start(corpus: Sequence[str], values: dict[str, Any], end: End | None, typed
         speed=values["speed"],
     )
     text = options.config_from(CorpusConfig, values)
+    if not corpus and values["init_from"]:
+        what = "--init-from was given without CORPUS, the text to learn from now"
+        raise UsageError(what, f"name one; on its own text a run goes on with --resume {shlex.quote(values['init_from'])}")
     if not corpus:
         raise UsageError("no CORPUS was given", "name a text file, as in: charlm train novel.txt")
     if values["overwrite"] and values["out"] is None:
         raise UsageError("--overwrite was given without --out", "name the run to replace, as in --out checkpoints/novel")
     from charlm.display.waiting import waiting
+    from charlm.runs.find import find_model
     from charlm.runs.make import make_run
 
     argv = [Path(sys.argv[0]).name, *sys.argv[1:]]
     with contextlib.nullcontext(lambda _stage, _fraction: None) if values["quiet"] else waiting() as tell:
-        return make_run(corpus, wish, text=text, out=values["out"], overwrite=values["overwrite"], argv=argv, tell=tell)
+        return make_run(
+            corpus,
+            wish,
+            text=text,
+            out=values["out"],
+            overwrite=values["overwrite"],
+            argv=argv,
+            init_from=find_model(values["init_from"]) if values["init_from"] else None,
+            tell=tell,
+        )

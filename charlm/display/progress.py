@@ -5,6 +5,7 @@ To add a way to show a run, write a class whose `suits` says when to use it, and
 
 import contextlib
 import json
+import math
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -16,7 +17,7 @@ from tqdm import tqdm
 from charlm.display.terminal import json_line, visible, visible_line
 from charlm.display.waiting import Silence, Stderr
 from charlm.errors import counted
-from charlm.training.events import EvalDone, Event, RunDone, SampleDrawn, Scoring, StepsDone, as_row, bits
+from charlm.training.events import ROWS, EvalDone, Event, PredictionsDrawn, RunDone, SampleDrawn, Scoring, StepsDone, as_row
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,13 +29,31 @@ class Asked:
     is_terminal: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """How a loss in nats is shown: over `size` nats, by `name`, which the bar has shortened to `short`."""
+
+    name: str
+    short: str
+    size: float
+
+    def shown(self, nats: float | None) -> str:
+        """The number alone, `-` for none."""
+        return "-" if nats is None else f"{nats / self.size:.3f}"
+
+
+CHARACTERS = Unit("bits/char", "bpc", math.log(2))
+LABELS = Unit("nats/label", "nats", 1.0)
+
+
 class Quiet:
-    """Shows nothing."""
+    """Shows nothing. What others show is in `unit`."""
 
     SECONDS = 5.0  # of training between two reports of steps, roughly
 
-    def __init__(self) -> None:
+    def __init__(self, unit: Unit = CHARACTERS) -> None:
         self.err = Stderr()
+        self.unit = unit
 
     @classmethod
     def suits(cls, asked: Asked) -> bool:
@@ -58,8 +77,8 @@ class Quiet:
 class LogLines(Quiet):
     """One line per report on standard error; after a long silence, one that says where the run is."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, unit: Unit = CHARACTERS) -> None:
+        super().__init__(unit)
         self.silence = Silence(self.say_where)
         self.where = "getting ready"
 
@@ -75,7 +94,7 @@ class LogLines(Quiet):
     def report(self, event: Event) -> None:
         """Write the event as one line."""
         self.where = _where(event)
-        line = _describe(event)
+        line = _describe(event, self.unit)
         if line:
             self._line(f"step {event.step:>6}  {line}")
 
@@ -119,9 +138,9 @@ class Bar(Quiet):
     SECONDS = 0.5
     FORMAT = "{percentage:3.0f}% {bar} {desc}"
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.validation = "val -"
+    def __init__(self, unit: Unit = CHARACTERS) -> None:
+        super().__init__(unit)
+        self.validation, self.right = "val -", ""
         self.bar: tqdm[Any] = tqdm(total=1.0, file=self.err, bar_format=self.FORMAT, desc="starting", dynamic_ncols=True)
 
     @classmethod
@@ -132,19 +151,21 @@ class Bar(Quiet):
     def report(self, event: Event) -> None:
         """Move the bar, or write a sample above it."""
         if isinstance(event, EvalDone):
-            self.validation = f"val ~{_bpc(event.validation_nats)}"
+            self.validation = f"val ~{self.unit.shown(event.validation_nats)}"
+            if event.accuracy is not None:
+                self.right = f" · {event.accuracy:.1%} right"
         if isinstance(event, StepsDone):
             left = event.seconds * (1 - event.progress) / max(event.progress, 1e-9)
             self.bar.n = event.progress
+            losses = f"train {self.unit.shown(event.loss_nats)} · {self.validation} {self.unit.short}{self.right}"
             self.bar.set_description_str(
-                f"step {event.step} · train {_bpc(event.loss_nats)} · {self.validation} bpc · "
-                f"{_count(event.chars_per_second)} chars/s · {_clock(left)} left"
+                f"step {event.step} · {losses} · {_count(event.chars_per_second)} chars/s · {_clock(left)} left"
             )
         if isinstance(event, Scoring):
             self.bar.n = event.scored
-            self.bar.set_description_str("scoring the best model exactly")
+            self.bar.set_description_str(event.what)
         if isinstance(event, SampleDrawn):
-            rule = f"── a sample at step {event.step} "
+            rule = f"── {'predictions' if isinstance(event, PredictionsDrawn) else 'a sample'} at step {event.step} "
             self.bar.write(f"{rule:─<60}\n{visible(event.text).strip(chr(10))}\n", file=self.err)
 
     def notice(self, text: str) -> None:
@@ -157,32 +178,31 @@ class Bar(Quiet):
 
 
 def _where(event: Event) -> str:
-    doing = f"scoring the best model exactly: {event.scored:.0%}" if isinstance(event, Scoring) else "at work"
+    doing = f"{event.what}: {event.scored:.0%}" if isinstance(event, Scoring) else "at work"
     return f"step {event.step:>6}  {doing}"
 
 
-def _describe(event: Event) -> str:
+def _describe(event: Event, unit: Unit) -> str:
     if isinstance(event, StepsDone):
         done = f"{event.progress:.0%} done in {_clock(event.seconds)}"
-        return f"train {_bpc(event.loss_nats)} bits/char  {_count(event.chars_per_second)} chars/s  {done}"
+        return f"train {unit.shown(event.loss_nats)} {unit.name}  {_count(event.chars_per_second)} chars/s  {done}"
     if isinstance(event, EvalDone) and event.validation_nats is not None:
-        return f"validation about {_bpc(event.validation_nats)} bits/char{'  (best)' if event.is_best else ''}"
+        right = "" if event.accuracy is None else f", {event.accuracy:.1%} right"
+        return f"validation about {unit.shown(event.validation_nats)} {unit.name}{right}{'  (best)' if event.is_best else ''}"
     if isinstance(event, SampleDrawn):
-        return "sample " + json.dumps(visible(event.text), ensure_ascii=False)
+        return f"{ROWS[type(event)]} " + json.dumps(visible(event.text), ensure_ascii=False)
     return ""
 
 
-def describe_end(event: RunDone) -> str:
+def describe_end(event: RunDone, unit: Unit = CHARACTERS) -> str:
     """Say in one line what a run reached."""
-    score = "no validation part, so no score"
-    if event.validation_nats is not None:
-        score = f"validation {event.validation_nats:.4f} nats/char, {_bpc(event.validation_nats)} bits/char, exactly"
+    nats, score = event.validation_nats, "no validation part, so no score"
+    if nats is not None and unit is CHARACTERS:
+        score = f"validation {nats:.4f} nats/char, {unit.shown(nats)} {unit.name}, exactly"
+    elif nats is not None:
+        right = "" if event.accuracy is None else f", {event.accuracy:.1%} right"
+        score = f"validation {nats:.4f} {unit.name}{right}, exactly"
     return f"{counted(event.step, 'step')}, {_clock(event.seconds)} of training: {score}"
-
-
-def _bpc(nats: float | None) -> str:
-    value = bits(nats)
-    return "-" if value is None else f"{value:.3f}"
 
 
 # Not tqdm's own `format_sizeof` and `format_interval`, which write 9.50k for 9500 and 03:03 for 3:03.
@@ -196,9 +216,9 @@ def _clock(seconds: float) -> str:
     return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
 
 
-def suiting(asked: Asked) -> list[Quiet]:
+def suiting(asked: Asked, unit: Unit = CHARACTERS) -> list[Quiet]:
     """Make one reporter of each kind that suits."""
-    return [kind() for kind in REPORTERS if kind.suits(asked)]
+    return [kind(unit) for kind in REPORTERS if kind.suits(asked)]
 
 
 class Tee:

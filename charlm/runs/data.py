@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from charlm.config import CorpusConfig
-from charlm.errors import counted
+from charlm.config import CorpusConfig, TrainConfig
+from charlm.errors import TextError, counted
+from charlm.labelling.words import one_label_a_word
 from charlm.model.heads import Labeller
 from charlm.runs.find import CORPUS, EXAMPLES
-from charlm.runs.record import RunRecord
+from charlm.runs.record import RUN, RunRecord
 from charlm.tasks.registry import model_class
 from charlm.text.corpus import Corpus, Tell, encode_corpus, open_corpus
 from charlm.text.dataset import encode_examples, open_examples
@@ -28,6 +29,9 @@ def encode_data(arguments: Sequence[str], text: CorpusConfig, task: str, folder:
 def open_data(folder: Path, record: RunRecord) -> Data:
     """Open what `encode_data` wrote. Raises `TextError` for a file that is damaged, and `OSError`."""
     kind = model_class(record.training.task)
+    if issubclass(kind, Labeller) != bool(record.labels):
+        what = f"{folder / RUN} names {counted(len(record.labels), 'label')}"
+        raise TextError(f"{what}, which does not fit its task {record.training.task}", "restore it from a copy")
     if not issubclass(kind, Labeller):
         return open_corpus(folder / CORPUS, record.vocab, record.splits, record.corpus_sha256, record.ids_sha256)
     return open_examples(
@@ -40,6 +44,12 @@ def open_data(folder: Path, record: RunRecord) -> Data:
         sha256=record.corpus_sha256,
         ids_sha256=record.ids_sha256,
     )
+
+
+def window_of(data: Data, training: TrainConfig) -> int:
+    """How many characters of a stream, or at most of a text, a step reads: no more than the longest text has."""
+    longest = int(data.train.lengths.max(initial=1)) if isinstance(data, Dataset) else training.seq_len
+    return min(longest, training.seq_len)
 
 
 def num_labels(data: Data) -> int:
@@ -58,6 +68,11 @@ def in_words(data: Data) -> str:
     if isinstance(data, Dataset):
         return f"{counted(len(data.examples), 'text')}, {characters}, with {counted(len(data.labels), 'label')}"
     return characters
+
+
+def has_one_label_a_word(data: Data) -> bool:
+    """Whether characters have labels, and those of a word always the same one."""
+    return isinstance(data, Dataset) and data.examples.by_character and one_label_a_word(data.train)
 
 
 def validation_size(data: Data) -> int:

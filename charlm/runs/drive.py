@@ -5,25 +5,23 @@ Knows no screen: events and notices go to a reporter the caller passes in.
 
 import errno
 import math
-import shlex
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 
 import torch
 
 import charlm
 from charlm.checkpoint.card import ModelCard, Scores, Setting
-from charlm.checkpoint.model import load_model, model_bytes, save_model
+from charlm.checkpoint.model import model_bytes
 from charlm.checkpoint.training import trainer_bytes
-from charlm.errors import Interrupted, RunError, counted
-from charlm.evaluation import Score
+from charlm.errors import Interrupted, counted
 from charlm.files import folder_lock
 from charlm.machine import keep_freed_memory
 from charlm.model.network import Network, num_parameters
-from charlm.runs.data import in_words, validation_size
+from charlm.runs.data import in_words
 from charlm.runs.disk import Disk, sweep
 from charlm.runs.find import LAST, MODEL, PREVIOUS
+from charlm.runs.finish import finish, how_to_go_on
 from charlm.runs.folder import Run, record_end
 from charlm.runs.preview import preview
 from charlm.runs.restore import restored
@@ -38,12 +36,9 @@ from charlm.training.events import (
     RunDone,
     SampleDrawn,
     SampleDue,
-    Scoring,
 )
 from charlm.training.loop import train, training_step
 from charlm.training.trainer import Trainer
-
-SCORING_SECONDS = 0.5  # between progress reports of the exact scoring
 
 
 def drive(run: Run, reporter: Reporter, report_seconds: float = 1.0) -> RunDone:
@@ -57,6 +52,8 @@ def drive(run: Run, reporter: Reporter, report_seconds: float = 1.0) -> RunDone:
         sweep(run.folder)
         screen = Screen(reporter)
         trainer, source = restored(run, screen.notice)
+        if run.end != run.record.end:
+            trainer.stale = 0  # an end that is moved asks for more
         record_end(run, is_behind=trainer.is_past(run.end))
         disk = Disk(run.folder, screen.notice, keeps_previous=source == PREVIOUS)
         was_done = disk.cut_metrics(trainer.step, is_over=trainer.is_over)
@@ -65,12 +62,12 @@ def drive(run: Run, reporter: Reporter, report_seconds: float = 1.0) -> RunDone:
             screen.notice(notice)
         for event in _events(run, trainer, stop, screen, report_seconds):
             _handle(event, run, trainer, screen, disk)
-        disk.require_saved(_how_to_go_on(run))
+        disk.require_saved(how_to_go_on(run))
         if screen.has_gone and screen.lost is not None:
             raise screen.lost
         if stop.signal and not trainer.is_over:
-            raise Interrupted(stop.signal, f"stopped and saved at step {trainer.step}", _how_to_go_on(run))
-        done = _finish(run, trainer, stop, screen)
+            raise Interrupted(stop.signal, f"stopped and saved at step {trainer.step}", how_to_go_on(run))
+        done = finish(run, trainer, stop, screen)
         if not was_done:
             disk.log(done)
         screen.report(done)
@@ -114,6 +111,8 @@ class Screen:
 def _describe(run: Run, trainer: Trainer[Network]) -> str:
     if trainer.is_over:
         at = f"{run.folder} is already trained to its end, step {trainer.step}"
+        if trainer.progress < 1:
+            at += f", after which {counted(trainer.stale, 'evaluation')} found nothing better"
         return f"{at}; a later --max-steps, --epochs or --max-time goes on"
     verb = f"resuming {run.folder} at step {trainer.step}" if trainer.step else f"training {run.folder}"
     what = f"{run.shape}, {num_parameters(trainer.model):,} parameters"
@@ -160,39 +159,5 @@ def _card(run: Run, step: int, scores: Scores) -> ModelCard:
         step=step,
         scores=scores,
         labels=run.labels,
+        one_label_a_word=run.one_label_a_word,
     )
-
-
-def _finish(run: Run, trainer: Trainer[Network], stop: StopRequest, reporter: Reporter) -> RunDone:
-    """Score the best model exactly, once, and write the score into it."""
-    path = run.folder / MODEL
-    model, card = load_model(path, run.device)
-    if not card.scores.exact and (score := _exact_score(run, trainer, model, stop, reporter)) is not None:
-        card = replace(card, scores=Scores(validation_nats=score.nats_per_character, exact=True))
-        try:
-            save_model(path, model, card)
-        except OSError as error:
-            raise RunError(f"{path} could not be saved: {error.strerror}", f"make room, then: {_how_to_go_on(run)}") from error
-    return RunDone(**trainer.now(), validation_nats=card.scores.validation_nats, checkpoint=str(path))
-
-
-def _exact_score(run: Run, trainer: Trainer[Network], model: Network, stop: StopRequest, reporter: Reporter) -> Score | None:
-    """Score the validation part, with progress reports, as a long text takes a while; None where there is no such part."""
-    size, reported = validation_size(run.data), time.monotonic()
-    if size > 1:
-        reporter.notice(f"scoring the best model exactly, on all {counted(size, 'character')} of the validation part")
-
-    def look_up(scored: int) -> None:
-        nonlocal reported
-        if stop.signal:
-            what = "trained to the end and saved, but not yet scored exactly"
-            raise Interrupted(stop.signal, what, _how_to_go_on(run))
-        if time.monotonic() - reported > SCORING_SECONDS:
-            reported = time.monotonic()
-            reporter.report(Scoring(**trainer.now(), scored=scored / size))
-
-    return trainer.task.score(model, exact=True, tell=look_up)
-
-
-def _how_to_go_on(run: Run) -> str:
-    return f"charlm train --resume {shlex.quote(str(run.folder))}"

@@ -22,7 +22,7 @@ from charlm.model.cells import CELLS
 from charlm.model.devices import require_memory
 from charlm.model.heads import POOLINGS
 from charlm.model.network import Network, sizes_of
-from charlm.runs.data import Data, num_labels, open_data, size_of, validation_size
+from charlm.runs.data import Data, has_one_label_a_word, num_labels, open_data, size_of, window_of
 from charlm.runs.facts import Place, changes, machine_facts, settle
 from charlm.runs.find import LAST, PREVIOUS
 from charlm.runs.record import RUN, RunRecord, read_record, write_record
@@ -47,6 +47,7 @@ class Run:
     end: End  # may have been moved from the record's end
     device: torch.device
     precision: str
+    one_label_a_word: bool = False  # each word that is learned from has one label
     notices: list[str] = field(default_factory=list)
     inexact: list[str] = field(default_factory=list)  # reasons why training will not continue exactly
 
@@ -79,7 +80,7 @@ class Run:
     @property
     def about(self) -> About:
         """All that decides the next step, as run.json has it."""
-        vocab = json.dumps(vocab_to_json(self.data.vocab), sort_keys=True)
+        vocab, labels = json.dumps(vocab_to_json(self.data.vocab), sort_keys=True), json.dumps(self.labels)
         return About(
             model=self.model,
             training=self.training,
@@ -87,6 +88,7 @@ class Run:
             splits=self.data.splits,
             ids_sha256=self.data.ids_sha256,
             vocab_sha256=hashlib.sha256(vocab.encode()).hexdigest(),
+            labels_sha256=hashlib.sha256(labels.encode()).hexdigest() if self.labels else "",
         )
 
     @property
@@ -114,6 +116,7 @@ def open_run(folder: Path, *, end: End | None = None, device: str | None = None,
         end=record.end,
         device=here.device,
         precision=here.precision,
+        one_label_a_word=has_one_label_a_word(data),
     )
     if end is not None:
         _move_end(run, end)
@@ -161,10 +164,11 @@ def shapes_of(model: ModelConfig, training: TrainConfig, data: Data) -> Network:
     return model_class(training.task).shapes(*sizes_of(model, len(data.vocab), num_labels(data)))
 
 
-def require_room(network: Network, training: TrainConfig, batch_size: int, device: torch.device, hint: str) -> None:
+def require_room(network: Network, training: TrainConfig, data: Data, batch_size: int, device: torch.device, hint: str) -> None:
     """Raise `UsageError`, before anything is allocated, when the network does not fit in memory; `hint` says what to try."""
+    training, model = replace(training, seq_len=window_of(data, training)), network.config
     window = f"{batch_size} x {training.seq_len} characters a step"
-    needed, model = training_bytes(network, training, batch_size, saves=device.type == "cpu"), network.config
+    needed = training_bytes(network, training, batch_size, saves=device.type == "cpu")
     require_memory(needed, f"to train {model.num_layers} x {model.hidden_size} units on {window}", device, hint)
 
 
@@ -193,11 +197,14 @@ def record_end(run: Run, *, is_behind: bool) -> None:
 
 
 def _note_changes(run: Run) -> None:
-    wanted, lanes = run.training.batch_size, run.task.batch_size
+    wanted, lanes, has_texts = run.training.batch_size, run.task.batch_size, bool(run.labels)
     if lanes < wanted:
-        run.notices.append(f"the text is short: --batch-size {wanted} shrinks to {lanes}")
-    if run.text.validation_fraction > 0 and validation_size(run.data) < 2:
-        run.notices.append("the text is too short for a validation part, so there will be no score")
+        run.notices.append(
+            f"{'there are few texts' if has_texts else 'the text is short'}: --batch-size {wanted} shrinks to {lanes}"
+        )
+    if run.text.validation_fraction > 0 and run.task.look_size < (1 if has_texts else 2):
+        what = "there are too few texts" if has_texts else "the text is too short"
+        run.notices.append(f"{what} for a validation part, so there will be no score")
     if not any((run.folder / name).is_file() for name in (LAST, PREVIOUS)):
         return
     if changed := changes(run.record.machine, machine_facts(run.device, run.precision)):
@@ -216,7 +223,9 @@ def _source_notice(files: Sequence[str], data: Data) -> str:
         if not all(path.is_file() for path in paths):
             return f"{what} has gone"
         # A symbol takes at most four bytes in common encodings, so a much longer file must have changed: no need to read it.
-        is_same = sum(path.stat().st_size for path in paths) <= 8 * size_of(data) and sha256_of(paths) == data.sha256
+        # Labels take any number of bytes.
+        could_be = isinstance(data, Dataset) or sum(path.stat().st_size for path in paths) <= 8 * size_of(data)
+        is_same = could_be and sha256_of(paths) == data.sha256
         return "" if is_same else f"{what} has changed"
     except (OSError, ValueError):  # ValueError: a name no file can have
         return f"{what} cannot be read any more"

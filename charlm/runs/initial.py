@@ -1,32 +1,74 @@
-"""What a new model takes over from one that was trained on other text: its cells, and what it knows of each symbol.
+"""A run that begins with what another model has learned: which sizes it then has, and what goes over.
 
-Weights go over by symbol and not by number. A symbol that the old model lacks keeps its fresh weights.
+Weights go over by symbol and not by number. A symbol that the old model lacks begins with fresh weights.
 """
 
-from dataclasses import dataclass
+import shutil
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from charlm.checkpoint.card import ModelCard
+from charlm.checkpoint.card import ModelCard, read_card
+from charlm.checkpoint.model import load_model
+from charlm.errors import CheckpointError, UsageError, brief, counted
+from charlm.model.devices import CPU
 from charlm.model.language_model import LanguageModel
 from charlm.model.network import Network
+from charlm.recipe import Wish
+from charlm.runs.find import INITIAL
+from charlm.runs.record import Origin
+from charlm.text.source import sha256_of
 from charlm.text.vocab import Vocab
 
+KEPT = ("cell", "embedding_size", "hidden_size", "num_layers")  # the sizes that are the old model's
+MOST_NAMED = 12  # new symbols that are named
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shared:
-    """The symbols that two vocabularies share: their ids in the new one and in the old one, int64 `(n,)` each."""
 
-    new: Tensor
-    old: Tensor
+def with_sizes_of(wish: Wish, path: Path) -> Wish:
+    """The wish with the cell and the sizes of the model at `path`. Raises `UsageError` for a wish that contradicts them.
 
-    @classmethod
-    def by(cls, new: Vocab, old: Vocab) -> "Shared":
-        """Matched by their characters, or bytes."""
-        _, here, there = np.intersect1d(new.symbols, old.symbols, assume_unique=True, return_indices=True)
-        return cls(new=torch.from_numpy(here), old=torch.from_numpy(there))
+    Raises `UsageError` too for a model that is no language model.
+    """
+    card, _ = read_card(path)
+    if card.labels:
+        what = f"--init-from {path} is a model that gives labels ({card.training.task}), and knows no language"
+        raise UsageError(what, "name a model that charlm train made of a text, without --task")
+    if wish.preset != "auto":
+        raise UsageError(f"--preset {wish.preset} was given with --init-from, whose sizes are the model's", "leave it out")
+    for name in KEPT:
+        mine, theirs = getattr(wish.model, name), getattr(card.model, name)
+        if name in wish.by_hand and mine != theirs:
+            option = "--" + name.replace("_", "-")
+            raise UsageError(f"{option} is {mine}, and the model of --init-from has {theirs}", f"leave {option} out")
+    sizes = {name: getattr(card.model, name) for name in KEPT}
+    return replace(wish, model=replace(wish.model, **sizes), continues=True)
+
+
+def kept_copy(path: Path, folder: Path) -> Origin:
+    """Copy the model at `path` into a run's folder, which then holds all that it needs."""
+    shutil.copyfile(path, folder / INITIAL)
+    return Origin(name=str(path), sha256=sha256_of([folder / INITIAL]))
+
+
+def describe(path: Path, vocab: Vocab) -> str:
+    """Say in one line what goes over from the model at `path` to a run with this vocabulary."""
+    card, _ = read_card(path)
+    new = sorted(set(vocab.symbols) - set(card.vocab.symbols))
+    shape = f"{card.model.num_layers} x {card.model.hidden_size} {card.model.cell.upper()}"
+    named = "".join(map(chr, new[:MOST_NAMED])) + ("..." if len(new) > MOST_NAMED else "")
+    fresh = f", and {counted(len(new), 'new one')} with fresh weights: {brief(repr(named))}" if new else ""
+    known = len(vocab) - len(new)
+    return f"begins with what {path} has learned: its {shape}, and {counted(known, 'symbol')} of its {len(card.vocab)}{fresh}"
+
+
+def take_over_from(folder: Path, origin: Origin, model: Network, vocab: Vocab) -> None:
+    """Give `model` what the run's copy of its origin knows. Raises `CheckpointError` for a copy that is gone or damaged."""
+    path = folder / INITIAL
+    if not path.is_file() or sha256_of([path]) != origin.sha256:
+        raise CheckpointError(f"{path}, from which the run begins, is gone or changed", f"copy {origin.name} there again")
+    take_over(model, vocab, *load_model(path, CPU))
 
 
 @torch.no_grad()
@@ -35,9 +77,10 @@ def take_over(model: Network, vocab: Vocab, old: Network, card: ModelCard) -> No
 
     Cells that read backward, and a head that gives labels, keep their fresh weights.
     """
-    shared = Shared.by(vocab, card.vocab)
-    model.embedding.weight[shared.new] = old.embedding.weight[shared.old]
+    _, mine, theirs = np.intersect1d(vocab.symbols, card.vocab.symbols, assume_unique=True, return_indices=True)
+    rows, from_rows = torch.from_numpy(mine), torch.from_numpy(theirs)
+    model.embedding.weight[rows] = old.embedding.weight[from_rows]
     model.cells.load_state_dict(old.cells.state_dict())
-    if isinstance(model, LanguageModel) and isinstance(old, LanguageModel):
-        model.head.weight[shared.new] = old.head.weight[shared.old]
-        model.head.bias[shared.new] = old.head.bias[shared.old]
+    if isinstance(model, LanguageModel):
+        model.head.weight[rows] = old.head.weight[from_rows]
+        model.head.bias[rows] = old.head.bias[from_rows]

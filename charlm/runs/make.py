@@ -24,6 +24,7 @@ from charlm.runs.data import Data, encode_data, size_of
 from charlm.runs.facts import machine_facts, settle
 from charlm.runs.find import BASELINES, CORPUS, EXAMPLES, INITIAL, LAST, METRICS, MODEL, PREVIOUS, RUNS
 from charlm.runs.folder import require_names, require_room, shapes_of, task_of
+from charlm.runs.initial import describe, kept_copy, with_sizes_of
 from charlm.runs.record import MOST_FILES, RUN, Choice, RunRecord, number_of, write_record
 from charlm.runs.speed import GIVEN, MEASURED, ROUGH, Speed, speed_here
 from charlm.text.corpus import Tell
@@ -44,14 +45,18 @@ def make_run(
     out: Path | None,
     overwrite: bool,
     argv: Sequence[str],
+    init_from: Path | None = None,
     tell: Tell = lambda _stage, _fraction: None,
 ) -> tuple[Path, list[str]]:
-    """Encode the corpus that `arguments` name and make a run folder for it; returns its path, and notices for people.
+    """Encode what `arguments` name and make a run folder for it; returns its path, and notices for people.
 
+    The run begins with what the language model at `init_from` has learned, where one is named; it then has that model's sizes.
     `tell` receives the progress of reading the text. Raises `TextError`, `RunError` or `UsageError`, and then leaves nothing
     behind.
     """
     require_names(wish.model, wish.training)
+    if init_from is not None:
+        wish = with_sizes_of(wish, init_from)
     here = settle(wish.training.device, wish.training.precision, wish.training.threads)
     files = find_files(arguments, text.glob)
     target = _plain(out) if out else _free_name(arguments[0])
@@ -71,7 +76,11 @@ def make_run(
         return speed_here(wish, facts, target.parent, here.device)
 
     with _making(target) as making:
+        if init_from is not None:
+            begun = partial(begun, init_from=kept_copy(init_from, making))
         record, notices = _encode(arguments, making, text, wish, here.device, begun, speed, tell)
+        if init_from is not None:
+            notices.insert(0, describe(init_from, record.vocab))
         write_record(making / RUN, record)
         flush_folder(making)
         if overwrite:
@@ -101,13 +110,12 @@ def _encode(
         speed, speed_is = found.characters, ROUGH if found.is_rough else MEASURED
     recipe = _recipe(wish, data, speed)
     task = task_of(data, recipe.training)
-    require_room(shapes_of(recipe.model, recipe.training, data), recipe.training, task.batch_size, device, SMALLER)
-    by_hand = tuple(sorted(wish.by_hand))
+    require_room(shapes_of(recipe.model, recipe.training, data), recipe.training, data, task.batch_size, device, SMALLER)
     record = begun(
         model=recipe.model,
         training=recipe.training,
         end=recipe.end.resolve(task.batches_per_epoch),
-        recipe=Choice(preset=wish.preset, by_hand=by_hand, why=recipe.why, speed=speed, speed_is=speed_is),
+        recipe=Choice(preset=wish.preset, by_hand=tuple(sorted(wish.by_hand)), why=recipe.why, speed=speed, speed_is=speed_is),
         vocab=data.vocab,
         splits=data.splits,
         corpus_sha256=data.sha256,

@@ -66,4 +66,9 @@ def _(model: Tagger, run: Run) -> str:
 def _shown(model: Labeller, run: Run, number: int) -> Examples:
     """The first texts of the validation part, or else of the training part, as the model reads them."""
     examples = run.dataset.validation if len(run.dataset.validation) else run.dataset.train
-    return as_read(type(model), some(examples, np.arange(min(number, len(examples)))), run.training.seq_len)
+    read = as_read(
+        type(model),
+        some(examples, np.linspace(0, len(examples) - 1, min(number, len(examples))).astype(np.int64)),
+        run.training.seq_len,
+    )
+    return some(read, np.arange(min(number, len(read))))  # of a long text, one piece

@@ -12,9 +12,9 @@ from charlm.errors import CheckpointError, NewerError
 from charlm.model.devices import CPU
 from charlm.model.network import Network, num_parameters, sizes_of
 from charlm.runs.data import num_labels
-from charlm.runs.find import INITIAL, LAST, MODEL, PREVIOUS
+from charlm.runs.find import LAST, MODEL, PREVIOUS
 from charlm.runs.folder import Run, require_room, shapes_of
-from charlm.runs.initial import take_over
+from charlm.runs.initial import take_over_from
 from charlm.runs.record import RUN
 from charlm.tasks.registry import model_class
 from charlm.training.trainer import Trainer
@@ -31,7 +31,7 @@ def restored(run: Run, notice: Notice) -> tuple[Trainer[Network], str | None]:
     """
     saved = [path for path in (run.folder / LAST, run.folder / PREVIOUS) if path.is_file()]
     shapes = shapes_of(run.model, run.training, run.data)
-    require_room(shapes, run.training, run.task.batch_size, run.device, ELSEWHERE)
+    require_room(shapes, run.training, run.data, run.task.batch_size, run.device, ELSEWHERE)
     _require_size(run, saved, num_parameters(shapes))
     trainer = Trainer.fresh(initial_model(run).to(run.device), run.task, run.training, run.end, run.precision)
     damage: list[CheckpointError] = []
@@ -64,8 +64,8 @@ def initial_model(run: Run) -> Network:
     model = model_class(run.training.task).initialised(
         *sizes_of(run.model, len(run.data.vocab), num_labels(run.data)), generator=generator
     )
-    if run.record.init_from is not None:
-        take_over(model, run.data.vocab, *load_model(run.folder / INITIAL, CPU))
+    if run.record.init_from is not None and not any((run.folder / name).is_file() for name in (LAST, PREVIOUS)):
+        take_over_from(run.folder, run.record.init_from, model, run.data.vocab)
     return model
 
 

@@ -18,7 +18,7 @@ from charlm.evaluation import MOST_CHARACTERS, Score, TellCount, approximate_cos
 from charlm.labelling.predict import as_read, labelled, score
 from charlm.model.heads import Classifier, Labeller, Tagger
 from charlm.model.stack import ModelState
-from charlm.text.batches import Batches, LabelledBatch, some
+from charlm.text.batches import Batches, LabelledBatch, some, with_labels
 from charlm.text.examples import Dataset, Examples
 
 
@@ -35,9 +35,10 @@ class LabelTask:
     @classmethod
     def of(cls, data: Dataset, training: TrainConfig) -> "LabelTask":
         """The task over labelled texts, each read as `as_read` says. Raises `TextError` where none is left to train on."""
-        if not len(data.train):
+        parts = (data.train, data.validation)
+        train, validation = (with_labels(as_read(cls.model, part, training.seq_len)) for part in parts)
+        if not len(train):
             raise TextError("no text is left to train on", "give more of them, or a smaller --validation-fraction")
-        train, validation = (as_read(cls.model, part, training.seq_len) for part in (data.train, data.validation))
         batches = Batches(examples=train, batch_size=min(training.batch_size, len(train)), seed=training.seed)
         return cls(training=batches, validation=validation)
 

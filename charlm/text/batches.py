@@ -44,6 +44,14 @@ def pieces(examples: Examples, most_characters: int) -> Examples:
     return replace(examples, bounds=bounds)
 
 
+def with_labels(examples: Examples) -> Examples:
+    """The texts that have a label, or a character with one: from the others there is nothing to learn, and no mean loss."""
+    if not examples.by_character:
+        return examples
+    has_label = np.logical_or.reduceat(examples.labels != UNLABELLED, examples.bounds[:-1])
+    return examples if has_label.all() else some(examples, np.flatnonzero(has_label))
+
+
 def _taken(examples: Examples, starts: Places, lengths: Places, which: Places) -> Examples:
     """The stretches that begin at `starts` and are `lengths` long; `which` are their texts."""
     bounds = np.concatenate([[0], np.cumsum(lengths)])

@@ -144,7 +144,7 @@ def _sources(
         raise UsageError(f"--restore {config.restore} was given with {option}, which does not fit", "leave one of them out")
     for name in find_files(files, config.glob):
         called = "standard input" if name == "-" else name
-        text = read_text(name, config, digest=digest, notices=notices, called=called)
+        text = read_text(name, config, digest=digest, notices=notices, called=called, may_be_bytes=False)
         yield from stretches(text, config.restore, called)
 
 
@@ -182,9 +182,10 @@ def _arrays(
     of_labels = final[np.frombuffer(found.labels, dtype=np.intc)]
     if not found.by_character:
         return bounds, of_labels[order], np.zeros(0, dtype=np.uint8)
-    starts = np.cumsum(lengths) - lengths
-    where = np.repeat(starts[order] - bounds[:-1], lengths[order]) + np.arange(bounds[-1])
-    return bounds, of_labels[where], np.frombuffer(found.places, dtype=np.uint8)[where]
+    ends = np.cumsum(lengths)
+    ranges = [slice(*pair) for pair in zip((ends - lengths)[order].tolist(), ends[order].tolist(), strict=True)]
+    places = np.frombuffer(found.places, dtype=np.uint8)
+    return bounds, np.concatenate([of_labels[each] for each in ranges]), np.concatenate([places[each] for each in ranges])
 
 
 def _write(target: Path, arrays: Sequence[npt.NDArray[Any]], ids: Iterator[Ids]) -> str:

@@ -87,7 +87,7 @@ def labelled_texts(
     for argument in arguments:
         for name, label in _files_of(argument, config.glob, by_character=by_character):
             called = "standard input" if name == "-" else name
-            text = read_text(name, config, digest=digest, notices=notices, called=called)
+            text = read_text(name, config, digest=digest, notices=notices, called=called, may_be_bytes=not by_character)
             found = (
                 _reader(name, by_character=by_character)(text.removeprefix("\ufeff"), called, columns)
                 if label is None

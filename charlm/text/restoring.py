@@ -18,10 +18,11 @@ from charlm.text.examples import BEGINS, INSIDE, OUTSIDE, Example
 from charlm.text.vocab import CodePoints, code_points
 
 NONE, OTHER, AS_IS, UPPER = "none", "other", "as is", "upper"
-SPACES = re.compile(r"(1) space|([1-9]\d{0,8}) spaces", re.ASCII)
+SPACES = re.compile(r"(\d{1,9}) spaces?", re.ASCII)
 
 STRETCH = 300  # characters: a stretch ends with the line in which it gets as long; a few sentences
 LONGEST = 1000  # characters: where no line ends, a stretch is cut
+PIECE = 1 << 20  # characters that are worked on together, at least
 RARE = 5  # a label that fewer characters of the training part have cannot be learned
 MOST_SPACES, MOST_MARKS = 1000, 100  # longer runs are never labels: what a model writes for a character stays short
 
@@ -38,21 +39,31 @@ def stretches(text: str, what: str, file: str = "") -> Iterator[Example]:
     characters; where that would be more than 1,000, it ends with an earlier line, else with a word, else anywhere. Words are
     what white space separates: in the original where spaces are taken out, else in what is left.
     """
-    if not text:
-        return
-    left, labels, begins = TAKEN_OUT[what](code_points(text if text.endswith("\n") else text + "\n"))
-    places = _places(left, begins)
-    ends = _line_ends(left)
-    characters = left.tobytes().decode("utf-32-le")
-    start = line = 0
-    while start < len(left):
-        end = _end_of(start, ends, places)
-        here = places[start:end].copy()
-        here[0] = BEGINS if here[0] == INSIDE else here[0]
-        yield Example(
-            text=characters[start:end], labels=tuple(labels[start:end]), places=here.tobytes(), line=line + 1, file=file
-        )
-        start, line = end, bisect_right(ends, end)
+    whole = text if text.endswith("\n") or not text else text + "\n"
+    before = 0  # lines
+    for piece in _pieces(whole):
+        left, labels, begins = TAKEN_OUT[what](code_points(piece))
+        places = _places(left, begins)
+        ends = _line_ends(left)
+        characters = left.tobytes().decode("utf-32-le")
+        start, line = 0, before + 1
+        while start < len(left):
+            end = _end_of(start, ends, places)
+            here = places[start:end].copy()
+            here[0] = BEGINS if here[0] == INSIDE else here[0]
+            taken = tuple(labels[start:end])
+            yield Example(text=characters[start:end], labels=taken, places=here.tobytes(), line=line, file=file)
+            start, line = end, before + 1 + bisect_right(ends, end)
+        before += len(ends)
+
+
+def _pieces(text: str) -> Iterator[str]:
+    """Parts of a long text, each of whole lines, so that what is made of one is small beside the text."""
+    start = 0
+    while start < len(text):
+        end = 1 + text.find("\n", start + PIECE)
+        yield text[start : end or len(text)]
+        start = end or len(text)
 
 
 def restored(text: str, labels: Sequence[str], original: str = "\n") -> str:
@@ -72,8 +83,8 @@ def are_restorable(labels: Sequence[str], what: str) -> bool:
     if what == "case":
         return set(labels) <= {AS_IS, UPPER}
     if what == "spaces":
-        return all(label == NONE or 0 < len(_before(label)) <= MOST_SPACES for label in labels)
-    return all(label in {NONE, OTHER} or 0 < len(_before(label)) <= MOST_MARKS for label in labels)
+        return all(label == NONE or 0 < _num_spaces(label) <= MOST_SPACES for label in labels)
+    return all(label in {NONE, OTHER} or (0 < len(label) <= MOST_MARKS and all(map(_is_mark, label))) for label in labels)
 
 
 def learnable(counts: Mapping[str, int], what: str, most: int) -> tuple[str, ...]:
@@ -96,9 +107,9 @@ def nearest(label: str, known: Sequence[str]) -> str:
     """
     if label in known:
         return label
-    spaces = sorted((len(_before(each)), each) for each in known if SPACES.fullmatch(each))
-    if SPACES.fullmatch(label) and spaces:
-        return spaces[max(0, bisect_right(spaces, (len(_before(label)), "~")) - 1)][1]
+    spaces = sorted(filter(None, map(_num_spaces, known)))
+    if spaces and (number := _num_spaces(label)):
+        return _spaces(spaces[max(0, bisect_right(spaces, number) - 1)])
     return OTHER if OTHER in known else known[0] if NONE not in known else NONE
 
 
@@ -140,7 +151,7 @@ def _kept(stays: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.int64], npt.NDAr
 
 def _looked_up(points: CodePoints, function: Callable[[str], int | bool], dtype: type) -> npt.NDArray[Any]:
     """What `function` says of each character; it is asked once for each that occurs."""
-    occurs = np.flatnonzero(np.bincount(points))
+    occurs = np.unique(points)
     table: npt.NDArray[Any] = np.zeros(int(occurs[-1]) + 1, dtype=dtype)
     table[occurs] = [function(chr(point)) for point in occurs.tolist()]
     return table[points]
@@ -166,11 +177,15 @@ def _spaces(number: int) -> str:
     return NONE if number == 0 else "1 space" if number == 1 else f"{number} spaces"
 
 
+def _num_spaces(label: str) -> int:
+    """How many spaces the label stands for; 0 where it is no label of spaces."""
+    found = SPACES.fullmatch(label)
+    return int(found[1]) if found and _spaces(int(found[1])) == label else 0
+
+
 def _before(label: str) -> str:
     """What the label says stood before its character."""
-    if found := SPACES.fullmatch(label):
-        return " " * int(found[1] or found[2])
-    return label if all(map(_is_mark, label)) else ""
+    return " " * _num_spaces(label) or (label if all(map(_is_mark, label)) else "")
 
 
 def _places(left: CodePoints, begins: npt.NDArray[np.bool_]) -> Places:

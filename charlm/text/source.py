@@ -173,13 +173,22 @@ def read_text(
     digest: "hashlib._Hash | None" = None,
     notices: list[str] | None = None,
     called: str = "",
+    may_be_bytes: bool = True,
 ) -> str:
     """The whole text of one file, as `read_symbols` reads it. Bytes become the characters of their UTF-8 form.
 
     Bytes that are not UTF-8 become lone surrogates, as in the arguments of a command: `Vocab.symbols_of` makes bytes of them.
+    `may_be_bytes` says whether an error may advise reading bytes.
     """
-    chunks = b"".join(part.tobytes() for part in read_symbols(name, config, digest=digest, notices=notices, called=called))
-    return chunks.decode("utf-8", "surrogateescape") if config.symbols == "byte" else chunks.decode("utf-32-le")
+    parts = read_symbols(name, config, digest=digest, notices=notices, called=called)
+    try:
+        if config.symbols == "byte":
+            return b"".join(part.tobytes() for part in parts).decode("utf-8", "surrogateescape")
+        return "".join(part.tobytes().decode("utf-32-le") for part in parts)
+    except TextError as error:
+        if may_be_bytes or "--symbols byte" not in error.hint:
+            raise
+        raise TextError(error.message, "try another --encoding, such as latin-1 or cp1252") from error
 
 
 def _refuse_packed(raw: bytes, name: str) -> None:

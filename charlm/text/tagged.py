@@ -61,7 +61,8 @@ def _character_of(line: str, where: str) -> tuple[str, str]:
     label, second, _ = label.partition("\t")
     what = "each line has one character, a tab and its label; an empty line ends an example"
     if not tab:
-        raise TextError(f"{where}: no tab after the character in {brief(line)!r}", what)
+        hint = f"{what}; --restore spaces takes any text"
+        raise TextError(f"{where}: no tab after the character in {brief(line)!r}", hint)
     if len(character) != 1:
         before = f"{len(character):,} characters, {brief(character)!r}," if character else "nothing"
         raise TextError(f"{where}: {before} before the tab", what)

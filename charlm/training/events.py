@@ -3,9 +3,12 @@
 Every event says at which `step` and after how many `seconds` of training it came; losses are in nats per character.
 """
 
+import dataclasses
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Protocol
+
+from charlm.labelling.judge import Judgement, as_json
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,17 +62,24 @@ class PredictionsDrawn(SampleDrawn):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scoring(Event):
-    """The best model is being scored exactly; `scored` is the share done, from 0 to 1."""
+    """The best model is being scored, or what is needed for it is done: `what` says it, `scored` the share, from 0 to 1."""
 
+    what: str
     scored: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunDone(Event):
-    """The run is over: the exact validation loss of the saved model, None without a validation part."""
+    """The run is over: the exact validation loss of the saved model, None without a validation part.
+
+    Where it gives `labels`, also its accuracy there, and a judgement on the test part, if that was not scored before.
+    """
 
     validation_nats: float | None
     checkpoint: str
+    accuracy: float | None = None
+    labels: tuple[str, ...] = ()
+    judgement: Judgement | None = None
 
 
 class Reporter(Protocol):
@@ -104,13 +114,16 @@ def as_row(event: Event) -> dict[str, Any] | None:
     name = ROWS.get(type(event))
     if name is None:
         return None
-    fields = asdict(event)
-    if fields.get("accuracy", 0) is None:
-        del fields["accuracy"]
+    fields = {each.name: getattr(event, each.name) for each in dataclasses.fields(event)}
     if isinstance(event, StepsDone):
         fields["train_nats"] = fields.pop("loss_nats")
         if not math.isfinite(event.grad_norm):  # normal under loss scaling, and JSON has no number for it
             fields["grad_norm"] = None
-    if isinstance(event, EvalDone | RunDone):
+    if isinstance(event, EvalDone | RunDone) and event.accuracy is None:
+        del fields["accuracy"]
         fields["validation_bpc"] = bits(event.validation_nats)
+    if isinstance(event, RunDone):
+        del fields["labels"], fields["judgement"]
+        if event.judgement is not None:
+            fields["test"] = as_json(event.labels, event.judgement.model, event.judgement.baselines)
     return {"event": name, **fields}
