@@ -15,7 +15,7 @@ from tests.inspection.reference import random_ids
 V, C = 13, 3
 LENGTHS = (5, 1, 9, 2, 5, 11, 3, 7, 1, 4, 8, 6)
 KINDS = [(Classifier, "last"), (Classifier, "mean"), (Classifier, "max"), (Tagger, "last")]
-WORDS = Vocab(kind="char", symbols=tuple(map(ord, "\n[]ab")), start=0)
+WORDS = Vocab(kind="char", symbols=tuple(map(ord, "[]ab\ufffd")), start=4)
 NAMES = {Classifier: ("bad", "good"), Tagger: ("bad", "good", "open")}
 COPY, LATCH, MUTE = 2, 4, 5
 
