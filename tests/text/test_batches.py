@@ -122,9 +122,7 @@ def test_a_batch_has_texts_of_about_equal_length():
     batches = Batches(examples=examples_of(sizes, by_character=False), batch_size=16, seed=1)
     order = sorted(([sizes[n] for n in which] for which in batches.order(0)), key=np.mean)
     for before, after in pairwise(order):
-        assert max(before) <= min(after) * (
-            1 + SPREAD
-        )  # those of a later batch are hardly shorter than those of an earlier one
+        assert max(before) <= min(after) * (1 + SPREAD)  # the later ones are hardly shorter
     padded = sum(len(which) * max(sizes[n] for n in which) for which in batches.order(0))
     assert padded < 1.2 * sum(sizes)
 
