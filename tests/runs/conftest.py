@@ -1,4 +1,4 @@
-"""The runs that tests of resuming begin from: one for each cell, not begun, and the same trained to its end."""
+"""The runs that tests of resuming begin from: of each cell and each kind of labels, and the same trained to the end."""
 
 import shutil
 from collections.abc import Callable
@@ -6,42 +6,58 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands import TEXT, trained
+from tests.commands import KINDS, trained
 from tests.conftest import CELLS
 from tests.runs.reference import OPTIONS, go_on
 
 
+class Made(dict[str, Path]):
+    """Run folders by name, each made when it is first asked for."""
+
+    def __init__(self, make: Callable[[str], Path]) -> None:
+        self.make = make
+
+    def __missing__(self, name: str) -> Path:
+        self[name] = self.make(name)
+        return self[name]
+
+
 @pytest.fixture(scope="session")
 def started(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """For each cell, a run folder that was made and whose training was not begun."""
-    folders = {}
-    for cell in CELLS:
-        base = tmp_path_factory.mktemp(cell)
-        folder = trained(base, TEXT, "--cell", cell, "--num-layers", "2", *OPTIONS)
+    """By the name of a cell or of a kind of labels, a run folder that was made and whose training was not begun."""
+
+    def make(name: str) -> Path:
+        cell, kind = (name, "language") if name in CELLS else ("gru", name)
+        file, text, options = KINDS[kind]
+        base = tmp_path_factory.mktemp(name)
+        folder = trained(base, text, *options, "--cell", cell, "--num-layers", "2", *OPTIONS, name=file)
         for path in folder.iterdir():
-            if path.name not in ("run.json", "corpus.bin"):
+            if path.name not in ("run.json", "corpus.bin", "examples.bin"):
                 path.unlink()
-        folders[cell] = folder
-    return folders
+        return folder
+
+    return Made(make)
 
 
 @pytest.fixture(scope="session")
 def whole(started, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """For each cell, the same run without an interruption."""
-    folders = {}
-    for cell, source in started.items():
-        folders[cell] = tmp_path_factory.mktemp("whole") / cell
-        shutil.copytree(source, folders[cell])
-        go_on(folders[cell])
-    return folders
+    """By the same names, the same run without an interruption."""
+
+    def make(name: str) -> Path:
+        folder = tmp_path_factory.mktemp("whole") / name
+        shutil.copytree(started[name], folder)
+        go_on(folder)
+        return folder
+
+    return Made(make)
 
 
 @pytest.fixture
 def new_run(started, tmp_path: Path) -> Callable[..., Path]:
     """Make a fresh copy of a run that was not begun."""
 
-    def copy(cell: str = "lstm") -> Path:
-        shutil.copytree(started[cell], tmp_path / "run")
+    def copy(name: str = "lstm") -> Path:
+        shutil.copytree(started[name], tmp_path / "run")
         return tmp_path / "run"
 
     return copy

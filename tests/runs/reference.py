@@ -20,6 +20,8 @@ from charlm.training.events import Event, StepsDone
 
 STEPS = 40
 
+LABELLED = ("classify", "tag", "restore")  # the runs that learn labels, by their names
+
 OPTIONS = ("--max-steps", str(STEPS), "--eval-every", "10", "--sample-every", "15", "--dropout", "0.1")
 
 
@@ -108,9 +110,9 @@ def assert_same_end(folder: Path, other: Path) -> None:
 def assert_metrics_grow(folder: Path) -> None:
     """metrics.jsonl has only whole lines, each kind of event at most once a step, in order, and one done at the end."""
     records = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    for kind in ("step", "eval", "sample"):
-        steps = [record["step"] for record in records if record["event"] == kind]
-        assert steps == sorted(set(steps)), (kind, steps)
+    for kinds in (("step",), ("eval",), ("sample", "predictions")):
+        steps = [record["step"] for record in records if record["event"] in kinds]
+        assert steps == sorted(set(steps)), (kinds, steps)
         assert steps
     assert [record["event"] for record in records].count("done") == 1
     assert records[-1]["event"] == "done"

@@ -13,6 +13,7 @@ from charlm.training.events import Event
 from tests.commands import TEXT, TINY, is_error
 from tests.conftest import CELLS
 from tests.runs.reference import (
+    LABELLED,
     STEPS,
     PowerCut,
     Silent,
@@ -25,45 +26,53 @@ from tests.runs.reference import (
 )
 
 
-@pytest.mark.parametrize("cell", CELLS)
-def test_an_interrupted_run_ends_like_one_that_was_not(new_run, whole, cell):
+@pytest.mark.parametrize("name", [*CELLS, *LABELLED])
+def test_an_interrupted_run_ends_like_one_that_was_not(new_run, whole, name):
     """40 steps are the same bit for bit as 20 steps, a signal, and a resumption."""
-    folder = new_run(cell)
+    folder = new_run(name)
     with pytest.raises(Interrupted) as stopped:
         go_on(folder, signal_at_step(19))
     assert "at step 20" in stopped.value.message
     assert "at step 20" in go_on(folder).notices[0]
-    assert_same_end(folder, whole[cell])
+    assert_same_end(folder, whole[name])
     assert_metrics_grow(folder)
 
 
-def test_a_run_interrupted_again_and_again_ends_the_same(new_run, whole):
+@pytest.mark.parametrize("name", ["lstm", *LABELLED])
+def test_a_run_interrupted_again_and_again_ends_the_same(new_run, whole, name):
     """Any number of interruptions, in the middle of epochs and of reports, change nothing."""
-    folder = new_run()
+    folder = new_run(name)
     for step in (1, 4, 9, 13, 25, 38):
         with pytest.raises(Interrupted):
             go_on(folder, signal_at_step(step))
     go_on(folder)
-    assert_same_end(folder, whole["lstm"])
+    assert_same_end(folder, whole[name])
     assert_metrics_grow(folder)
 
 
-@pytest.mark.parametrize("number", [1, 5, 11, 12, 13, 24, 36, 48, 49])
-def test_a_run_killed_at_any_event_ends_the_same(new_run, whole, number):
+EVENTS = [("lstm", number) for number in (1, 5, 11, 12, 13, 24, 36, 48, 49)]
+EVENTS += [(name, number) for name in LABELLED for number in (13, 36)]
+
+
+@pytest.mark.parametrize(("name", "number"), EVENTS)
+def test_a_run_killed_at_any_event_ends_the_same(new_run, whole, name, number):
     """A process that ends without a word, at whatever event, costs time only."""
-    folder = new_run()
+    folder = new_run(name)
     with pytest.raises(PowerCut):
         go_on(folder, cut_at_event(number))
     go_on(folder)
-    assert_same_end(folder, whole["lstm"])
+    assert_same_end(folder, whole[name])
     assert_metrics_grow(folder)
 
 
-@pytest.mark.parametrize("call", [1, 2, 3, 4, 5])
+RENAMES = [("lstm", call) for call in (1, 2, 3, 4, 5)] + [(name, call) for name in LABELLED for call in (4,)]
+
+
+@pytest.mark.parametrize(("name", "call"), RENAMES)
 @pytest.mark.parametrize("after", [False, True])
-def test_a_run_killed_at_any_rename_ends_the_same(new_run, whole, monkeypatch, call, after):
+def test_a_run_killed_at_any_rename_ends_the_same(new_run, whole, monkeypatch, name, call, after):
     """A process that ends just before or after any file is put in its place costs time only."""
-    folder, real, calls = new_run(), Path.replace, []
+    folder, real, calls = new_run(name), Path.replace, []
 
     def cut(self: Path, target: Path) -> Path:
         calls.append(target)
@@ -78,7 +87,7 @@ def test_a_run_killed_at_any_rename_ends_the_same(new_run, whole, monkeypatch, c
         go_on(folder)
     monkeypatch.undo()
     go_on(folder)
-    assert_same_end(folder, whole["lstm"])
+    assert_same_end(folder, whole[name])
     assert_metrics_grow(folder)
 
 
