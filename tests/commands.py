@@ -18,7 +18,9 @@ import torch
 
 from charlm.checkpoint.model import load_model, save_model
 from charlm.cli.app import main
+from charlm.model.heads import Classifier, Labeller
 from tests.conftest import Result
+from tests.inspection.labelled import LATCH, NAMES, WORDS, mood_model, moods
 from tests.inspection.reference import latch_model, mode_text
 
 TEXT = "the cat sat on the mat.\n" * 20
@@ -46,6 +48,35 @@ def latch_run(folder: Path) -> Path:
     model.embedding.weight.data, model.head.weight.data = model.embedding.weight[:known].data, model.head.weight[:known].data
     model.head.bias.data = model.head.bias[:known].data
     save_model(run / "model.safetensors", model, card)
+    return run
+
+
+def mood_run(folder: Path, kind: type[Labeller] = Classifier, *options: str) -> Path:
+    """A run whose model is `mood_model`, of 8 units, and half of whose texts are held out; gives its folder."""
+    examples, by_character = moods(200, by_character=kind.by_character), kind.by_character
+    names, rows = NAMES[kind], []
+    for text in range(len(examples)):
+        part = examples.part(text, text + 1)
+        characters = WORDS.decode(part.ids)
+        labels = [names[label] for label in part.labels.tolist()]
+        rows += (
+            [f"{c}\t{label}\n" for c, label in zip(characters, labels, strict=True)]
+            if by_character
+            else [characters, "\t", labels[0]]
+        )
+        rows.append("\n")
+    (folder / "moods.tsv").write_text("".join(rows))
+    task = "tag" if by_character else "classify"
+    sizes = ("--embedding-size", "6", "--seq-len", "100", "--validation-fraction", "0.4", "--test-fraction", "0.1")
+    with contextlib.chdir(folder), pytest.raises(SystemExit) as left:
+        main(["train", "moods.tsv", "--task", task, *SHORT, "--quiet", *sizes, *options])
+    assert left.value.code in (0, None)
+    run = folder / "checkpoints" / "moods"
+    model, card = load_model(run / "model.safetensors", torch.device("cpu"))
+    assert (card.vocab.symbols, card.labels) == (WORDS.symbols, names)
+    by_hand = mood_model(kind, 8, [LATCH], bidirectional=card.model.bidirectional)
+    assert model.head.weight.shape == by_hand.head.weight.shape
+    save_model(run / "model.safetensors", by_hand, card)
     return run
 
 

@@ -31,7 +31,7 @@ ORDERS = {
         {"streams", "examples"},
         {"tagged", "restoring", "batches"},
         {"formats", "gathering"},
-        {"dataset"},
+        {"dataset", "asking"},
     ],
     "model": [
         {"devices", "kernels", "capture"},
@@ -71,7 +71,13 @@ ORDERS = {
         {"disk", "restore", "speed", "preview", "finish"},
         {"make", "drive", "heldout"},
     ],
-    "cli": [{"options"}, {"subjects"}, {"looking"}, {"train", "sample", "evaluate", "info", "inspect_cells"}, {"app"}],
+    "cli": [
+        {"options"},
+        {"subjects", "answering", "scoring"},
+        {"looking"},
+        {"train", "sample", "predict", "evaluate", "info", "inspect_cells"},
+        {"app"},
+    ],
 }
 # What a folder does not know, though it lies lower or on the same level.
 STRANGERS = {"model": {"text", "features"}, "inspection": {"training", "sampling"}, "training": {"sampling"}}

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 import typer
 
-from charlm.cli import evaluate, info, inspect_cells, options, sample, train
+from charlm.cli import evaluate, info, inspect_cells, options, predict, sample, train
 from charlm.errors import CharlmError, Interrupted
 from charlm.runs.signals import STOPPED, Interruption
 
@@ -31,6 +31,7 @@ app = typer.Typer(
 app.command("train")(train.train)
 app.command("sample")(sample.sample)
 app.command("inspect-cells", epilog=inspect_cells.EPILOG)(inspect_cells.inspect_cells)
+app.command("predict")(predict.predict)
 app.command("eval")(evaluate.evaluate)
 app.command("info")(info.info)
 COMMANDS = {command.name for command in app.registered_commands}

@@ -18,6 +18,7 @@ from charlm.errors import TextError, UsageError, counted
 
 if TYPE_CHECKING:
     from charlm.checkpoint.card import ModelCard
+    from charlm.model.heads import Labeller
     from charlm.model.language_model import LanguageModel
     from charlm.model.network import Network
     from charlm.text.vocab import Ids, Vocab
@@ -100,6 +101,20 @@ def open_model(checkpoint: str | None, device: str, threads: int) -> tuple["Lang
     if not isinstance(model, LanguageModel):
         what = f"{path} is a model that gives labels ({card.training.task}), and writes no text"
         raise UsageError(what, f"charlm predict -c {shlex.quote(str(path))} FILE asks it for labels")
+    return model, card
+
+
+def open_labeller(checkpoint: str | None, device: str, threads: int) -> tuple["Labeller", "ModelCard"]:
+    """Open the model that -c/--checkpoint means, as `open_model` does. Raises `UsageError` for one that gives no labels."""
+    path, model, card = find_and_open(checkpoint, device, threads)
+    from charlm.model.heads import Labeller
+
+    if not isinstance(model, Labeller):
+        named = shlex.quote(str(path))
+        hint = "charlm train FILE --task classify makes one, and charlm train FILE --task tag another kind"
+        if checkpoint is not None:
+            hint = f"charlm sample -c {named} asks it for text, and charlm eval FILE -c {named} scores one"
+        raise UsageError(f"{path} is a language model, and gives no labels", hint)
     return model, card
 
 

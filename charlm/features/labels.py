@@ -12,7 +12,7 @@ MOST_LEVELS = 4096  # of a graded label; higher numbers count as the highest lev
 VOLUME = 1 << 22  # characters that are labelled at a time; a shorter text is labelled whole
 BEFORE = 1 << 16  # characters read before a volume, for what began in them
 AFTER = 1 << 10  # characters read after a volume, for the rules that look ahead
-GAP = "\n\n"  # what stands between two texts when they are labelled: a blank line ends whatever a feature follows
+GAP = "\n\n"  # what stands after each of several texts when they are labelled: a blank line ends whatever a feature follows
 
 Levels = list[npt.NDArray[np.int64]]
 Bounds = tuple[int, int]
@@ -33,12 +33,12 @@ def characters(vocab: Vocab, ids: Ids) -> tuple[str, npt.NDArray[np.int64]]:
 
 
 def joined(vocab: Vocab, ids: Ids, starts: npt.NDArray[np.int64]) -> tuple[str, npt.NDArray[np.int64]]:
-    """As `characters`, for texts that begin at `starts`, with a blank line between two. The first may have begun before."""
+    """As `characters`, for texts that begin at `starts`, with a blank line after each. The first may have begun before."""
     read = [characters(vocab, part) for part in np.split(ids, starts[starts > 0])]
     sizes = np.array([len(text) + len(GAP) for text, _ in read])
     before = sizes.cumsum() - sizes
     num_read = [number + start for (_, number), start in zip(read, before.tolist(), strict=True)]
-    return GAP.join(text for text, _ in read), np.concatenate(num_read)
+    return "".join(text + GAP for text, _ in read), np.concatenate(num_read)
 
 
 class Labels:

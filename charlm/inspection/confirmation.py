@@ -36,7 +36,7 @@ DRAWS = 999  # of rotations: the least p-value is 1 in 1,000
 LEAST_BLOCKS = 20  # in a text; each is rotated by itself
 LONGEST_BLOCK = 1 << 16  # characters
 TIMES_AS_LONG = 10  # a block must be this many times as long as a label's autocorrelation time
-LEAST_EXCHANGED = 20  # texts in a group, among which labels are exchanged, where there are as many
+LEAST_EXCHANGED = 10  # texts in a group, among which labels are exchanged, where there are as many
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,7 +134,7 @@ def _of_other_texts(mine: Floats, theirs: Floats, starts: Starts, rng: np.random
     """The sums of products `(draws, P)` of ranks `(P, n)`, the labels of each text being another's of about its length.
 
     The texts, which begin at `starts`, are in no order. In order of their lengths, they fall into 20 groups or, for long texts,
-    more, each of 20 texts or more; within each, the labels move on by a random number of texts.
+    more, each of 10 texts or more; within each, the labels move on by a random number of texts.
     """
     sums = np.zeros((draws, len(mine)))
     lengths = np.diff(np.append(starts, mine.shape[1]))

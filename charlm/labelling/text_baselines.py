@@ -63,7 +63,7 @@ class Regression:
 
     @classmethod
     def fit(cls, train: Examples, validation: Examples, num_labels: int, tell: Tell) -> "Regression | None":
-        """The best by the loss of the validation part, of several strengths of the penalty; None where no n-gram is common.
+        """With the penalty made weaker until the loss of the validation part rises; None where texts have no n-gram in common.
 
         Of a large training part it learns from a sample: at most 3 million characters, and 4 million texts times labels.
         """
@@ -75,14 +75,14 @@ class Regression:
         scales = STRENGTHS if len(validation) else (STRENGTH,)
         fits = logistic.fit(ngrams.rows(train), train.labels, num_labels, [1 / (scale * len(train)) for scale in scales])
         held_out = ngrams.rows(validation)
-
-        def loss(numbered: tuple[int, Linear]) -> float:
-            number, linear = numbered
-            tell("fitting n-grams", (number + 1) / len(scales))
-            return _loss(linear, held_out, validation.labels) if len(validation) else 0.0
-
-        _, best = min(enumerate(linear for _, linear in fits), key=loss)
-        return cls(ngrams, best.weights.numpy().astype(np.float16), best.bias.numpy())
+        best, least = None, float("inf")
+        for number, (_, linear) in enumerate(fits, 1):
+            tell("fitting n-grams", number / len(scales))
+            loss = _loss(linear, held_out, validation.labels) if len(validation) else 0.0
+            if best and loss >= least:
+                break
+            best, least = linear, loss
+        return cls(ngrams, best.weights.numpy().astype(np.float16), best.bias.numpy()) if best else None
 
     def predict(self, examples: Examples) -> Labels:
         """The label `(n,)` of each text."""

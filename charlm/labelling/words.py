@@ -4,6 +4,7 @@ N characters, W words, C labels.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -68,10 +69,14 @@ def word_labels_right(
 
 def word_labels(examples: Examples, words: Words, votes: npt.NDArray[np.floating]) -> Labels:
     """The label `(W,)` of each word: that with the highest sum of `votes` `(N, C)`, such as log probabilities."""
-    inside = (examples.places != OUTSIDE)[:, None]
-    sums = _over_words(np.add, np.where(inside, votes, 0), words)
-    best: Labels = sums.argmax(axis=1).astype(np.uint16)
+    best: Labels = word_votes(examples, words, votes).argmax(axis=1).astype(np.uint16)
     return best
+
+
+def word_votes(examples: Examples, words: Words, votes: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
+    """The sum `(W, C)` of `votes` `(N, C)` over the characters of each word."""
+    inside = (examples.places != OUTSIDE)[:, None]
+    return _over_words(np.add, np.where(inside, votes, 0), words)
 
 
 def votes_for(predicted: Labels, num_labels: int) -> npt.NDArray[np.float32]:
@@ -92,6 +97,6 @@ def _sums(flags: npt.NDArray[np.bool_], starts: Places) -> Places:
     return sums
 
 
-def _over_words(operation: np.ufunc, values: npt.NDArray[np.generic], words: Words) -> npt.NDArray[np.generic]:
-    reduced: npt.NDArray[np.generic] = operation.reduceat(values, words.starts, axis=0) if len(words) else values[:0]
+def _over_words(operation: np.ufunc, values: npt.NDArray[Any], words: Words) -> npt.NDArray[Any]:
+    reduced: npt.NDArray[Any] = operation.reduceat(values, words.starts, axis=0) if len(words) else values[:0]
     return reduced

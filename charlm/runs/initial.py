@@ -34,7 +34,7 @@ def with_sizes_of(wish: Wish, path: Path) -> Wish:
     card, _ = read_card(path)
     if card.labels:
         what = f"--init-from {path} is a model that gives labels ({card.training.task}), and knows no language"
-        raise UsageError(what, "name a model that charlm train made of a text, without --task")
+        raise UsageError(what, "name the run of a language model, one without labels")
     if wish.preset != "auto":
         raise UsageError(f"--preset {wish.preset} was given with --init-from, whose sizes are the model's", "leave it out")
     for name in KEPT:

@@ -88,11 +88,11 @@ def read_examples(
 
 def unlabelled(texts: Sequence[str], vocab: Vocab, *, by_character: bool) -> Examples:
     """Texts to predict the labels of, none of them empty: as examples in which all labels are UNLABELLED."""
-    ids = [ids_of(vocab, text) for text in texts]
-    bounds = np.cumsum([0, *map(len, ids)], dtype=np.int64)
+    lengths = [len(vocab.symbols_of(text)) for text in texts] if vocab.kind == "byte" else list(map(len, texts))
+    bounds = np.cumsum([0, *lengths], dtype=np.int64)
     characters = int(bounds[-1])
     return Examples(
-        ids=np.concatenate([np.zeros(0, vocab.dtype), *ids]),
+        ids=ids_of(vocab, "".join(texts)),
         bounds=bounds,
         labels=np.full(characters if by_character else len(texts), UNLABELLED, dtype=np.uint16),
         places=np.zeros(characters if by_character else 0, dtype=np.uint8),

@@ -41,8 +41,11 @@ class Columns:
     is_given: bool = False
 
     @classmethod
-    def of(cls, option: str) -> "Columns":
-        """The columns that --columns names, in any order; the default where it is empty. Raises `UsageError`."""
+    def of(cls, option: str, needed: Sequence[str] = ROLES[:2]) -> "Columns":
+        """The columns that --columns names, in any order; the default where it is empty. Raises `UsageError`.
+
+        `needed` are those that must be named if any is.
+        """
         if not option:
             return cls()
         given: dict[str, int | str] = {}
@@ -53,11 +56,11 @@ class Columns:
             given[role] = int(name) if NUMBER.fullmatch(name) else name
             if name.isdecimal() and given[role] == name:
                 raise UsageError(f"--columns is {brief(option)!r}: columns are counted from 1, to 99,999", RIGHT)
-        if missing := [role for role in ROLES[:2] if role not in given]:
+        if missing := [role for role in needed if role not in given]:
             raise UsageError(f"--columns is {brief(option)!r}, and does not say which is the {missing[0]}", RIGHT)
         if len(set(given.values())) < len(given):
             raise UsageError(f"--columns is {brief(option)!r}, and names one column twice", RIGHT)
-        return cls(text=given["text"], label=given["label"], group=given.get("group"), is_given=True)
+        return cls(**given, is_given=True)
 
     @property
     def all(self) -> tuple[int | str, ...]:
@@ -153,7 +156,7 @@ def _from_table(rows: Iterator[tuple[int, list[str]]], file: str, columns: Colum
     if len(numbers) < len(columns.all):
         line, header = next(rows, (1, []))
         names = [name.strip() for name in header]
-        numbers = [_number_of(column, names, f"{file}, line {line}") for column in columns.all]
+        numbers = [number_of(column, names, f"{file}, line {line}") for column in columns.all]
     for line, cells in rows:
         where = f"{file}, line {line}"
         if len(cells) < max(numbers):
@@ -168,7 +171,8 @@ def _are(columns: int) -> str:
     return "is 1 column" if columns == 1 else f"are {columns:,}"
 
 
-def _number_of(column: int | str, names: Sequence[str], where: str) -> int:
+def number_of(column: int | str, names: Sequence[str], where: str) -> int:
+    """The number, from 1, of a column of a table whose first row has these `names`. Raises `TextError`."""
     if isinstance(column, int):
         return column
     if names.count(column) != 1:
@@ -190,10 +194,10 @@ def _tab_rows(text: str, file: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def _comma_separated(text: str, file: str, columns: Columns) -> Iterator[Example]:
-    return _from_table(iter(_comma_rows(text, file)), file, columns)
+    return _from_table(iter(comma_rows(text, file)), file, columns)
 
 
-def _comma_rows(text: str, file: str) -> list[tuple[int, list[str]]]:
+def comma_rows(text: str, file: str) -> list[tuple[int, list[str]]]:
     """The rows of a CSV file, each with the line that it begins in."""
     rows, line = [], 1
     limit = csv.field_size_limit(max(1, len(text)))  # of this module, and not of this reader: put back below
@@ -217,11 +221,12 @@ def _json_lines(text: str, file: str, columns: Columns) -> Iterator[Example]:
     for number, line in lines_of(text):
         if line.strip():
             where = f"{file}, line {number}"
-            row = _object_of(line, where)
-            yield _example([_value_of(row, str(field), where, is_text=field == fields[0]) for field in fields], number, file)
+            row = object_of(line, where)
+            yield _example([value_of(row, str(field), where, is_text=field == fields[0]) for field in fields], number, file)
 
 
-def _object_of(line: str, where: str) -> dict[str, object]:
+def object_of(line: str, where: str) -> dict[str, object]:
+    """The JSON object of a line; `where` is its file and number, for messages. Raises `TextError`."""
     try:
         row = json.loads(line, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
@@ -235,7 +240,7 @@ def _refuse_constant(name: str) -> object:
     raise ValueError(f"{name} is no number of JSON")
 
 
-def _value_of(row: dict[str, object], field: str, where: str, *, is_text: bool) -> str:
+def value_of(row: dict[str, object], field: str, where: str, *, is_text: bool) -> str:
     """The string of a field; numbers and booleans, where it is no text, as JSON writes them."""
     value = row.get(field)
     if field not in row:

@@ -66,6 +66,11 @@ def _pieces(text: str) -> Iterator[str]:
         start = end or len(text)
 
 
+def taken_out(text: str, what: str) -> str:
+    """What is left of a text when `what` is taken out; nothing is left to take out of that."""
+    return TAKEN_OUT[what](code_points(text))[0].tobytes().decode("utf-32-le") if text else ""
+
+
 def restored(text: str, labels: Sequence[str], original: str = "\n") -> str:
     """The text that has `labels` `(N,)` when something was taken out of it, and `text` `(N,)` is left.
 

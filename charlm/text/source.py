@@ -7,8 +7,9 @@ import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +36,7 @@ BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+BEGINNINGS = (*PACKED, *(mark for mark, _ in BYTE_ORDER_MARKS), codecs.BOM_UTF8)  # that say what a file is
 
 
 def find_files(arguments: Sequence[str], glob: str) -> list[str]:
@@ -94,9 +96,9 @@ def _copy(chunk: bytes, copy: BinaryIO, name: str) -> None:
 
 
 @contextmanager
-def _open(name: str | Path) -> Iterator[BinaryIO]:
+def _open(name: str | Path) -> Iterator[BufferedReader]:
     if name == "-":
-        yield sys.stdin.buffer
+        yield cast("BufferedReader", sys.stdin.buffer)
         return
     try:
         with Path(name).open("rb") as file:
@@ -115,13 +117,14 @@ def read_symbols(
 ) -> Iterator[npt.NDArray[np.unsignedinteger]]:
     """The symbols of one file ("-" is standard input), chunk by chunk: bytes, or code points of strictly decoded text.
 
-    Feeds every byte to `digest`. Adds to `notices` what people should know of the text; messages and notices call the file
-    `called`. Raises `TextError` with the offset and the line of the first bytes that cannot be decoded.
+    A chunk of a pipe is what has come, and nothing more is waited for. Feeds every byte to `digest`. Adds to `notices` what
+    people should know of the text; messages and notices call the file `called`. Raises `TextError` with the offset and the
+    line of the first bytes that cannot be decoded.
     """
     called = called or ("standard input" if name == "-" else str(name))
     with _open(name) as file:
         if config.symbols == "byte":
-            while raw := file.read(CHUNK_BYTES):
+            while raw := file.read1(CHUNK_BYTES):
                 if digest is not None:
                     digest.update(raw)
                 yield np.frombuffer(raw, dtype=np.uint8)
@@ -130,13 +133,13 @@ def read_symbols(
 
 
 def _read_characters(
-    file: BinaryIO, name: str, encoding: str, digest: "hashlib._Hash | None", notices: list[str]
+    file: BufferedReader, name: str, encoding: str, digest: "hashlib._Hash | None", notices: list[str]
 ) -> Iterator[npt.NDArray[np.unsignedinteger]]:
     decoder = _decoder(encoding)
     is_utf8 = codecs.lookup(encoding).name == "utf-8"
     offset, line, zeros = 0, 1, 0
     while True:
-        raw = file.read(CHUNK_BYTES)
+        raw = _first_bytes(file) if offset == 0 else file.read1(CHUNK_BYTES)
         if digest is not None:
             digest.update(raw)
         if offset == 0:
@@ -164,6 +167,14 @@ def _read_characters(
         line += chunk.count(b"\n")
     if zeros:
         notices.append(f"{name} has {zeros:,} NUL characters, which are kept: is it text? --symbols byte takes any file")
+
+
+def _first_bytes(file: BufferedReader) -> bytes:
+    """What has come of a file, and at least as much as tells what kind of file it is."""
+    raw = file.read1(CHUNK_BYTES)
+    while raw and any(beginning.startswith(raw) for beginning in BEGINNINGS) and (more := file.read1(CHUNK_BYTES)):
+        raw += more
+    return raw
 
 
 def read_text(

@@ -13,6 +13,9 @@ from charlm.text.examples import BEGINS, INSIDE, OUTSIDE, Example
 NUM_COLUMNS = 10
 RANGE, WORD, EMPTY_NODE = re.compile(r"(\d{1,9})-(\d{1,9})"), re.compile(r"\d{1,9}"), re.compile(r"\d{1,9}\.\d{1,9}")
 TEXT = re.compile(r"#\s*text\s*=(.*)", re.DOTALL)
+PROBABILITY = re.compile(r"[01]\.\d+", re.ASCII)  # which `charlm predict` gives in a third column
+
+Block = Sequence[tuple[int, str]]  # lines with their numbers, from 1
 
 
 def lines_of(text: str) -> Iterator[tuple[int, str]]:
@@ -49,16 +52,21 @@ def read_characters(text: str, file: str) -> Iterator[Example]:
     A character whose label is empty has none. Raises `TextError` for a line that is anything else.
     """
     for block in blocks_of(text):
-        pairs = [_character_of(line, f"{file}, line {number}") for number, line in block]
-        characters = "".join(character for character, _ in pairs)
-        labels = tuple(label or None for _, label in pairs)
-        yield Example(text=characters, labels=labels, places=places_of(characters), line=block[0][0], file=file)
+        yield text_of(block, file)
+
+
+def text_of(block: Block, file: str) -> Example:
+    """The example of a block of lines `character<TAB>label`."""
+    pairs = [_character_of(line, f"{file}, line {number}") for number, line in block]
+    characters = "".join(character for character, _ in pairs)
+    labels = tuple(label or None for _, label in pairs)
+    return Example(text=characters, labels=labels, places=places_of(characters), line=block[0][0], file=file)
 
 
 def _character_of(line: str, where: str) -> tuple[str, str]:
     """The character and the label of a line; `where` is its file and number, for messages."""
-    character, tab, label = line.partition("\t")
-    label, second, _ = label.partition("\t")
+    character, tab, label = (line[0], "\t", line[2:]) if line[1:2] == "\t" else line.partition("\t")
+    label, second, probability = label.partition("\t")
     what = "each line has one character, a tab and its label; an empty line ends an example"
     if not tab:
         hint = f"{what}; --restore spaces takes any text"
@@ -66,7 +74,7 @@ def _character_of(line: str, where: str) -> tuple[str, str]:
     if len(character) != 1:
         before = f"{len(character):,} characters, {brief(character)!r}," if character else "nothing"
         raise TextError(f"{where}: {before} before the tab", what)
-    if second:
+    if second and not PROBABILITY.fullmatch(probability):
         raise TextError(f"{where}: a second tab, after the label {brief(label)!r}", what)
     return character, label.strip()
 
@@ -95,13 +103,16 @@ def read_treebank(text: str, file: str) -> Iterator[Example]:
     word with the labels of both, as `ADP+DET`; empty nodes, such as `3.1`, are no part of the text. Raises `TextError` for a
     line without ten columns, or with an ID or FORM that is none.
     """
-    for block in blocks_of(text):
-        lines = [(f"{file}, line {number}", line) for number, line in block if not line.startswith("#")]
-        rows = [_columns_of(line, where) for where, line in lines]
-        words = list(_words_of(rows, [where for where, _ in lines]))
-        said = next((found[1].strip() for _, line in block if (found := TEXT.fullmatch(line))), "")
-        if words:
-            yield _joined(words, _gaps_in(said, words) or _gaps_between(words), block[0][0], file)
+    yield from filter(None, (sentence_of(block, file) for block in blocks_of(text)))
+
+
+def sentence_of(block: Block, file: str) -> Example | None:
+    """The example of a block of lines of CoNLL-U; None where it has no word."""
+    lines = [(f"{file}, line {number}", line) for number, line in block if not line.startswith("#")]
+    rows = [_columns_of(line, where) for where, line in lines]
+    words = list(_words_of(rows, [where for where, _ in lines]))
+    said = next((found[1].strip() for _, line in block if (found := TEXT.fullmatch(line))), "")
+    return _joined(words, _gaps_in(said, words) or _gaps_between(words), block[0][0], file) if words else None
 
 
 def _columns_of(line: str, where: str) -> list[str]:

@@ -6,9 +6,10 @@ Every event says at which `step` and after how many `seconds` of training it cam
 import dataclasses
 import math
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from charlm.labelling.judge import Judgement, as_json
+if TYPE_CHECKING:
+    from charlm.labelling.judge import Judgement
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +80,7 @@ class RunDone(Event):
     checkpoint: str
     accuracy: float | None = None
     labels: tuple[str, ...] = ()
-    judgement: Judgement | None = None
+    judgement: "Judgement | None" = None
 
 
 class Reporter(Protocol):
@@ -125,5 +126,7 @@ def as_row(event: Event) -> dict[str, Any] | None:
     if isinstance(event, RunDone):
         del fields["labels"], fields["judgement"]
         if event.judgement is not None:
+            from charlm.labelling.judge import as_json  # loads torch, which `charlm info` does without
+
             fields["test"] = as_json(event.labels, event.judgement.model, event.judgement.baselines)
     return {"event": name, **fields}

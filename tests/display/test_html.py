@@ -6,6 +6,7 @@ import json
 import re
 import zlib
 from collections.abc import Iterator
+from dataclasses import replace
 from html.parser import HTMLParser
 from importlib import resources
 from pathlib import Path
@@ -220,6 +221,14 @@ def test_values_survive_to_half_a_step(least: float):
     back = least + steps.astype(float) / STEPS * (1 - least)
     assert np.abs(back - values).max() <= (1 - least) / STEPS / 2 + 1e-12
     assert quantised(np.array([least, (1 + least) / 2, 1.0, np.nan, -9.0, 9.0]), least).tolist() == [0, 127, 254, 255, 0, 254]
+
+
+@pytest.mark.parametrize("has_labels", [False, True])
+def test_the_page_knows_whether_labels_are_expected(has_labels):
+    """What is likely after a character is the next one, or the label: the page says which."""
+    passage = replace(passage_of("so it\tgood\n"), has_labels=has_labels)
+    parsed = Parsed(example("so it\tgood\n", passage=passage))
+    assert parsed.data["hasLabels"] is has_labels
 
 
 def test_the_page_has_the_data_it_was_given():

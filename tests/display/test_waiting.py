@@ -104,7 +104,13 @@ def test_a_new_stage_begins_with_its_own_share(monkeypatch):
 
 @pytest.mark.parametrize(
     ("event", "says"),
-    [(STEP, "step     30  at work"), (Scoring(**WHEN, scored=0.4), "step     30  scoring the best model exactly: 40%")],
+    [
+        (STEP, "step     30  at work"),
+        (
+            Scoring(**WHEN, what="scoring the best model exactly", scored=0.4),
+            "step     30  scoring the best model exactly: 40%",
+        ),
+    ],
 )
 def test_a_log_says_where_the_run_is(quickly, err, event, says):
     """Between the lines of a log, when they are far apart."""

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from charlm.features import labels as labels_module
 from charlm.features.labels import MOST_LEVELS, Labels, characters
-from charlm.features.registry import FEATURES, from_regex, missing
+from charlm.features.registry import FEATURES, from_regex, known, missing
 from charlm.text.vocab import Vocab
 from tests.conftest import AUSTEN
 from tests.inspection import reference
@@ -116,3 +116,52 @@ def test_what_is_missing_is_what_the_features_say_of_the_halves():
     assert found == expected
     assert None in found
     assert "not in the text" in found
+
+
+PIECES = ['She said "no', "(7", "한국 😀 Was it?", "A", "yes, so. And", "plain"]
+PIECE_VOCAB = Vocab(kind="char", symbols=tuple(sorted(set(map(ord, "".join(PIECES))))), start=0)
+
+
+def several(kind: str) -> tuple[np.ndarray, Vocab, np.ndarray]:
+    """The ids of all pieces, joined, and where each begins."""
+    if kind == "char":
+        return PIECE_VOCAB.encode("".join(PIECES)), PIECE_VOCAB, np.cumsum([0, *map(len, PIECES)])[:-1]
+    raws = [piece.encode() for piece in PIECES]
+    return np.frombuffer(b"".join(raws), dtype=np.uint8), BYTES, np.cumsum([0, *map(len, raws)])[:-1]
+
+
+@pytest.mark.parametrize("kind", ["char", "byte"])
+def test_each_of_several_texts_is_labelled_as_if_it_stood_alone(kind):
+    """Between blank lines: no quotation, bracket, sentence or column goes on from one text into the next."""
+    ids, vocab, starts = several(kind)
+    every = list(FEATURES.values())
+    found = Labels(ids, vocab, every, starts).between(0, len(ids))
+    for number, piece in enumerate(PIECES):
+        start, size = starts[number], len(piece) if kind == "char" else len(piece.encode())
+        wholes = [len(piece.encode()[:end].decode("utf-8", "ignore")) for end in range(1, size + 1)]
+        last = np.arange(1, size + 1) if kind == "char" else np.array(wholes)
+        for feature, label in zip(every, found, strict=True):
+            own = feature.label("\n\n" + piece + "\n\n")[1:]
+            np.testing.assert_array_equal(label[start : start + size], own[last], feature.name)
+
+
+def test_several_texts_in_volumes_are_those_in_one_go(monkeypatch):
+    """Wherever volumes end, also within a text, the labels are the same."""
+    starts = np.array([0, *range(30, 2000, 70)])
+    expected = Labels(IDS, CHARS, NEAR, starts).between(0, 2000)
+    for name, size in {"VOLUME": 100, "BEFORE": 160, "AFTER": 20}.items():
+        monkeypatch.setattr(labels_module, name, size)
+    labels = Labels(IDS, CHARS, NEAR, starts)
+    np.testing.assert_array_equal(labels.between(0, 2000), expected)
+    np.testing.assert_array_equal(labels.only([1]).between(150, 350), [expected[1][150:350]])
+
+
+def test_what_is_known_is_not_asked_of_the_text(monkeypatch):
+    """Labels that somebody else knows are there at every symbol, in one volume or several, beside a text's own."""
+    monkeypatch.setattr(labels_module, "VOLUME", 100)
+    mine = np.random.default_rng(0).random(2000) < 0.3
+    labels = Labels(IDS, CHARS, [NEAR[0], known("label=good", "what is good", mine)])
+    word_start, found = labels.between(30, 1999)
+    np.testing.assert_array_equal(found, mine[30:1999])
+    np.testing.assert_array_equal(word_start, Labels(IDS, CHARS, NEAR[:1]).between(30, 1999)[0])
+    np.testing.assert_array_equal(labels.only([1]).between(150, 350), [mine[150:350]])

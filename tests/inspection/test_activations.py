@@ -51,6 +51,20 @@ def test_every_signal_is_that_of_a_walk_by_hand(cell, number, monkeypatch):
         np.testing.assert_allclose(array, values, atol=1e-4)
 
 
+def test_of_several_texts_each_is_read_by_itself_and_numbered():
+    """Beside the ids stands which text each is of; every signal is that of a walk by hand over this text alone."""
+    model, ids, starts = new_model("gru", 2), random_ids(90), np.array([0, 1, 40, 77])
+    save_activations(Path("a.safetensors"), model, ids, starts=starts)
+    tensors = load_file("a.safetensors")
+    assert tensors["texts"].dtype == np.int64
+    assert tensors["texts"].tolist() == [0] + [1] * 39 + [2] * 37 + [3] * 13
+    np.testing.assert_array_equal(tensors["ids"], ids)
+    for number, text in enumerate(np.split(ids, starts[1:])):
+        for (layer, signal), values in walk(model, text).signals.items():
+            found = tensors[f"layer{layer}.{signal}"][tensors["texts"] == number]
+            np.testing.assert_allclose(found, values, atol=1e-4)
+
+
 def test_the_file_is_as_the_format_says():
     """The head is aligned to eight bytes, and tensors follow each other in its order without a gap."""
     saved(new_model("gru", 1), random_ids(5, vocab_size=13, dtype="uint16"))

@@ -120,6 +120,26 @@ def test_the_linear_predictor_is_scikit_learns(vocab_size, monkeypatch):
     np.testing.assert_allclose(found, ridge.predict(rows[300:]), atol=1e-6)
 
 
+def test_a_context_does_not_reach_into_the_text_before():
+    """Of several texts, what is predicted at each character is what is predicted where each text stands alone."""
+    ids, starts = random_ids(200), np.array([0, 1, 5, 20, 100, 104, 111, 150])
+    first, second = (0, 100), (100, 200)
+    targets = np.random.default_rng(2).standard_normal((100, 2))
+    before = [max(start for start in starts if start <= t) for t in range(200)]
+    apart = np.concatenate(
+        [np.append(np.full(CONTEXT, 13), text) for text in np.split(ids, starts[1:])]
+    )  # 13 stands for nothing
+    places = np.arange(200) + CONTEXT * (np.searchsorted(starts, np.arange(200), side="right"))
+    known = [apart[places - back] for back in range(CONTEXT)]
+    for back in range(CONTEXT):
+        found = baselines._shifted(ids, (0, 200), back, starts).astype(int) - 1
+        np.testing.assert_array_equal(np.where(found < 0, 13, found), known[back])
+        assert all((found[t] < 0) == (t - back < before[t]) for t in range(200))
+    tabled = next(tables(ids, first, second, targets, starts))
+    np.testing.assert_array_equal(tabled, next(tables(ids, first, second, targets)))  # one character is always its own text's
+    assert not np.allclose(linear(ids, first, second, targets, 13, starts), linear(ids, first, second, targets, 13))
+
+
 def test_a_byte_or_a_large_vocabulary_is_no_hindrance():
     """Labels of a text in more than 256 symbols, and of bytes, are told as any."""
     vocab = Vocab(kind="char", symbols=tuple(range(0x4E00, 0x4E00 + 400)), start=0)

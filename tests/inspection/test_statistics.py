@@ -14,6 +14,7 @@ from charlm.inspection.statistics import (
     bins_of,
     correlation_time,
     effects,
+    exchanged,
     mid_ranks,
     rotated,
     spread,
@@ -135,6 +136,18 @@ def test_rotated_is_numpys_roll(number):
     offsets = np.concatenate([np.arange(number), [0, number - 1]])
     expected = [[one @ np.roll(other, offset) for one, other in zip(unit, label, strict=True)] for offset in offsets]
     np.testing.assert_allclose(rotated(unit, label, offsets), expected, atol=1e-9)
+
+
+@pytest.mark.parametrize(("texts", "length"), [(1, 4), (2, 1), (5, 3), (8, 6)])
+def test_exchanged_is_numpys_roll_of_texts(texts, length):
+    """At every offset the sum of products is that with whole texts' labels rolled by it, each from its beginning on."""
+    rng = np.random.default_rng(texts)
+    units, labels = rng.standard_normal((2, 3, texts, length))
+    offsets = np.concatenate([np.arange(texts), [0, texts - 1]])
+    expected = [
+        [(unit * np.roll(label, offset, axis=0)).sum() for unit, label in zip(units, labels, strict=True)] for offset in offsets
+    ]
+    np.testing.assert_allclose(exchanged(units, labels, offsets), expected, atol=1e-9)
 
 
 @pytest.mark.parametrize(("number", "length"), [(40, 40), (39, 40), (23, 40), (1, 5)])

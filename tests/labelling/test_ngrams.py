@@ -125,7 +125,7 @@ def test_no_direction_lowers_the_loss_of_what_is_fitted(n, width, num_labels):
                     values[index] += step
                     sides.append(loss(matrix, labels, weights, bias, strength))
                     values[index] -= step
-                assert abs(sides[0] - sides[1]) / 2e-5 < 5e-4
+                assert abs(sides[0] - sides[1]) / 2e-5 < 2e-3
 
 
 def test_gradient_descent_comes_to_the_same_weights():

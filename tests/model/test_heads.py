@@ -140,3 +140,29 @@ def test_a_pooling_that_does_not_exist_is_named():
     """The refusal has the option, the value and the choices."""
     with pytest.raises(UsageError, match="--pooling is 'median', and must be one of last, mean, max"):
         new_labeller(Classifier, pooling="median")
+
+
+@each_kind
+def test_what_is_decided_so_far_is_what_a_text_that_ends_there_gets(kind, pooling):
+    """At each character, reading forward only, the logits are those of the text up to it."""
+    model = new_labeller(kind, pooling=pooling, bidirectional=False)
+    ids, lengths = padded(texts(), 0), torch.tensor(LENGTHS)
+    so_far = model.decide_so_far(model.directions(ids, lengths), lengths)
+    for end in range(1, T + 1):
+        upto = torch.minimum(lengths, torch.tensor(end))
+        logits = model(ids[:end], upto)
+        expected = logits[-1] if model.by_character else logits
+        here = lengths >= end
+        torch.testing.assert_close(so_far[end - 1][here], expected[here], atol=1e-5, rtol=0)
+
+
+@each_kind
+@each_way
+def test_what_is_decided_at_the_end_is_what_is_decided(kind, pooling, bidirectional):
+    """Once a text is read forward to its end, in whatever ways it is read, the logits are the model's own."""
+    model = new_labeller(kind, pooling=pooling, bidirectional=bidirectional)
+    ids, lengths = padded(texts(), 0), torch.tensor(LENGTHS)
+    so_far = model.decide_so_far(model.directions(ids, lengths), lengths)
+    for place, logits in enumerate(own(model(ids, lengths), model)):
+        expected = logits[-1] if model.by_character else logits
+        torch.testing.assert_close(so_far[LENGTHS[place] - 1, place], expected, atol=1e-5, rtol=0)

@@ -24,7 +24,7 @@ from tests.runs.reference import (
 
 def test_a_scoring_that_cannot_be_saved_says_how_to_go_on(charlm, new_run, whole, monkeypatch):
     """The disk may be full at the very end, too."""
-    from charlm.runs import drive as module
+    from charlm.runs import finish as module
 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")

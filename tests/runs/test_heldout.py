@@ -9,8 +9,9 @@ import torch
 
 from charlm.checkpoint.model import load_model
 from charlm.errors import TextError
-from charlm.runs.heldout import held_out
-from tests.commands import TEXT, trained
+from charlm.model.heads import Classifier
+from charlm.runs.heldout import held_out, held_out_examples
+from tests.commands import TEXT, mood_run, trained
 
 
 def lost(run: Path, how: str) -> None:
@@ -109,3 +110,33 @@ def test_a_model_that_has_read_it_all_has_nothing_held_out(tmp_path: Path):
     run = trained(tmp_path, TEXT, "--validation-fraction", "0")
     with pytest.raises(TextError, match="whole of its corpus"):
         found(run)
+
+
+def test_of_labelled_texts_all_that_training_did_not_learn_from_are_held_out(tmp_path: Path):
+    """Beside its run, a model's validation part and test part, in this order; without the run, an error says what to do."""
+    run = mood_run(tmp_path)
+    model = run / "model.safetensors"
+    _, card = load_model(model, torch.device("cpu"))
+    examples, place = held_out_examples(model, card)
+    assert place == run / "examples.bin"
+    assert len(examples) == card.splits.test - card.splits.train > 0
+    rows = (tmp_path / "moods.tsv").read_text().splitlines()
+    ends = [int(each) for each in examples.bounds]
+    shown = [
+        card.vocab.decode(examples.ids[start:stop]) + "\t" + card.labels[label]
+        for start, stop, label in zip(ends, ends[1:], examples.labels.tolist(), strict=False)  # one end more than texts
+    ]
+    assert set(shown) <= set(rows)
+    for how in ("of another run", "without a record"):
+        lost(run, how)
+        with pytest.raises(TextError, match="beside") as error:
+            held_out_examples(model, card)
+        assert "file" in error.value.hint
+
+
+def test_a_model_of_all_its_texts_has_none_held_out(tmp_path: Path):
+    """Without a validation and a test part there is no text that the model has not seen."""
+    run = mood_run(tmp_path, Classifier, "--validation-fraction", "0", "--test-fraction", "0")
+    _, card = load_model(run / "model.safetensors", torch.device("cpu"))
+    with pytest.raises(TextError, match="all of its texts"):
+        held_out_examples(run / "model.safetensors", card)
