@@ -25,20 +25,6 @@ from tests.inspection.reference import latch_model, mode_text
 
 TEXT = "the cat sat on the mat.\n" * 20
 TINY = ("--hidden-size", "8", "--embedding-size", "5", "--seq-len", "8", "--batch-size", "4")
-RATED = "".join(
-    f"{number} {'good' if number % 2 else 'bad'} cats sat\t{'yes' if number % 2 else 'no'}\n" for number in range(60)
-)
-TAGGED = "\n\n".join(
-    "\n".join(f"{letter}\t{'' if letter == ' ' else 'vowel' if letter in 'aeiou' else 'other'}" for letter in line)
-    for line in RATED.replace("\t", " ").splitlines()
-)
-# Runs of each kind there is: the name of a file, its text, and the options that it takes.
-KINDS = {
-    "language": ("t.txt", TEXT, ()),
-    "classify": ("t.tsv", RATED, ("--task", "classify")),
-    "tag": ("t.tsv", TAGGED, ("--task", "tag")),
-    "restore": ("t.txt", TEXT, ("--restore", "spaces")),
-}
 SHORT = (*TINY, "--max-steps", "5", "--sample-every", "1000")  # a sample takes longer than the steps between two
 PATIENCE = 60.0  # seconds, for what has nothing left to do but to end
 COMMAND = (sys.executable, "-m", "charlm")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from benchmarks.reliability.faults import Op, Watch
 from benchmarks.reliability.figure import (
+    KINDS,
     Figure,
     check_lost_nothing,
     child,
@@ -34,6 +35,7 @@ def kills(count: int) -> Figure:
     figure, chance, by = Figure(), random.Random(1), {"operation": 0, "moment": 0, "system call": 0}
     with workplace() as place:
         bases = [new_run(place, "--cell", cell, name=cell) for cell in CELLS]
+        bases += [new_run(place, kind=kind, name=kind) for kind in KINDS if kind != "language"]
         wholes = [finished(base) for base in bases]
         operations = _operations(bases[0])
         seconds = _seconds(bases[0])
@@ -45,7 +47,7 @@ def kills(count: int) -> Figure:
             for number in range(TRIES * share):  # some runs end before they are killed; those do not count
                 if by[kind] == share:
                     break
-                base, whole = bases[number % 3], wholes[number % 3]
+                base, whole = bases[number % len(bases)], wholes[number % len(bases)]
                 run = copy_of(base)
                 if kind == "operation":
                     was_killed = _kill_at_operation(run, 37 * number % operations + 1, torn=chance.random() < 0.5)
@@ -115,36 +117,44 @@ def _kill_at_system_call(run: Path, call: str, number: int) -> bool:
 
 
 def power_losses(resumed: int) -> Figure:
-    """Let the power fail after every operation of a run; check every state of the disk, and resume the run in `resumed`."""
-    figure, chance, seen = Figure(), random.Random(2), set()
-    with workplace() as place:
-        base = new_run(place)
-        whole, run, operations = finished(base), copy_of(base), []
-        with Watch(run, lambda _number, op: operations.append(op)).watching():
-            go_on(run)
-        versions = _versions(operations)
-        disk, durable, states = Disk(), -1, []
-        for op in operations:
-            disk.do(op)
-            if op.kind == "fsync" and op.path == str(run):
-                last = disk.names.get(str(run / "last.safetensors"))
-                step = None if last is None else _step(disk.written[last], place)
-                durable = durable if step is None else max(step, durable)
-            for state in disk.states():
-                key = frozenset((Path(path).name, contents) for path, contents in state.items())
-                if (key, durable) not in seen:
-                    seen.add((key, durable))
-                    states.append(state)
-                    _check_state(figure, state, durable, versions, place)
-        figure.cases = len(seen)
-        for state in chance.sample(states, min(resumed, len(states))):
-            after = copy_of(base, "after")
-            for path, contents in state.items():
-                (after / Path(path).name).write_bytes(contents)
-            go_on(after)
-            figure.check(ending(after) == whole, "a run gone on with after a power loss had another end")
-    figure.note = f"{len(operations)} operations; {min(resumed, len(states))} states gone on with, to the same end"
+    """Let the power fail after every operation of a run of each kind; check each state of the disk, go on from `resumed`."""
+    figure, chance, each = Figure(), random.Random(2), max(1, resumed // len(KINDS))
+    count = 0
+    for kind in KINDS:
+        with workplace() as place:
+            count += _power_losses(figure, place, new_run(place, kind=kind), chance, each)
+    figure.note = f"{count} operations; {each} states of each of {len(KINDS)} kinds of run gone on with, to the same end"
     return figure
+
+
+def _power_losses(figure: Figure, place: Path, base: Path, chance: random.Random, resumed: int) -> int:
+    """Do so for the run `base`; returns how many operations it has."""
+    seen: set[tuple[frozenset[tuple[str, bytes]], int]] = set()
+    whole, run, operations = finished(base), copy_of(base), []
+    with Watch(run, lambda _number, op: operations.append(op)).watching():
+        go_on(run)
+    versions = _versions(operations)
+    disk, durable, states = Disk(), -1, []
+    for op in operations:
+        disk.do(op)
+        if op.kind == "fsync" and op.path == str(run):
+            last = disk.names.get(str(run / "last.safetensors"))
+            step = None if last is None else _step(disk.written[last], place)
+            durable = durable if step is None else max(step, durable)
+        for state in disk.states():
+            key = frozenset((Path(path).name, contents) for path, contents in state.items())
+            if (key, durable) not in seen:
+                seen.add((key, durable))
+                states.append(state)
+                _check_state(figure, state, durable, versions, place)
+    figure.cases += len(seen)
+    for state in chance.sample(states, min(resumed, len(states))):
+        after = copy_of(base, "after")
+        for path, contents in state.items():
+            (after / Path(path).name).write_bytes(contents)
+        go_on(after)
+        figure.check(ending(after) == whole, "a run gone on with after a power loss had another end")
+    return len(operations)
 
 
 def _versions(operations: list[Op]) -> set[bytes]:

@@ -18,13 +18,27 @@ from charlm.cli.app import main
 from charlm.errors import CheckpointError
 from charlm.runs.drive import drive
 from charlm.runs.folder import open_run
+from charlm.tasks.registry import TASKS
 from charlm.tensorfile import TensorFile
 from charlm.training.events import Event
 
 TEXT = "the cat sat on the mat.\n" * 20
+RATED = "".join(f"{number} {'good' if number % 2 else 'bad'} cats\t{'yes' if number % 2 else 'no'}\n" for number in range(60))
+TAGGED = "\n\n".join(
+    "\n".join(f"{letter}\t{'' if letter == ' ' else 'vowel' if letter in 'aeiou' else 'other'}" for letter in line)
+    for line in RATED.replace("\t", " ").splitlines()
+)
 STEPS = 12
 TINY = ("--hidden-size", "8", "--embedding-size", "5", "--seq-len", "8", "--batch-size", "4", "--threads", "1")
 OPTIONS = (*TINY, "--max-steps", str(STEPS), "--eval-every", "4", "--sample-every", "1000", "--dropout", "0.2")
+# What a run of each kind learns from: the name of a file, its contents, and the options that go with it.
+KINDS: dict[str, tuple[str, str, tuple[str, ...]]] = {
+    "language": ("t.txt", TEXT, ()),
+    "classify": ("t.tsv", RATED, ("--task", "classify")),
+    "tag": ("t.tsv", TAGGED, ("--task", "tag")),
+    "restore": ("t.txt", TEXT, ("--restore", "spaces")),
+}
+KINDS |= {task: ("t.txt", TEXT, ("--task", task)) for task in TASKS if task not in KINDS}  # those added from outside
 TENSOR_FILES = {"model.safetensors": "model", "last.safetensors": "training", "previous.safetensors": "training"}
 
 
@@ -97,15 +111,21 @@ def workplace() -> Iterator[Path]:
         yield Path(name).resolve()
 
 
-def new_run(place: Path, *options: str, name: str = "base") -> Path:
+def to_train(place: Path, kind: str) -> tuple[str, ...]:
+    """The words of the command that trains a run of this kind; writes the file that it learns from."""
+    file, text, options = KINDS[kind]
+    (place / file).write_text(text)
+    return ("train", file, *OPTIONS, *options)
+
+
+def new_run(place: Path, *options: str, kind: str = "language", name: str = "base") -> Path:
     """Make a run folder whose training has not begun."""
-    (place / "t.txt").write_text(TEXT)
     shutil.rmtree(place / name, ignore_errors=True)
-    done = command("train", "t.txt", *OPTIONS, *options, "--quiet", "--out", name)
+    done = command(*to_train(place, kind), *options, "--quiet", "--out", name)
     if done.status != 0:
         raise RuntimeError(done.err)
     for file in (place / name).iterdir():
-        if file.name not in ("run.json", "corpus.bin"):
+        if file.name not in ("run.json", "corpus.bin", "examples.bin"):
             file.unlink()
     return place / name
 

@@ -11,12 +11,13 @@ import resource
 import time
 import unicodedata
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.reliability.figure import TINY, Figure, command, copy_of, go_on, new_run, workplace
+from benchmarks.reliability.figure import KINDS, TINY, Figure, command, copy_of, go_on, new_run, workplace
 from charlm.checkpoint.model import load_model
 from charlm.checkpoint.training import load_trainer
 from charlm.cli.app import write_error
@@ -38,10 +39,10 @@ PARTS = 50  # all code points are split into this many pages
 Open = Callable[[], object]
 
 
-def _opened(place: Path) -> tuple[Path, Path, Open, Open]:
-    """Train the smallest possible run; returns its model and state, and the function that opens each."""
+def _opened(place: Path, kind: str) -> tuple[Path, Path, Open, Open]:
+    """Train the smallest possible run of a kind; returns its model and state, and the function that opens each."""
     tiny = ("--hidden-size", "1", "--embedding-size", "1", "--cell", "rnn", "--optimiser", "adamw")
-    run = copy_of(new_run(place, *tiny), "run")
+    run = copy_of(new_run(place, *tiny, kind=kind), "run")
     go_on(run)
     opened = open_run(run)
     trainer, _ = restored(opened, lambda _notice: None)
@@ -50,23 +51,32 @@ def _opened(place: Path) -> tuple[Path, Path, Open, Open]:
 
 
 def damage(every: int) -> Figure:
-    """Flip every bit of a model and of a training state, and cut both at every length, except those that `every` skips."""
+    """Flip every bit of a model and of a training state, and cut both at every length, except those that `every` skips.
+
+    A run of language is tried so, and as many cases are shared by the other kinds of run.
+    """
     figure, bits = Figure(), {}
+    others = len(KINDS) - 1
+    for kind in KINDS:
+        _damage(figure, bits, kind, every if kind == "language" else every * others)
+    figure.note = ", ".join(f"{name} of {number:,} bits" for name, number in bits.items())
+    return figure
+
+
+def _damage(figure: Figure, bits: dict[str, int], kind: str, every: int) -> None:
     with workplace() as place:
-        *paths, open_model, open_state = _opened(place)
+        *paths, open_model, open_state = _opened(place, kind)
         for path, opens in zip(paths, (open_model, open_state), strict=True):
             contents = bytearray(path.read_bytes())
-            bits[path.name] = 8 * len(contents)
+            bits.setdefault(path.name, 8 * len(contents))
             for bit in range(0, 8 * len(contents), every):
                 contents[bit // 8] ^= 1 << bit % 8
                 path.write_bytes(contents)
-                _must_fail(figure, opens, f"{path.name}, bit {bit}")
+                _must_fail(figure, opens, f"{kind}, {path.name}, bit {bit}")
                 contents[bit // 8] ^= 1 << bit % 8
             for length in range(0, len(contents), every):
                 path.write_bytes(contents[:length])
-                _must_fail(figure, opens, f"{path.name}, {length} bytes")
-    figure.note = ", ".join(f"{name} of {number:,} bits" for name, number in bits.items())
-    return figure
+                _must_fail(figure, opens, f"{kind}, {path.name}, {length} bytes")
 
 
 def _must_fail(figure: Figure, opens: Open, what: str) -> None:
@@ -91,38 +101,52 @@ def forged(count: int) -> Figure:
 
     What does not open must be an error of one line, in little time and memory.
     """
-    figure, chance, opened, slowest = Figure(), random.Random(5), 0, 0.0
-    with workplace() as place:
-        *paths, open_model, open_state = _opened(place)
-        originals = [_taken_apart(path) for path in paths]
-        folder = copy_of(paths[0].parent, "told")
-        record = json.loads((folder / "run.json").read_text())
-        opens = (open_model, open_state, lambda: restored(open_run(folder, threads=1), lambda _notice: None))
-        for each in opens:
-            each()
-        idle = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        for number in range(count):
-            which = number % 3
-            if which < 2:
-                paths[which].write_bytes(_forgery(chance, *copy.deepcopy(originals[which])))
-            else:
-                text = json.dumps(_spoilt(chance, copy.deepcopy(record)))
-                (folder / "run.json").write_bytes(_stuffed(chance, text.encode()))
-            began = time.perf_counter()
-            try:
-                opens[which]()
-                opened += 1
-            except CharlmError as error:
-                figure.check(len(error.message) < 2000, f"case {number}: a message of {len(error.message)} characters")
-            except Exception as error:
-                figure.check(False, f"case {number}: {type(error).__name__}: {error}")
-            figure.cases += 1
-            slowest = max(slowest, time.perf_counter() - began)
-        grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - idle) / 1024
-    figure.check(grown < 50, f"{grown:.0f} MB above idle")
-    figure.check(slowest < 5, f"{slowest:.1f} s for one file")
-    figure.note = f"peak {grown:.1f} MB above idle, slowest {slowest * 1e3:.0f} ms, {opened} opened"
+    figure, chance, found = Figure(), random.Random(5), Forged()
+    for kind in KINDS:
+        with workplace() as place:
+            _forged(figure, chance, place, kind, count // len(KINDS), found)
+    figure.check(found.grown < 50, f"{found.grown:.0f} MB above idle")
+    figure.check(found.slowest < 5, f"{found.slowest:.1f} s for one file")
+    figure.note = f"peak {found.grown:.1f} MB above idle, slowest {found.slowest * 1e3:.0f} ms, {found.opened} opened"
     return figure
+
+
+@dataclass
+class Forged:
+    """How many forged files opened, the most seconds that one took, and by how many MB the process grew."""
+
+    opened: int = 0
+    slowest: float = 0.0
+    grown: float = 0.0
+
+
+def _forged(figure: Figure, chance: random.Random, place: Path, kind: str, count: int, found: Forged) -> None:
+    *paths, open_model, open_state = _opened(place, kind)
+    originals = [_taken_apart(path) for path in paths]
+    folder = copy_of(paths[0].parent, "told")
+    record = json.loads((folder / "run.json").read_text())
+    opens = (open_model, open_state, lambda: restored(open_run(folder, threads=1), lambda _notice: None))
+    for each in opens:
+        each()
+    idle = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for number in range(count):
+        which = number % 3
+        if which < 2:
+            paths[which].write_bytes(_forgery(chance, *copy.deepcopy(originals[which])))
+        else:
+            text = json.dumps(_spoilt(chance, copy.deepcopy(record)))
+            (folder / "run.json").write_bytes(_stuffed(chance, text.encode()))
+        began = time.perf_counter()
+        try:
+            opens[which]()
+            found.opened += 1
+        except CharlmError as error:
+            figure.check(len(error.message) < 2000, f"{kind}, case {number}: a message of {len(error.message)} characters")
+        except Exception as error:
+            figure.check(False, f"{kind}, case {number}: {type(error).__name__}: {error}")
+        figure.cases += 1
+        found.slowest = max(found.slowest, time.perf_counter() - began)
+    found.grown = max(found.grown, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - idle) / 1024)
 
 
 def _taken_apart(path: Path) -> tuple[dict[str, Any], dict[str, Any], bytes]:
@@ -208,6 +232,7 @@ def hostile_texts(count: int) -> Figure:
             run = str(place / "run")
             train = ("train", str(text), *TINY, *kind, "--max-steps", "2", "--out", run, "--overwrite")
             commands = [train] if number % 2 else [(*train, "--json")]
+            commands.insert(0, _labelled(chance, text, raw, number, run))
             commands += [
                 ("sample", "-c", run, "-p", prompt, "--length", "20", "--unknown", "skip"),
                 ("sample", "-c", run, "-p", prompt, "--length", "20", "--json", "--num-samples", "2"),
@@ -272,6 +297,17 @@ def _hostile(chance: random.Random, number: int) -> bytes:
         lambda: b'{"event": "done", "step": 1}\n' * 40,
     )
     return kinds[number % len(kinds)]()
+
+
+def _labelled(chance: random.Random, text: Path, raw: bytes, number: int, run: str) -> tuple[str, ...]:
+    """The command that learns labels from what is hostile: restores it, or takes it for labelled texts or characters."""
+    options = ("--restore", chance.choice(("spaces", "case", "punctuation")))
+    if number % 3:
+        table = text.with_name(f"{text.name}.tsv")
+        lines = raw.splitlines() if number % 3 == 1 else [raw[at : at + 1] for at in range(min(len(raw), 400))]
+        table.write_bytes(b"".join(line + b"\t" + b"ab"[place % 2 :][:1] + b"\n" for place, line in enumerate(lines)))
+        text, options = table, ("--task", "classify" if number % 3 == 1 else "tag")
+    return ("train", str(text), *TINY, *options, "--max-steps", "2", "--out", run, "--overwrite")
 
 
 def _live(text: str) -> set[str]:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands import KINDS, trained
+from benchmarks.reliability.figure import KINDS
+from tests.commands import trained
 from tests.conftest import CELLS
 from tests.runs.reference import OPTIONS, go_on
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import safetensors.torch
 
+from benchmarks.reliability.figure import KINDS
 from charlm.checkpoint.format import to_bytes
 from charlm.checkpoint.model import load_model
 from charlm.errors import Interrupted
@@ -18,7 +19,7 @@ from charlm.model.devices import CPU
 from charlm.runs.data import window_of
 from charlm.runs.folder import open_run
 from charlm.tensorfile import TensorFile
-from tests.commands import KINDS, SHORT, TINY, is_error, trained
+from tests.commands import SHORT, TINY, is_error, trained
 from tests.runs.reference import LABELLED, assert_metrics_grow, assert_same_end, flip, go_on, set_record, signal_at_step
 
 
@@ -218,19 +219,8 @@ RECORD = {"argv", "files", "started", "number", "text", "machine", "model", "tra
 HASHES = {"corpus_sha256", "ids_sha256"}
 MODEL = {"cell", "embedding_size", "hidden_size", "num_layers", "dropout"}
 READ = {"symbols", "encoding", "glob", "validation_fraction", "test_fraction"}
-LEARNING = {
-    "task",
-    "batch_size",
-    "seq_len",
-    "optimiser",
-    "learning_rate",
-    "clip_norm",
-    "seed",
-    "device",
-    "precision",
-    "threads",
-}
-TRAINING = LEARNING | {"eval_every", "sample_every"}
+TRAINING = {"task", "batch_size", "seq_len", "optimiser", "learning_rate", "clip_norm", "seed", "eval_every", "sample_every"}
+PLACE = {"device", "precision", "threads"}
 CARD = {"kind", "model", "training", "text", "vocab", "splits", "corpus_sha256", "setting", "step", "scores"}
 POSITION = {"step", "epoch", "window", "seconds", "evaluated_step", "best_nats", "scale", "scale_growth"}
 ABOUT = {"model", "training", "end", "splits", "ids_sha256", "vocab_sha256"}
