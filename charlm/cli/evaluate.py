@@ -14,6 +14,8 @@ from charlm.errors import TextError, UsageError, counted
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from charlm.checkpoint.card import ModelCard
+    from charlm.model.language_model import LanguageModel
     from charlm.text.vocab import Ids, Vocab
 
 WATCHED = 1024  # characters scored at a time when they appear on a terminal
@@ -21,12 +23,23 @@ MOST_NATS = 8.0  # the surprise shown in the strongest colour
 
 
 def evaluate(
-    texts: Annotated[list[str], typer.Argument(metavar="TEXT...", help="Text files, a folder, or - for standard input.")],
+    texts: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="TEXT...",
+            help="Text files, a folder, or - for standard input; for a model that gives labels, labelled texts.",
+            show_default="of labelled texts, the test part of the model's own",
+        ),
+    ] = None,
     per_character: Annotated[bool, typer.Option("--per-character", help="Print the text coloured by surprise.")] = False,
     dynamic: Annotated[
         bool, typer.Option("--dynamic", help="Let a copy of the model learn from each part of the text after scoring it.")
     ] = False,
     unknown: options.Unknown = "error",
+    columns: Annotated[
+        str | None,
+        typer.Option(metavar="NAME=COLUMN,...", help="Where a row has its text and its label.", show_default="as trained"),
+    ] = None,
     encoding: options.Encoding = options.DEFAULT_TEXT.encoding,
     glob: options.Glob = options.DEFAULT_TEXT.glob,
     json: options.Json = False,
@@ -37,14 +50,55 @@ def evaluate(
 ) -> None:
     """Score a text exactly: read it as one stream from the first character to the last, and count every prediction.
 
+    A model that gives labels is scored on labelled texts, in files like those it was trained on: accuracy, F1, what it takes
+    for what, and the same for what needs no network.
+
     Example: charlm eval chapter.txt --per-character
     """
     if json and per_character:
         raise UsageError("--json and --per-character were given together", "give one of them")
     check_unknown(unknown)
-    model, card = options.open_model(checkpoint, device, threads)
-    config = CorpusConfig(symbols=card.vocab.kind, encoding=encoding, glob=glob)
-    ids, skipped = options.read_texts(texts, card.vocab, config, skip_unknown=unknown == "skip")
+    path, model, card = options.find_and_open(checkpoint if texts else _with_labels(checkpoint), device, threads)
+    reading = CorpusConfig(symbols=card.vocab.kind, encoding=encoding, glob=glob)
+    from charlm.model.heads import Labeller
+    from charlm.model.language_model import LanguageModel
+
+    if isinstance(model, LanguageModel):
+        if columns is not None:
+            raise UsageError(f"--columns was given, and {path} is a language model, which reads whole texts", "leave it out")
+        _score_text(model, card, texts or [], reading, per_character, dynamic, unknown == "skip", json)
+        return
+    given = {"--per-character": per_character, "--dynamic": dynamic, "--unknown skip": unknown == "skip"}
+    for option in filter(given.get, given):
+        raise UsageError(f"{option} was given, and {path} is a model that gives labels", "leave it out")
+    from charlm.cli.scoring import print_judgement, score_labels
+
+    assert isinstance(model, Labeller)  # noqa: S101 (there are no others)
+    print_judgement(card.labels, score_labels(path, model, card, texts or [], reading, columns), json=json)
+
+
+def _with_labels(checkpoint: str | None) -> str | None:
+    """The model, if it gives labels: it has texts of its own to be scored on. Raises `UsageError` for any other."""
+    from charlm.checkpoint.card import read_card
+    from charlm.runs.find import find_model
+
+    card, _ = read_card(find_model(checkpoint))
+    if not card.labels:
+        raise UsageError("Missing argument 'TEXT...'", "see charlm COMMAND --help")
+    return checkpoint
+
+
+def _score_text(
+    model: "LanguageModel",
+    card: "ModelCard",
+    texts: list[str],
+    reading: CorpusConfig,
+    per_character: bool,
+    dynamic: bool,
+    skip_unknown: bool,
+    json: bool,
+) -> None:
+    ids, skipped = options.read_texts(texts, card.vocab, reading, skip_unknown=skip_unknown)
     if len(ids) < 2:
         raise TextError(f"the text has {counted(len(ids), 'character')}", "at least 2 are needed: the first is not predicted")
     from charlm.display.waiting import waiting

@@ -5,9 +5,13 @@ from typing import TYPE_CHECKING, Any
 
 from charlm.cli import options
 from charlm.config import check_device, check_threads
+from charlm.errors import brief, counted
 
 if TYPE_CHECKING:
     from charlm.checkpoint.card import ModelCard
+
+MOST_NAMES = 8  # of labels that are shown
+STATES = {"last": "the last state", "mean": "the mean of all states", "max": "the maximum of all states"}
 
 
 def info(
@@ -35,17 +39,21 @@ def info(
     symbols = "all 256 bytes"
     if card.vocab.kind == "char":
         symbols = "".join(map(chr, card.vocab.symbols)).translate({ord("\n"): "⏎", ord(" "): "␣"})
+    both_ways = ", both ways" if card.model.bidirectional else ""
+    things = "texts" if card.labels else "symbols"
     rows = {
-        "model": f"{card.model.num_layers} x {card.model.hidden_size} {card.model.cell.upper()}, embedding "
+        "model": f"{card.model.num_layers} x {card.model.hidden_size} {card.model.cell.upper()}{both_ways}, embedding "
         f"{card.model.embedding_size}, dropout {card.model.dropout:g}, {contents['parameters']:,} parameters",
         "vocabulary": f"{len(card.vocab)} symbols ({card.vocab.kind}): {symbols}",
         "trained": f"the best model, of step {card.step}; {card.training.batch_size} x {card.training.seq_len} a step, "
         f"learning rate {card.training.learning_rate:g}, seed {card.training.seed}, on {card.setting.device} "
         f"in {card.setting.precision} with torch {card.setting.torch}",
-        "corpus": f"{card.splits.test:,} symbols, SHA-256 {card.corpus_sha256}; train {card.splits.train:,}, validation "
+        "corpus": f"{card.splits.test:,} {things}, SHA-256 {card.corpus_sha256}; train {card.splits.train:,}, validation "
         f"{card.splits.validation - card.splits.train:,}, test {card.splits.test - card.splits.validation:,}",
-        "score": _score(contents["scores"]),
+        "score": _score(contents["scores"], "label" if card.labels else "char"),
     }
+    if card.labels:
+        rows |= {"labels": _labels(card), "test": _test_score(contents["scores"]["test"])}
     table(sys.stdout, rows)
 
 
@@ -56,6 +64,12 @@ def describe(card: "ModelCard", parameters: int) -> dict[str, Any]:
     from charlm.checkpoint.fields import to_json
     from charlm.training.events import bits
 
+    scores: dict[str, Any] = {"validation_nats": nats, "validation_bpc": bits(nats), "exact": card.scores.exact}
+    labelled: dict[str, Any] = {}
+    if card.labels:
+        labelled = {"labels": list(card.labels), "one_label_a_word": card.one_label_a_word}
+        test = None if card.scores.test is None else to_json(card.scores.test)
+        scores = {"validation_nats": nats, "exact": card.scores.exact, "accuracy": card.scores.accuracy, "test": test}
     return {
         "model": to_json(card.model),
         "training": to_json(card.training)
@@ -63,12 +77,38 @@ def describe(card: "ModelCard", parameters: int) -> dict[str, Any]:
         | {"step": card.step, "text": to_json(card.text), "splits": to_json(card.splits), "corpus_sha256": card.corpus_sha256},
         "vocab": {"kind": card.vocab.kind, "size": len(card.vocab), "symbols": symbols},
         "parameters": parameters,
-        "scores": {"validation_nats": nats, "validation_bpc": bits(nats), "exact": card.scores.exact},
+        "scores": scores,
+        **labelled,
     }
 
 
-def _score(scores: dict[str, Any]) -> str:
+def _labels(card: "ModelCard") -> str:
+    """What the labels are, and of what."""
+    from charlm.display.terminal import visible_line
+
+    names = visible_line(", ".join(card.labels[:MOST_NAMES])) + (", ..." if len(card.labels) > MOST_NAMES else "")
+    if card.text.restore:
+        of = f"a character, to restore {card.text.restore}"
+    elif card.training.task == "tag":
+        of = "a character, the same for all of a word" if card.one_label_a_word else "a character"
+    else:
+        of = f"a text, from {STATES.get(card.model.pooling, card.model.pooling)}"
+    return f"{counted(len(card.labels), 'label')} of {of}: {brief(names)}"
+
+
+def _test_score(scores: dict[str, Any] | None) -> str:
+    if scores is None:
+        return "not scored on a test part"
+    by_word = "" if scores["word_accuracy"] is None else f"by word {scores['word_accuracy']:.4f}, "
+    shares = f"accuracy {scores['accuracy']:.4f}, {by_word}macro-F1 {scores['macro_f1']:.4f}"
+    return f"{shares}, on {counted(scores['num_labels'], 'label')} of the test part"
+
+
+def _score(scores: dict[str, Any], unit: str) -> str:
     if scores["validation_nats"] is None:
         return "unknown"
     how = "exactly" if scores["exact"] else "about"
+    if unit == "label":
+        right = "" if scores["accuracy"] is None else f", {scores['accuracy']:.1%} right"
+        return f"validation {scores['validation_nats']:.4f} nats/label{right}, {how}"
     return f"validation {scores['validation_nats']:.4f} nats/char, {scores['validation_bpc']:.4f} bits/char, {how}"

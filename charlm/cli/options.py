@@ -100,7 +100,7 @@ def open_model(checkpoint: str | None, device: str, threads: int) -> tuple["Lang
 
     if not isinstance(model, LanguageModel):
         what = f"{path} is a model that gives labels ({card.training.task}), and writes no text"
-        raise UsageError(what, f"charlm predict -c {shlex.quote(str(path))} FILE asks it for labels")
+        raise UsageError(what, f"charlm predict FILE -c {shlex.quote(str(path))} asks it for labels")
     return model, card
 
 

@@ -47,16 +47,30 @@ def held_out_examples(model: Path, card: ModelCard) -> tuple[Examples, Path]:
     """Find the labelled texts that the model file `model` was not trained on, those of the validation part and the test part;
     returns them and the file they are from: the run's own copy, beside the model. Raises `TextError` where there is none.
     """
+    data, file = _own_texts(model, card)
+    if data.splits.train >= data.splits.test:
+        raise TextError("the model was trained on all of its texts", "name a file with others")
+    return data.examples.part(data.splits.train, data.splits.test), file
+
+
+def test_examples(model: Path, card: ModelCard) -> tuple[Examples, Path]:
+    """Find the labelled texts of the test part only, as `held_out_examples` does. Raises `TextError` where there is none."""
+    data, file = _own_texts(model, card)
+    if not len(data.test):
+        raise TextError("the model's run has no test part", "name a file with labelled texts")
+    return data.test, file
+
+
+def _own_texts(model: Path, card: ModelCard) -> tuple[Dataset, Path]:
+    """The run's own copy of its texts, beside the model."""
     run = model.parent
     try:
         data = open_data(run, read_record(run / RUN))
     except (OSError, CheckpointError) as error:
         raise TextError("the texts that the model was trained on are not beside it", "name a file with others") from error
-    if not isinstance(data, Dataset) or data.sha256 != card.corpus_sha256:
+    if not isinstance(data, Dataset) or data.sha256 != card.corpus_sha256 or data.labels != card.labels:
         raise TextError("the texts beside the model are not those that it was trained on", "name a file with others")
-    if data.splits.train >= data.splits.test:
-        raise TextError("the model was trained on all of its texts", "name a file with others")
-    return data.examples.part(data.splits.train, data.splits.test), run / EXAMPLES
+    return data, run / EXAMPLES
 
 
 def _read(path: Path, card: ModelCard) -> Ids:
