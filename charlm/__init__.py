@@ -1,3 +1,3 @@
-"""charlm: train, sample and understand character-level recurrent language models."""
+"""charlm: train, use and understand recurrent networks that read text character by character."""
 
 __version__ = "0.1.0"

@@ -21,25 +21,27 @@ INTERRUPTED = 128 + signal.SIGINT
 
 app = typer.Typer(
     name="charlm",
-    help="Train, sample and understand character-level recurrent language models.",
+    help="Train, use and understand recurrent networks that read text character by character.",
     epilog="Errors are one line; add --debug anywhere to see where one comes from.",
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-app.command("train")(train.train)
-app.command("sample")(sample.sample)
-app.command("inspect-cells", epilog=inspect_cells.EPILOG)(inspect_cells.inspect_cells)
-app.command("predict")(predict.predict)
-app.command("eval")(evaluate.evaluate)
-app.command("info")(info.info)
+app.command("train", short_help="Train a model on a text, or on labelled texts.")(train.train)
+app.command("sample", short_help="Draw text from a language model.")(sample.sample)
+app.command("inspect-cells", short_help="Find the units that track something in a text.", epilog=inspect_cells.EPILOG)(
+    inspect_cells.inspect_cells
+)
+app.command("predict", short_help="Give labels to texts, or put spaces back.")(predict.predict)
+app.command("eval", short_help="Score a model on a text, or on labelled texts.")(evaluate.evaluate)
+app.command("info", short_help="Show what a model file says about itself.")(info.info)
 COMMANDS = {command.name for command in app.registered_commands}
 
 
 @app.callback()
 def root(version: options.Version = False) -> None:
-    """Train, sample and understand character-level recurrent language models."""
+    """Train, use and understand recurrent networks that read text character by character."""
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:

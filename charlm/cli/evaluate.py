@@ -38,7 +38,11 @@ def evaluate(
     unknown: options.Unknown = "error",
     columns: Annotated[
         str | None,
-        typer.Option(metavar="NAME=COLUMN,...", help="Where a row has its text and its label.", show_default="as trained"),
+        typer.Option(
+            metavar="NAME=COLUMN,...",
+            help="Columns of a row's text and label; numbers, or names in row 1.",
+            show_default="as trained",
+        ),
     ] = None,
     encoding: options.Encoding = options.DEFAULT_TEXT.encoding,
     glob: options.Glob = options.DEFAULT_TEXT.glob,

@@ -1,4 +1,4 @@
-"""`charlm train`: a text in, a trained model out."""
+"""`charlm train`: a text or labelled texts in, a trained model out."""
 
 import contextlib
 import shlex
@@ -14,6 +14,7 @@ from charlm.cli import options
 from charlm.cli.options import lower
 from charlm.config import CorpusConfig, End, ModelConfig, TrainConfig
 from charlm.errors import UsageError
+from charlm.label_recipe import PATIENCE
 from charlm.recipe import Wish
 
 MODEL, TRAINING, TEXT = ModelConfig(), TrainConfig(), options.DEFAULT_TEXT
@@ -27,7 +28,11 @@ def train(
     ctx: typer.Context,
     corpus: Annotated[
         list[str] | None,
-        typer.Argument(metavar="CORPUS...", help="Text files, a folder, or - for standard input.", show_default=False),
+        typer.Argument(
+            metavar="CORPUS...",
+            help="Text files, files of labelled texts (.tsv, .csv, .jsonl, .conllu), a folder, or - for standard input.",
+            show_default=False,
+        ),
     ] = None,
     cell: Annotated[str, typer.Option(help="The recurrent cell, such as lstm, gru or rnn.", callback=lower)] = MODEL.cell,
     task: Annotated[
@@ -50,19 +55,21 @@ def train(
         str,
         typer.Option(
             metavar="NAME=COLUMN,...",
-            help="Where a row has its text, its label and, to be split by, its group; by number, or by name with a header.",
+            help="Columns of a row's text and label, and of a group whose rows share a part; numbers, or names in row 1.",
             show_default="text=1,label=2",
         ),
     ] = TEXT.columns,
     init_from: Annotated[
-        str | None, typer.Option(metavar="MODEL", help="Begin with what a language model has learned from another text.")
+        str | None,
+        typer.Option(
+            metavar="MODEL", help="Begin with what a language model has learned; the cell and the sizes are that model's."
+        ),
     ] = None,
     pooling: Annotated[
-        str, typer.Option(help="Which states a text's label is read from: last, mean or max.", callback=lower)
+        str, typer.Option(help="Which states the label of a text is read from: last, mean or max.", callback=lower)
     ] = MODEL.pooling,
     bidirectional: Annotated[
-        bool,
-        typer.Option(help="Read the text from its end as well.", show_default="for --task tag"),
+        bool, typer.Option(help="Read the text from its end as well.", show_default="for --task tag")
     ] = MODEL.bidirectional,
     preset: Annotated[
         str,
@@ -74,17 +81,20 @@ def train(
         int, typer.Option(help="Numbers that represent a character.", show_default=CHOSEN)
     ] = MODEL.embedding_size,
     dropout: Annotated[float, typer.Option(help="Share of each layer's input to drop.", show_default=CHOSEN)] = MODEL.dropout,
-    batch_size: Annotated[int, typer.Option(help="Streams read side by side.", show_default=CHOSEN)] = TRAINING.batch_size,
+    batch_size: Annotated[
+        int, typer.Option(help="Streams, or labelled texts, read side by side.", show_default=CHOSEN)
+    ] = TRAINING.batch_size,
     seq_len: Annotated[
-        int, typer.Option(help="Characters that gradients flow back over.", show_default=CHOSEN)
+        int,
+        typer.Option(
+            help="Characters that gradients flow back over; of a labelled text, as many are read at a time.",
+            show_default=CHOSEN,
+        ),
     ] = TRAINING.seq_len,
     optimiser: Annotated[
         str,
         typer.Option(
-            "--optimiser",
-            "--optimizer",
-            help="Such as muon (for the cells' matrices; AdamW for the rest) or adamw.",
-            callback=lower,
+            "--optimiser", "--optimizer", help="Such as muon (cells' matrices; AdamW for the rest) or adamw.", callback=lower
         ),
     ] = TRAINING.optimiser,
     learning_rate: Annotated[
@@ -101,11 +111,7 @@ def train(
     ] = None,
     speed: Annotated[
         float | None,
-        typer.Option(
-            metavar="CHARS_PER_SECOND",
-            help="Choose as on a machine of this speed, and measure nothing.",
-            hidden=True,
-        ),
+        typer.Option(metavar="CHARS_PER_SECOND", help="Choose as for this speed, and measure nothing.", hidden=True),
     ] = None,
     symbols: Annotated[
         str, typer.Option(help="char: Unicode code points; byte: any file at all.", callback=lower)
@@ -113,10 +119,14 @@ def train(
     encoding: options.Encoding = TEXT.encoding,
     glob: options.Glob = TEXT.glob,
     validation_fraction: Annotated[
-        float, typer.Option(help="Share of the text, before the test part, that picks the best model.")
+        float, typer.Option(help="Share that picks the best model; of a text, the part before the test part.")
     ] = TEXT.validation_fraction,
     test_fraction: Annotated[
-        float, typer.Option(help="Share at the text's end that training never sees.")
+        float,
+        typer.Option(
+            help="Share that training never sees; of a text, its end.",
+            show_default=f"{TEST_FRACTION} where labels are learned, else 0",
+        ),
     ] = TEXT.test_fraction,
     seed: Annotated[int, typer.Option(help="Makes a run repeatable.")] = TRAINING.seed,
     device: options.Device = TRAINING.device,
@@ -128,19 +138,27 @@ def train(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run that --out holds.")] = False,
     resume: Annotated[str | None, typer.Option(metavar="RUN", help="Go on with a run; only its end may be moved.")] = None,
     patience: Annotated[
-        int, typer.Option(help="End once this many evaluations found nothing better; 0: never.", show_default=CHOSEN)
+        int,
+        typer.Option(
+            help="End once this many evaluations in a row found nothing better; 0: never.",
+            show_default=f"{PATIENCE} where labels are learned, else 0",
+        ),
     ] = TRAINING.patience,
     eval_every: Annotated[
         int | None, typer.Option(help="Steps between evaluations.", show_default="at most 20 in a run")
     ] = None,
-    sample_every: Annotated[int | None, typer.Option(help="Steps between samples.", show_default="a 5th of the run")] = None,
+    sample_every: Annotated[
+        int | None, typer.Option(help="Steps between samples, or predictions.", show_default="a 5th of the run")
+    ] = None,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print nothing but errors.")] = False,
     json: options.Json = False,
     version: options.Version = False,
 ) -> None:
-    """Train a character-level language model on a text.
+    """Train a model that reads character by character: on a text, to continue it, or on labelled texts, to label others.
 
     Example: charlm train novel.txt --max-time 5m
+
+    With labels: charlm train reviews.tsv --task classify
 
     Ctrl-C saves the run and prints the command that continues it.
     """
@@ -180,7 +198,7 @@ def run_to_resume(resume: str, typed: set[str]) -> Path:
     """The folder of the run that --resume names. Raises `UsageError` when an option was typed that a run keeps."""
     extra = sorted(typed - WITH_RESUME)
     if "init_from" in extra:
-        what = "--init-from was given with --resume: a run is gone on with as it was set up, or another begins from its model"
+        what = "--init-from was given with --resume, which goes on with a run as it was set up"
         raise UsageError(what, f"give one of them, as in: charlm train CORPUS --init-from {shlex.quote(resume)}")
     if extra:
         name = "CORPUS" if "corpus" in extra else "--" + extra[0].replace("_", "-")

@@ -61,9 +61,9 @@ def describe(path: Path, vocab: Vocab) -> str:
     new = sorted(set(vocab.symbols) - set(card.vocab.symbols))
     shape = f"{card.model.num_layers} x {card.model.hidden_size} {card.model.cell.upper()}"
     named = "".join(map(chr, new[:MOST_NAMED])) + ("..." if len(new) > MOST_NAMED else "")
-    fresh = f", and {counted(len(new), 'new one')} with fresh weights: {brief(repr(named))}" if new else ""
-    known = len(vocab) - len(new)
-    return f"begins with what {path} has learned: its {shape}, and {counted(known, 'symbol')} of its {len(card.vocab)}{fresh}"
+    fresh = f"; fresh weights for {counted(len(new), 'new one')}: {brief(repr(named))}" if new else ""
+    known = f"{len(vocab) - len(new)} of its {counted(len(card.vocab), 'symbol')}"
+    return f"begins with what {path} has learned: its {shape}, and {known}{fresh}"
 
 
 def take_over_from(folder: Path, origin: Origin, model: Network, vocab: Vocab) -> None:

@@ -189,14 +189,11 @@ class Gathered:
         """Labels that cannot be learned, or hardly."""
         missing = [self.names[number] for number in np.flatnonzero(self.label_counts(parts) == 0).tolist()]
         if missing:
-            yield f"no example in the training part has the label {_first_of(missing)}"
+            others = f", nor {counted(len(missing) - 1, 'other')}" if missing[1:] else ""
+            yield f"no example in the training part has the label {brief(missing[0])!r}{others}"
         if self.by_character:
             labels = np.frombuffer(self.labels, dtype=np.intc)[np.frombuffer(self.places, dtype=np.uint8) == BEGINS]
             words = np.bincount(labels[labels >= 0], minlength=len(self.firsts))
             if once := np.flatnonzero(words == 1).tolist():
-                yield f"one word only has the label {_first_of([self.names[each] for each in once])} ({self.firsts[once[0]]})"
-
-
-def _first_of(names: Sequence[str]) -> str:
-    others = f", nor {counted(len(names) - 1, 'other')}" if len(names) > 1 else ""
-    return f"{brief(names[0])!r}{others}"
+                others = f", and so it is with {counted(len(once) - 1, 'other label')}" if once[1:] else ""
+                yield f"only one word has the label {brief(self.names[once[0]])!r} ({self.firsts[once[0]]}){others}"

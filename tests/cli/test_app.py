@@ -37,7 +37,7 @@ def test_help_versions_and_usage_errors_import_no_torch(tmp_path: Path):
         "train --hidden-size 0 t.txt",
         "nonsense",
         "sample --temperature -1",
-        "eval",
+        "eval --json --per-character t.txt",
         "train --max-time 5x t",
         "inspect-cells --show 0",
     ]

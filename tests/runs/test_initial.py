@@ -75,8 +75,8 @@ def test_what_goes_over_is_said_in_one_line(old, charlm):
     said = charlm("train", "t.txt", "--init-from", str(old), *STEPS[:-1]).err
     (line,) = [line for line in said.splitlines() if line.startswith("begins with")]
     new = sorted(set(OTHER) - set(TEXT))
-    assert f"its 2 x 8 GRU, and {len(set(OTHER)) - len(new)} symbols of its {len(set(TEXT))}" in line
-    assert f"and {len(new)} new ones with fresh weights" in line
+    assert f"its 2 x 8 GRU, and {len(set(OTHER)) - len(new)} of its {len(set(TEXT))} symbols" in line
+    assert f"; fresh weights for {len(new)} new ones: " in line
     assert "".join(new) in line
 
 

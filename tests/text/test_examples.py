@@ -271,7 +271,7 @@ def test_parts_that_came_out_empty_are_said():
 def test_a_tag_of_one_word_is_said():
     """It is no error, for treebanks have such; nor are examples without any label, which are left out."""
     _, notices = encoded(CHARACTERS + "n\tQ\no\tQ\n\nu\t\n", by_character=True)
-    assert any(notice.startswith("one word only has the label 'Q' (f.tsv, line") for notice in notices)
+    assert any(notice.startswith("only one word has the label 'Q' (f.tsv, line") for notice in notices)
     assert "1 example without any label left out" in notices
 
 
