@@ -296,7 +296,7 @@ def test_an_origin_that_does_not_fit_is_one_line(charlm, tmp_path):
     (tmp_path / "t.tsv").write_text(KINDS["classify"][1])
     begin = ("train", "t.tsv", "--task", "classify", "--batch-size", "4", "--max-steps", "2", "--quiet", "--init-from")
     assert charlm("train", "t.txt", *SHORT, "--symbols", "byte", "--out", "bytes").status == 0
-    is_error(charlm(*begin, "bytes"), 2, "--symbols is char", "say --symbols byte")
+    is_error(charlm(*begin, "bytes"), 2, "--symbols is char", "Say --symbols byte")
     assert charlm("train", "t.txt", *SHORT, "--out", "language").status == 0
     assert charlm(*begin, "language", "--out", "run").status == 0
     for name in ("model", "last"):
