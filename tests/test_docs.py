@@ -21,7 +21,7 @@ def commands(page: Path) -> list[str]:
     """What a page shows to be typed: lines of its blocks, and what stands in backticks."""
     text = page.read_text(encoding="utf-8")
     blocks = re.findall(r"^```\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
-    typed = re.findall(r"^(?:\S+ \S+ \| )?(charlm .*?)(?:  +#.*)?$", "".join(blocks), re.MULTILINE)
+    typed = re.findall(r"^(?:[^|\n]+ \| )?(charlm .*?)(?:  +#.*)?$", "".join(blocks), re.MULTILINE)
     return sorted({*typed, *re.findall(r"`(charlm [^`]+)`", text)})
 
 
@@ -82,6 +82,34 @@ def test_the_rows_of_train_are_those_described(charlm, tmp_path):
     assert {row["event"] for row in rows} == set(re.findall(r"`(\w+)`", described["event"][1]))
     for row in rows:
         assert set(row) == {name for name, (where, _) in described.items() if where == "all" or f"`{row['event']}`" in where}
+
+
+WORDS = [f"{word}{number}" for number, word in enumerate(TEXT.split()[:40])]
+LABELLED = {
+    "classify": ("r.tsv", "".join(f"{word}\t{('no', 'yes', 'may')[number % 3]}\n" for number, word in enumerate(WORDS))),
+    "tag": ("t.tsv", "\n".join("".join(f"{c}\t{'ab'[c in 'aeiou']}\n" for c in word) for word in WORDS)),
+    "restore": ("t.txt", TEXT * 12),
+}
+
+
+@pytest.mark.parametrize("kind", LABELLED)
+def test_what_models_of_labels_say_is_as_described(charlm, kind):
+    """The rows of a run, of what it predicts, its scores and what it says of itself have the fields that docs/json.md gives."""
+    name, text = LABELLED[kind]
+    Path(name).write_text(text)
+    task = ("--restore", "spaces") if kind == "restore" else ("--task", kind)
+    said = charlm("train", name, *task, *TINY, "--max-steps", "5", "--sample-every", "2", "--json").text
+    described = {name: where for name, (where, _) in (fields("train") | fields("train", table=1)).items() if "bpc" not in name}
+    for row in map(json.loads, said.splitlines()):
+        where = (row["event"] if row["event"] != "predictions" else "sample", row["event"])
+        want = {name for name, rows in described.items() if rows == "all" or any(f"`{each}`" in rows for each in where)}
+        assert set(row) == want
+    scores = set(fields("eval", table=1))
+    assert set(row["test"]) == scores == set(json.loads(charlm("eval", "--json").text))
+    place = list(LABELLED).index(kind)
+    for row in map(json.loads, charlm("predict", name, "--json").text.splitlines()):
+        assert set(row) == set(fields("predict", table=place)) - {"words"}  # which only a treebank has
+    assert set(json.loads(charlm("info", "--json").text)) == set(fields("info")) | set(fields("info", table=1))
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,7 @@ class Gathered:
     firsts: list[str] = field(default_factory=list)  # where each label came first, in words
     unlabelled: int = 0  # examples left out, because nothing in them has a label
     repeated: int = 0
+    has_groups: bool = False
     contradictions: list[str] = field(default_factory=list)  # where a text came again with another label
     _seen: dict[bytes, int] = field(default_factory=dict)  # by the hash of a text that of its labels
 
@@ -72,6 +73,7 @@ class Gathered:
             return
         if not self.config.restore:
             self._compare(example)
+            self.has_groups |= bool(example.group)
             self.parts.append(part_of(example.group or example.text, self.config))
         self.texts.append(example.text)
         self.labels.extend(map(self.numbers.__getitem__, example.labels))
@@ -178,7 +180,12 @@ class Gathered:
         if self.unlabelled:
             yield f"{counted(self.unlabelled, 'example')} without any label left out"
         if self.repeated:
-            yield f"{counted(self.repeated, 'example')} with a text that came before; equal texts share a part"
+            together = (
+                "rows of a group share a part, equal texts of two groups may not"
+                if self.has_groups
+                else "equal texts share a part"
+            )
+            yield f"{counted(self.repeated, 'example')} with a text that came before; {together}"
         if self.contradictions:
             first = f"the first is {self.contradictions[0]}"
             yield f"{counted(len(self.contradictions), 'example')} with a text that had another label before; {first}"

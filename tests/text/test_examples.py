@@ -120,9 +120,10 @@ def test_equal_texts_and_groups_share_a_part():
     assert not parts[0] & parts[1]
     assert "7 examples with a text that came before; equal texts share a part" in notices
     assert "1 example with a text that had another label before; the first is f.tsv, line 104" in notices
-    grouped = [(*row, f"by {number % 7}") for number, row in enumerate(ROWS)]
+    grouped = [(*row, f"by {number % 7}") for number, row in enumerate([*ROWS, ROWS[0]])]
     config = CorpusConfig(test_fraction=0.2, validation_fraction=0.3, columns="text=1,label=2,group=3")
-    found, _ = encoded(tsv(grouped), config)
+    found, notices = encoded(tsv(grouped), config)
+    assert "1 example with a text that came before; rows of a group share a part, equal texts of two groups may not" in notices
     groups = {part_of(f"by {number}", config): 0 for number in range(7)}
     assert len(groups) > 1
     for row in grouped:
