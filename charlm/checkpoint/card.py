@@ -9,9 +9,12 @@ from pathlib import Path
 
 from charlm.checkpoint.fields import from_json, vocab_from_json
 from charlm.config import MOST, CorpusConfig, ModelConfig, TrainConfig, later
-from charlm.errors import CheckpointError
+from charlm.errors import CheckpointError, brief
 from charlm.tensorfile import TensorFile
 from charlm.text.corpus import Splits
+from charlm.text.examples import UNLABELLED
+from charlm.text.formats import UNFIT
+from charlm.text.restoring import are_restorable
 from charlm.text.vocab import Vocab
 
 KIND = "model"  # the kind of tensor file
@@ -85,4 +88,16 @@ def card_of(path: Path, file: TensorFile) -> ModelCard:
     for name, value in (("step", card.step), ("scores.validation_nats", card.scores.validation_nats or 0)):
         if not 0 <= value <= MOST:
             raise CheckpointError(f"{path}: {name} is {value}, and must be from 0 to {MOST:g}")
+    if problem := _problem(card.labels, card.text.restore):
+        raise CheckpointError(f"{path}: labels {problem}", "the file is damaged or not charlm's; restore it from a copy")
     return card
+
+
+def _problem(labels: tuple[str, ...], restore: str) -> str:
+    """What is wrong with the names of labels, if anything is: they come onto lines, and into a text that is restored."""
+    if len(set(labels)) < len(labels) or len(labels) > UNLABELLED:
+        return "are too many, or one is there twice"
+    wrong = [label for label in labels if not label or UNFIT.search(label)]
+    if wrong:
+        return f"have {brief(repr(wrong[0]))}, which does not fit on a line"
+    return f"are not those of what restores {restore}" if restore and not are_restorable(labels, restore) else ""

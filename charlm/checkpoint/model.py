@@ -36,9 +36,7 @@ def load_model(path: Path, device: torch.device) -> tuple[Network, ModelCard]:
         # Only the shapes: no weights are allocated until they are known to match.
         try:
             kind, sizes = model_class(card.training.task), sizes_of(card.model, len(card.vocab), len(card.labels))
-            if issubclass(kind, Labeller) != bool(card.labels):
-                what = f"{path}: labels are {len(card.labels)}, and the task is {card.training.task}"
-                raise CheckpointError(what, "the file is damaged or not charlm's; restore it from a copy")
+            _check_kind(path, kind, card)
             shapes = kind.shapes(*sizes).to(dtype)
         except UsageError as error:
             raise NewerError(f"{path}: {error.message}") from error
@@ -53,3 +51,17 @@ def load_model(path: Path, device: torch.device) -> tuple[Network, ModelCard]:
         for name, parameter in model.named_parameters():
             parameter.copy_(tensors.pop(name))
     return model.to(device), card
+
+
+def _check_kind(path: Path, kind: type[Network], card: ModelCard) -> None:
+    """Raise `CheckpointError` where what the card says does not fit a kind of model."""
+    problem, by_character = "", issubclass(kind, Labeller) and kind.by_character
+    if issubclass(kind, Labeller) != bool(card.labels):
+        problem = f"labels are {len(card.labels)}"
+    elif card.text.restore and not by_character:
+        problem = f"restore is {card.text.restore}"
+    elif by_character and card.vocab.kind == "byte":
+        problem = "symbols are bytes"
+    if problem:
+        what = f"{path}: {problem}, and the task is {card.training.task}"
+        raise CheckpointError(what, "the file is damaged or not charlm's; restore it from a copy")

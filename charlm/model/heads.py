@@ -37,6 +37,11 @@ class Labeller(Network):
         """C, the number of labels."""
         return self.head.out_features
 
+    @property
+    def outgoing(self) -> Tensor:
+        """The weights `(C, H)` of the head, or `(H, H)` of what joins the directions, that the units reading forward meet."""
+        return self.head.weight if self.join is None else self.join.weight[:, : self.config.hidden_size]
+
     def directions(self, ids: Tensor, lengths: Tensor, generator: torch.Generator | None = None) -> list[Tensor]:
         """The top layer's h of each direction, `(T, B, H)`, as it reads: from int64 ids `(T, B)` and lengths `(B,)`."""
         readings = [(self.cells, ids)]

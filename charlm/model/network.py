@@ -63,6 +63,11 @@ class Network(nn.Module):
         """V, the number of symbols."""
         return self.embedding.num_embeddings
 
+    @property
+    def outgoing(self) -> Tensor:
+        """The weights `(·, H)` through which the top layer's units reach the output."""
+        return self.head.weight
+
     def initial_state(self, batch_size: int) -> ModelState:
         """The zero state of B streams that are read forward."""
         return self.cells.initial_state(batch_size)
