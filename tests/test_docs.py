@@ -2,12 +2,15 @@
 
 import json
 import re
+import shlex
 import tomllib
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+import typer
 
+from charlm.cli.app import app
 from tests.commands import TEXT, TINY, latch_run, trained
 
 ROOT = Path(__file__).parent.parent
@@ -34,6 +37,15 @@ def each(found) -> pytest.MarkDecorator:
     """One case for each page and thing that is found on it."""
     cases = [pytest.param(page, thing, id=f"{page.relative_to(ROOT)}: {thing}") for page in PAGES for thing in found(page)]
     return pytest.mark.parametrize(("page", "thing"), cases)
+
+
+@pytest.mark.parametrize("command", commands(ROOT / "examples" / "README.md"))
+def test_the_examples_can_be_typed(command):
+    """Each command of an example is one that charlm takes, and the data that it names are there."""
+    _, name, *rest = shlex.split(command)
+    known = typer.main.get_command(app).commands[name]  # type: ignore[attr-defined]
+    known.make_context(name, list(rest))
+    assert [word for word in rest if word.startswith("data/") and not (ROOT / word).is_file()] == []
 
 
 @each(commands)
