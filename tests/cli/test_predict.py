@@ -287,7 +287,7 @@ def test_a_model_without_labels_says_what_to_ask_instead(charlm, runs, tmp_path)
     result = charlm("predict", "-", stdin=b"x")
     assert result.status == 2
     assert result.err.splitlines()[0].endswith("which ships with charlm")
-    assert "charlm train FILE --task classify makes one" in result.err
+    assert "charlm train FILE makes one, with --task classify" in result.err
     (tmp_path / "checkpoints").mkdir()
     shutil.copytree(runs["classify"], "checkpoints/t")
     assert charlm("predict", "-", stdin=b"x").err.startswith(f"model: {Path('checkpoints') / 't'}")
