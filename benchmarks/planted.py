@@ -6,6 +6,9 @@ Planted: texts whose hidden variable is known (quotes, nesting depth, the column
 symbol switched long before). A small model is trained to near the text's entropy. The best unit for the hidden variable must
 have a confirmed AUROC over 0.95 (|Spearman| over 0.9 for a graded variable) and the verdict "used". Null: half of the seeds
 are models of independent characters, half models never trained; 2 of 40 may report a confirmed unit.
+
+The same for a classifier of texts that a rare symbol near their beginning decides (`--texts labels`): the best unit for the
+label must be confirmed and "used". Null for it: classifiers that learned labels by heart which were drawn by lot.
 """
 
 import argparse
@@ -24,8 +27,14 @@ from charlm.evaluation import surprisals, total
 from charlm.features.registry import FEATURES, Feature, from_regex
 from charlm.inspection.examine import examine
 from charlm.inspection.findings import Finding, Report
+from charlm.inspection.labelled import examine_labels
+from charlm.labelling.predict import score
+from charlm.model.heads import Classifier
 from charlm.model.language_model import LanguageModel
+from charlm.tasks.labels import ClassificationTask
 from charlm.tasks.language import LanguageTask
+from charlm.text.batches import Batches
+from charlm.text.examples import Examples
 from charlm.text.streams import Streams
 from charlm.text.vocab import Ids, Vocab, code_points
 from charlm.training.loop import train
@@ -156,10 +165,53 @@ def null(seed: int, characters: int = 40_000, steps: int = 150) -> list[Finding]
     return [finding for finding in report.findings if finding.verdict != "correlated"]
 
 
+def decided(rng: np.random.Generator, texts: int, *, by_lot: bool = False) -> tuple[Examples, Vocab]:
+    """Make texts of 40 to 80 letters, in two kinds that a < or a > among the first ten decides, or a lot."""
+    made, labels = [], rng.integers(0, 2, texts)
+    for label in labels.tolist():
+        letters = rng.choice(list("abcdefghijklmn"), int(rng.integers(40, 81)))
+        letters[int(rng.integers(10))] = "<>"[int(rng.integers(2)) if by_lot else label]
+        made.append("".join(letters))
+    ids, vocab = encoded("".join(made))
+    bounds = np.cumsum([0, *map(len, made)])
+    return Examples(ids=ids, bounds=bounds, labels=labels.astype(np.uint16), places=np.zeros(0, np.uint8)), vocab
+
+
+def classifier(examples: Examples, vocab: Vocab, steps: int, seed: int) -> Classifier:
+    """Train a small LSTM, which labels by the mean of its states."""
+    shape = ModelConfig(embedding_size=8, hidden_size=12, dropout=0.0, pooling="mean")
+    model = Classifier.initialised(shape, len(vocab), 2, generator=torch.Generator().manual_seed(seed))
+    config = TrainConfig(
+        task="classify", batch_size=32, seq_len=96, optimiser="adamw", learning_rate=1e-2, seed=seed, precision="fp32"
+    )
+    task = ClassificationTask(
+        training=Batches(examples=examples, batch_size=config.batch_size, seed=seed), validation=examples.part(0, 0)
+    )
+    for _ in train(Trainer.fresh(model, task, config, End("steps", steps), "fp32"), elapsed=time.monotonic):
+        pass
+    return model
+
+
+def plant_label(seed: int, steps: int = 600) -> tuple[Finding, float]:
+    """Train on texts that a symbol decides; returns the finding for the label on 600 other texts, and the loss there."""
+    examples, vocab = decided(np.random.default_rng([seed, 2]), 2600)
+    model, held_out = classifier(examples.part(0, 2000), vocab, steps, seed), examples.part(2000, 2600)
+    (finding,) = examine_labels(model, held_out, vocab, ("<", ">"), [], seed).findings
+    return finding, score(model, held_out).nats_per_character
+
+
+def null_label(seed: int, texts: int = 400, steps: int = 200) -> list[Finding]:
+    """What is confirmed of labels that were drawn by lot, on texts that the model has not learned by heart."""
+    examples, vocab = decided(np.random.default_rng([seed, 3]), 2 * texts, by_lot=True)
+    model = classifier(examples.part(0, texts), vocab, steps, seed)
+    report = examine_labels(model, examples.part(texts, 2 * texts), vocab, ("<", ">"), list(FEATURES.values()), seed)
+    return [found for found in report.findings if found.feature.startswith("label=") and found.verdict != "correlated"]
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--texts", nargs="*", default=list(PLANTED))
+    parser.add_argument("--texts", nargs="*", default=[*PLANTED, "labels"])
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--null", type=int, default=40)
     options = parser.parse_args()
@@ -168,7 +220,7 @@ def main() -> None:
     for name in options.texts:
         for seed in range(1, options.seeds + 1):
             began = time.monotonic()
-            got, loss, least = plant(name, seed)
+            got, loss, least = (*plant_label(seed), 0.0) if name == "labels" else plant(name, seed)
             delta = f"{got.delta_nats.present:+.3f} where present" if got.delta_nats else "not clamped"
             print(
                 f"{name:8} seed {seed}: {got.unit} {got.statistic} {got.score:+.3f}, confirmed {got.confirmed_score:+.3f}, "
@@ -183,6 +235,8 @@ def main() -> None:
         for each in confirmed:
             print(f"null seed {seed}: {each}", flush=True)
     print(f"null: {wrong} of {options.null} seeds report a confirmed unit")
+    wrong = sum(bool(null_label(seed)) for seed in range(options.null))
+    print(f"null, labels drawn by lot: {wrong} of {options.null} seeds report a confirmed unit")
 
 
 if __name__ == "__main__":

@@ -8,16 +8,16 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from charlm.config import End
-from charlm.recipe import DEFAULT_SECONDS, REFERENCE, ROUND, SYMBOLS, Recipe, Shape, Size, Wish
+from charlm.recipe import DEFAULT_SECONDS, REFERENCE, ROUND, SYMBOLS, Recipe, Shape, Size, Wish, as_set
 
 LONGEST = 1000  # characters: texts are read so far, or in pieces of this size
 STEP_CHARACTERS = 2048  # of a step, about
 FEWEST, MOST = 8, 128  # texts in a step
-MOST_PASSES = 30.0  # through the texts
+MOST_PASSES = {False: 30.0, True: 10.0}  # through the texts, from nothing and with what a language model has learned
 PATIENCE = 6  # evaluations, of at most 20
 SMALL, MEDIUM = Size(num_layers=1, hidden_size=128, embedding_size=64), Size(num_layers=1, hidden_size=256, embedding_size=64)
 ENOUGH = 4.0  # passes that a larger network must be able to make
-RATE = 0.03
+RATE = {False: 0.03, True: 0.01}  # likewise
 DROPOUT = 0.3
 
 
@@ -35,10 +35,10 @@ def choose_for_labels(wish: Wish, texts: Texts, speed: float | None = None, own_
     known = (wish.speed or speed) if wish.depends_on_speed else None
     mean = max(1.0, texts.characters / max(1, texts.number))
     batch_size = min(MOST, max(FEWEST, 1 << max(1, round(STEP_CHARACTERS / mean)).bit_length() - 1))
-    shapes = [Shape(size=size, batch_size=batch_size, seq_len=max(1, round(mean))) for size in (MEDIUM, SMALL)]
+    shapes = [as_set(Shape(size=size, batch_size=batch_size, seq_len=max(1, round(mean))), wish) for size in (MEDIUM, SMALL)]
     passes = [_passes(wish, texts, shape, known or ROUND) for shape in shapes]
     place = 0 if passes[0] >= ENOUGH else 1
-    size = shapes[place].size
+    size, rate = shapes[place].size, RATE[wish.continues]
     chosen: dict[str, Any] = {
         "num_layers": size.num_layers,
         "hidden_size": size.hidden_size,
@@ -46,7 +46,7 @@ def choose_for_labels(wish: Wish, texts: Texts, speed: float | None = None, own_
         "dropout": DROPOUT,
         "batch_size": batch_size,
         "seq_len": min(LONGEST, max(1, texts.longest)),
-        "learning_rate": RATE if own_rate is None else own_rate,
+        "learning_rate": rate if own_rate is None else own_rate * rate / RATE[False],
         "patience": PATIENCE,
     }
     left = {name: value for name, value in chosen.items() if name not in wish.fixed}
@@ -70,4 +70,4 @@ def _passes(wish: Wish, texts: Texts, shape: Shape, speed: float) -> float:
     directions = 2 if wish.model.bidirectional else 1
     a_second = speed * REFERENCE.cost(SYMBOLS) / (shape.cost(1) * directions)
     passes = (wish.seconds or DEFAULT_SECONDS) * a_second / max(1, texts.characters)
-    return min(passes, MOST_PASSES) if wish.end is None else passes
+    return min(passes, MOST_PASSES[wish.continues]) if wish.end is None else passes

@@ -84,6 +84,7 @@ DROPOUTS = (
     (250, math.inf, 0.4),
     (math.inf, math.inf, 0.5),
 )
+GENTLER = 1 / 3  # of the lowest rate: that of a run which goes on with what a model has learned, and has less to change
 SMALL_TEXT = 450e3  # characters: a shorter text is learned by heart sooner, so each of its passes counts for more
 # A machine faster than any processor measured is taken for a GPU, where streams side by side cost little. MORE_STREAMS has the
 # least characters of a text, and how many times the streams it then gets. From figures of one H200, never tried in a recipe.
@@ -177,11 +178,14 @@ def choose(
     known = (wish.speed or speed) if wish.depends_on_speed else None
     reading = _Reading(max(1, num_characters), num_symbols, known or ROUND)  # an empty part becomes an error later
     num_characters = reading.num_characters
-    shape = _as_set(_shape(wish, reading), wish)
+    shape = as_set(_shape(wish, reading), wish)
     characters = _characters(wish, shape, reading)
-    passes, wear = characters / num_characters, max(1.0, SMALL_TEXT / num_characters)
+    passes, wear = characters / num_characters, 1.0 if wish.continues else max(1.0, SMALL_TEXT / num_characters)
     dropout = next(rate for most, weights, rate in DROPOUTS if passes * wear <= most and shape.size.weights <= weights)
     rate = next(rate for most, weights, rate in RATES if characters <= most and shape.size.weights <= weights)
+    rate = rate if own_rate is None else own_rate
+    if wish.continues:
+        rate = min(rate, GENTLER * (RATES[-1][-1] if own_rate is None else own_rate))
     chosen: dict[str, Any] = {
         "num_layers": shape.size.num_layers,
         "hidden_size": shape.size.hidden_size,
@@ -189,7 +193,7 @@ def choose(
         "dropout": dropout,
         "batch_size": shape.batch_size,
         "seq_len": shape.seq_len,
-        "learning_rate": rate if own_rate is None else own_rate,
+        "learning_rate": rate,
     }
     left = {name: value for name, value in chosen.items() if name not in wish.fixed}
     model = replace(wish.model, **{name: value for name, value in left.items() if hasattr(wish.model, name)})
@@ -204,7 +208,7 @@ def choose(
     return Recipe(model=model, training=training, end=wish.end or End("epochs", passes), why=why)
 
 
-def _as_set(shape: Shape, wish: Wish) -> Shape:
+def as_set(shape: Shape, wish: Wish) -> Shape:
     """`shape` with the numbers that the user set."""
     size = shape.size if wish.preset == "auto" else PRESETS[wish.preset]
     set_sizes = {name: getattr(wish.model, name) for name in Size.__slots__ if name in wish.fixed}
@@ -221,7 +225,7 @@ def _shape(wish: Wish, reading: _Reading) -> Shape:
         if wish.depends_on_speed:
             affordable = (wish.seconds or DEFAULT_SECONDS) * reading.speed
         else:
-            affordable = _characters(wish, _as_set(shape, wish), reading) * shape.cost(SYMBOLS) / REFERENCE.cost(SYMBOLS)
+            affordable = _characters(wish, as_set(shape, wish), reading) * shape.cost(SYMBOLS) / REFERENCE.cost(SYMBOLS)
         is_for_text = shape.size.weights <= max(reading.num_characters, REFERENCE.size.weights)
         if affordable <= most and is_for_text:
             break

@@ -19,7 +19,9 @@ EPILOG = "Verdicts, the strongest first. " + " ".join(f"{verdict.upper()}: {mean
 def inspect_cells(
     text: Annotated[
         str | None,
-        typer.Argument(metavar="TEXT", help="A text file, or - for standard input.", show_default="the held-out part"),
+        typer.Argument(
+            metavar="TEXT", help="A text file, labelled texts, or - for standard input.", show_default="the held-out part"
+        ),
     ] = None,
     feature: Annotated[
         list[str] | None, typer.Option(metavar="NAME=REGEX", help="A feature of your own: what the expression matches.")

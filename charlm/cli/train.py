@@ -18,6 +18,7 @@ from charlm.recipe import Wish
 
 MODEL, TRAINING, TEXT = ModelConfig(), TrainConfig(), options.DEFAULT_TEXT
 CHOSEN = "by the recipe"
+POOLING = "mean"  # of a classifier; "last" learned little (benchmarks/RESULTS.md)
 TEST_FRACTION = 0.1  # of labelled texts
 # Options allowed with --resume: where the run ends, where it computes and how it is shown.
 WITH_RESUME = {"resume", "max_steps", "epochs", "max_time", "device", "threads", "quiet", "json"}
@@ -215,6 +216,8 @@ def settle_task(corpus: Sequence[str], values: dict[str, Any], typed: set[str]) 
         return
     if "bidirectional" not in typed:
         values["bidirectional"] = values["task"] == "tag"
+    if "pooling" not in typed and values["task"] == "classify":
+        values["pooling"] = POOLING
     if values["task"] == "tag" and "pooling" in typed:
         raise UsageError("--pooling was given with --task tag, where each character has its own label", "leave it out")
     if "test_fraction" not in typed:

@@ -36,7 +36,7 @@ class UnitId:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delta:
-    """The rise in loss, in nats per character, where a feature is present and where it is absent."""
+    """The rise in loss, in nats for each character or label, where a feature is present and where it is absent."""
 
     present: float
     absent: float

@@ -89,8 +89,7 @@ def comparable(model: Network, unit: UnitId, course: Tensor) -> list[int]:
     """Up to 50 other units of the layer: those nearest in the logarithms of variance over `course` `(n, H)` and of outgoing
     weight.
     """
-    above = model.layers[unit.layer + 1].input_weights[0] if unit.layer + 1 < len(model.layers) else model.head.weight
-    above = above[:, : model.config.hidden_size]  # a head may read another direction too
+    above = model.layers[unit.layer + 1].input_weights[0] if unit.layer + 1 < len(model.layers) else model.outgoing
     numbers = torch.stack([course.var(dim=0), above.square().sum(dim=0)]).clamp_min(1e-12).log()  # (2, H)
     scale = numbers.std(dim=1, keepdim=True).clamp_min(1e-6) if numbers.shape[1] > 1 else torch.ones_like(numbers)
     distance = ((numbers - numbers[:, unit.unit : unit.unit + 1]) / scale).square().sum(dim=0)

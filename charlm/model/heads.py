@@ -4,7 +4,7 @@ A batch is B texts, each as long as its entry in `lengths`, the longest T; what 
 mask enters the cells: reading forward, what fills up comes after a text's end; reading backward, each text is turned round
 first, so that it comes last again.
 
-B texts   T characters of the longest   V vocabulary   C labels   D = H, or 2H where both directions are read
+B texts   T characters of the longest   V vocabulary   C labels   H hidden
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from charlm.model.stack import Stack, dropout
 
 
 class Labeller(Network):
-    """A stack, or one for each direction, and a head with C numbers for a text or for each character."""
+    """A stack, or one for each direction and a layer that joins them, and a head with C numbers for a text or a character."""
 
     by_character: ClassVar[bool]
 
@@ -29,12 +29,18 @@ class Labeller(Network):
         self.embedding = nn.Embedding(vocab_size, config.embedding_size)
         self.cells = Stack(config)
         self.backwards = Stack(config) if config.bidirectional else None
-        self.head = nn.Linear(config.hidden_size * (2 if config.bidirectional else 1), num_labels)
+        self.join = nn.Linear(2 * config.hidden_size, config.hidden_size) if config.bidirectional else None
+        self.head = nn.Linear(config.hidden_size, num_labels)
 
     @property
     def num_labels(self) -> int:
         """C, the number of labels."""
         return self.head.out_features
+
+    @property
+    def outgoing(self) -> Tensor:
+        """The weights `(C, H)` of the head, or `(H, H)` of what joins the directions, that the units reading forward meet."""
+        return self.head.weight if self.join is None else self.join.weight[:, : self.config.hidden_size]
 
     def directions(self, ids: Tensor, lengths: Tensor, generator: torch.Generator | None = None) -> list[Tensor]:
         """The top layer's h of each direction, `(T, B, H)`, as it reads: from int64 ids `(T, B)` and lengths `(B,)`."""
@@ -46,6 +52,11 @@ class Labeller(Network):
     def forward(self, ids: Tensor, lengths: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Ids `(T, B)` and lengths `(B,)`, int64 -> logits as `decide` gives them. With a generator there is dropout."""
         return self.decide(self.directions(ids, lengths, generator), lengths, generator)
+
+    def logits(self, x: list[Tensor], generator: torch.Generator | None = None) -> Tensor:
+        """The head over what each direction knows, `(..., B, H)` each: `(..., B, C)`."""
+        known = x[0] if self.join is None else torch.tanh(self.join(torch.cat(x, dim=-1)))
+        return self.head(dropout(known, self.config.dropout, generator))  # type: ignore[no-any-return]
 
     def decide(self, directions: list[Tensor], lengths: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """What the head makes of the directions, each `(T, B, H)`, of texts with `lengths` `(B,)`."""
@@ -69,14 +80,13 @@ class Classifier(Labeller):
 
     def decide(self, directions: list[Tensor], lengths: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Logits `(B, C)`."""
-        x = torch.cat([self.pool(h, lengths) for h in directions], dim=-1)  # (B, D)
-        return self.head(dropout(x.unsqueeze(0), self.config.dropout, generator).squeeze(0))  # type: ignore[no-any-return]
+        return self.logits([self.pool(h, lengths).unsqueeze(0) for h in directions], generator).squeeze(0)
 
     def decide_so_far(self, directions: list[Tensor], lengths: Tensor) -> Tensor:
         """What it would say if reading forward ended there. Of another direction, if it reads one, it knows the whole text."""
         forward, *backward = directions
         known = SO_FAR[self.config.pooling](forward)
-        return self.head(torch.cat([known, *(self.pool(h, lengths).expand_as(known) for h in backward)], dim=-1))  # type: ignore[no-any-return]
+        return self.logits([known, *(self.pool(h, lengths).expand_as(known) for h in backward)])
 
 
 class Tagger(Labeller):
@@ -87,8 +97,7 @@ class Tagger(Labeller):
     def decide(self, directions: list[Tensor], lengths: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Logits `(T, B, C)`, without meaning beyond a length."""
         forward, *backward = directions
-        x = torch.cat([forward, *(turned(h, lengths) for h in backward)], dim=-1)  # (T, B, D)
-        return self.head(dropout(x, self.config.dropout, generator))  # type: ignore[no-any-return]
+        return self.logits([forward, *(turned(h, lengths) for h in backward)], generator)
 
     def decide_so_far(self, directions: list[Tensor], lengths: Tensor) -> Tensor:
         """What it says of each character."""

@@ -37,13 +37,15 @@ class Network(nn.Module):
     def initialised(cls: type[N], *sizes: Any, generator: torch.Generator) -> N:  # noqa: ANN401 (likewise)
         """A new model on the CPU, its parameters drawn from `generator`."""
         model = cls.empty(*sizes)
-        nn.init.normal_(model.embedding.weight, std=0.3, generator=generator)
-        for stack in model.children():
-            if isinstance(stack, Stack):
-                stack.initialise(generator)
-        bound = 1 / math.sqrt(model.head.in_features)
-        nn.init.uniform_(model.head.weight, -bound, bound, generator=generator)
-        nn.init.zeros_(model.head.bias)
+        for part in model.children():
+            if isinstance(part, nn.Embedding):
+                nn.init.normal_(part.weight, std=0.3, generator=generator)
+            elif isinstance(part, Stack):
+                part.initialise(generator)
+            elif isinstance(part, nn.Linear):
+                bound = 1 / math.sqrt(part.in_features)
+                nn.init.uniform_(part.weight, -bound, bound, generator=generator)
+                nn.init.zeros_(part.bias)
         return model
 
     @property
@@ -60,6 +62,11 @@ class Network(nn.Module):
     def vocab_size(self) -> int:
         """V, the number of symbols."""
         return self.embedding.num_embeddings
+
+    @property
+    def outgoing(self) -> Tensor:
+        """The weights `(·, H)` through which the top layer's units reach the output."""
+        return self.head.weight
 
     def initial_state(self, batch_size: int) -> ModelState:
         """The zero state of B streams that are read forward."""

@@ -18,7 +18,7 @@ from charlm.model.language_model import LanguageModel
 from charlm.model.network import Network
 from charlm.recipe import Wish
 from charlm.runs.find import INITIAL
-from charlm.runs.record import Origin
+from charlm.runs.record import RUN, Origin
 from charlm.text.source import sha256_of
 from charlm.text.vocab import Vocab
 
@@ -26,15 +26,18 @@ KEPT = ("cell", "embedding_size", "hidden_size", "num_layers")  # the sizes that
 MOST_NAMED = 12  # new symbols that are named
 
 
-def with_sizes_of(wish: Wish, path: Path) -> Wish:
+def with_sizes_of(wish: Wish, path: Path, symbols: str) -> Wish:
     """The wish with the cell and the sizes of the model at `path`. Raises `UsageError` for a wish that contradicts them.
 
-    Raises `UsageError` too for a model that is no language model.
+    Raises `UsageError` too for a model that is no language model, or one of other `symbols`: bytes are no characters.
     """
     card, _ = read_card(path)
     if card.labels:
         what = f"--init-from {path} is a model that gives labels ({card.training.task}), and knows no language"
         raise UsageError(what, "name the run of a language model, one without labels")
+    if card.vocab.kind != symbols:
+        what = f"--symbols is {symbols}, and the model of --init-from has {card.vocab.kind}"
+        raise UsageError(what, f"say --symbols {card.vocab.kind}, or name another model")
     if wish.preset != "auto":
         raise UsageError(f"--preset {wish.preset} was given with --init-from, whose sizes are the model's", "leave it out")
     for name in KEPT:
@@ -68,7 +71,13 @@ def take_over_from(folder: Path, origin: Origin, model: Network, vocab: Vocab) -
     path = folder / INITIAL
     if not path.is_file() or sha256_of([path]) != origin.sha256:
         raise CheckpointError(f"{path}, from which the run begins, is gone or changed", f"copy {origin.name} there again")
-    take_over(model, vocab, *load_model(path, CPU))
+    old, card = load_model(path, CPU)
+    for name in KEPT:
+        mine, theirs = getattr(model.config, name), getattr(old.config, name)
+        if mine != theirs:
+            what = f"{path}, from which the run begins, has {name} {theirs}, and {folder / RUN} says {mine}"
+            raise CheckpointError(what, f"restore {RUN} from a copy")
+    take_over(model, vocab, old, card)
 
 
 @torch.no_grad()

@@ -56,7 +56,7 @@ def make_run(
     """
     require_names(wish.model, wish.training)
     if init_from is not None:
-        wish = with_sizes_of(wish, init_from)
+        wish = with_sizes_of(wish, init_from, text.symbols)
     here = settle(wish.training.device, wish.training.precision, wish.training.threads)
     files = find_files(arguments, text.glob)
     target = _plain(out) if out else _free_name(arguments[0])

@@ -21,6 +21,7 @@ from charlm.text.tagged import lines_of, read_characters, read_treebank
 Reader = Callable[[str, str, "Columns"], Iterator[Example]]  # of a file's text, its name for people, and where its columns are
 
 RIGHT = "say for example --columns text=2,label=1, or with names from the first row --columns text=review,label=stars"
+MOST_OF_LABEL = 100  # characters; a longer one is a text in the wrong column
 ROLES = ("text", "label", "group")
 NUMBER = re.compile(r"0*[1-9]\d{0,4}", re.ASCII)
 CELLS = "a line is a text, a tab and a label; .csv, .jsonl and .conllu say by their endings what they are"
@@ -141,6 +142,9 @@ def _checked(example: Example, config: CorpusConfig) -> Example:
     for label in set(example.labels) - {None}:
         if not label:
             raise TextError(f"{where}: the label is empty", "leave the line out, or give it a label")
+        if len(label) > MOST_OF_LABEL:
+            what = f"{where}: the label {brief(label)!r} has {len(label):,} characters, and {MOST_OF_LABEL} are the most"
+            raise TextError(what, "give it a short name")
         if UNFIT.search(label):
             raise TextError(f"{where}: the label {brief(label)!r} has a control character", "name it so that it fits on a line")
     return example

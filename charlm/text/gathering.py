@@ -20,6 +20,7 @@ from charlm.text.restoring import OTHER, learnable
 
 TRAIN, VALIDATION, TEST = range(3)
 PARTS = {TRAIN: "training", VALIDATION: "validation", TEST: "test"}
+MOST_MARKS = 2000  # commas and brackets in all labels
 MOST_LABELS = 1000  # more are no labels, but texts in the wrong column
 
 
@@ -132,14 +133,21 @@ class Gathered:
             if len(set(final) - {OTHER}) < 2:
                 what = f"there is too little of {self.config.restore} to restore in {self.what}"
                 raise TextError(what, "give a longer text, or another --restore")
-            return final
+            return self._within_bounds(final)
         if len(self.firsts) == 1:
             raise TextError(f"{self.what} has one label only, {brief(self.names[0])!r}", "there is nothing to tell apart")
         labels = np.frombuffer(self.labels, dtype=np.intc)
         counts = np.bincount(labels[labels >= 0], minlength=len(self.firsts))
         for number in np.flatnonzero(counts == 1)[:1].tolist():
             raise self._once(number, int((counts == 1).sum()))
-        return tuple(sorted(self.names))
+        return self._within_bounds(tuple(sorted(self.names)))
+
+    def _within_bounds(self, labels: tuple[str, ...]) -> tuple[str, ...]:
+        """The labels. Raises `TextError` for what a run's and a model's files, which are read within bounds, could not hold."""
+        if (marks := sum(label.count(mark) for label in labels for mark in ",[{")) > MOST_MARKS:
+            what = f"the labels of {self.what} have {marks:,} commas and brackets, and {MOST_MARKS:,} are the most"
+            raise TextError(what, "give them names")
+        return labels
 
     def _once(self, number: int, how_many: int) -> TextError:
         """The error for a label of one example, or of one character."""

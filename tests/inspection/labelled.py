@@ -86,6 +86,10 @@ def mood_model(kind: type[Labeller], hidden_size: int, latches: Sequence[int], *
         model.head.weight.mul_(0.02)
         model.head.weight[:, [*latches, MUTE]] = 0
         model.head.weight[:2, LATCH] = torch.tensor([-3.0, 3.0])
+        if model.join is not None:  # it hands on what the latch holds, and nothing of the others
+            model.join.weight[:, [*latches, MUTE]] = 0
+            model.join.weight[LATCH] = 0
+            model.join.weight[LATCH, LATCH] = 2
         if kind is Tagger:
             model.head.bias[2] = 1
     return model

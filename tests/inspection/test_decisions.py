@@ -10,6 +10,7 @@ from torch import Tensor
 from charlm.inspection import decisions
 from charlm.inspection.decisions import batches, clamped_nats, elsewhere, intervene_on_labels, padded, read
 from charlm.inspection.findings import UnitId
+from charlm.inspection.intervention import comparable
 from charlm.model.cells import CELLS
 from charlm.model.heads import Classifier, Labeller, Tagger
 from charlm.model.language_model import LanguageModel
@@ -151,6 +152,17 @@ def test_what_the_head_reads_is_used_and_what_reaches_nothing_is_not(kind, bidir
         assert max(abs(effects[unit].delta.present), abs(effects[unit].delta.absent)) < 1e-6
     assert effects[LATCH].num_characters == len(examples.labels)
     assert sum(told) == 3 * (2 * hidden_size + 1) * padded(examples)
+
+
+@each_way
+def test_units_to_compare_with_add_as_much_to_what_reads_them(bidirectional):
+    """Of equal courses, the nearest is the unit whose weights into the head, or what joins directions, are as great."""
+    model = exact_labeller(Classifier, bidirectional=bidirectional)
+    reads = model.head if model.join is None else model.join
+    reads.weight[:, :H] = torch.tensor([1.0, 5, 9, 5.1, 2, 8.8, 1.1]).double()
+    course = torch.randn(50, 1, generator=torch.Generator().manual_seed(0)).double().expand(50, H)
+    nearest = [comparable(model, UnitId(layer=1, unit=unit, signal="h"), course)[0] for unit in (0, 1, 2)]
+    assert nearest == [6, 3, 5]
 
 
 def test_what_has_no_label_does_not_count(monkeypatch):

@@ -74,12 +74,18 @@ def test_what_fills_up_changes_nothing(kind, pooling, bidirectional):
         torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-5)
 
 
+def joined(model: Labeller, there: Tensor, back: Tensor) -> Tensor:
+    """The head by hand: W tanh(J [there; back] + j) + b."""
+    known = torch.tanh(torch.cat([there, back], dim=-1) @ model.join.weight.t() + model.join.bias)
+    return known @ model.head.weight.t() + model.head.bias
+
+
 def test_two_directions_are_two_passes_by_hand():
     """A tagger's logits are its head over what a pass from the left and one from the right know of a character."""
     model, text = new_labeller(Tagger), texts()[0]
     there, _ = model.cells(model.embedding(text[:, None]), model.cells.initial_state(1))
     back, _ = model.backwards(model.embedding(text.flip(0)[:, None]), model.backwards.initial_state(1))
-    by_hand = torch.cat([there, back.flip(0)], dim=-1) @ model.head.weight.t() + model.head.bias
+    by_hand = joined(model, there, back.flip(0))
     torch.testing.assert_close(model(text[:, None], torch.tensor([len(text)])), by_hand)
 
 
@@ -89,8 +95,8 @@ def test_the_last_states_are_those_at_either_end():
     _, there = model.cells(model.embedding(text[:, None]), model.cells.initial_state(1))
     _, back = model.backwards(model.embedding(text.flip(0)[:, None]), model.backwards.initial_state(1))
     place = model.layers[-1].parts.index("h")
-    h = torch.cat([there[-1][place], back[-1][place]], dim=-1)
-    torch.testing.assert_close(model(text[:, None], torch.tensor([len(text)])), h @ model.head.weight.t() + model.head.bias)
+    by_hand = joined(model, there[-1][place], back[-1][place])
+    torch.testing.assert_close(model(text[:, None], torch.tensor([len(text)])), by_hand)
 
 
 @each_kind

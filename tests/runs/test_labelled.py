@@ -253,3 +253,54 @@ def test_the_files_of_a_language_model_have_no_new_field(whole):
         "done": {"validation_nats", "validation_bpc", "checkpoint"},
     }
     assert not (folder / "examples.bin").exists()
+
+
+def labels_of(kind: str) -> list[str]:
+    """As many labels as a run may have, each as long, or all with as many commas and brackets, as they may have."""
+    if kind == "long":
+        return [f"{number:03}".ljust(100, "\U0001d54f") for number in range(1000)]
+    return [f"{number:03},{'[' if number < 1000 else ''}" for number in range(1000)]
+
+
+@pytest.mark.parametrize("kind", ["long", "marks"])
+def test_the_most_labels_that_are_taken_make_a_run_that_opens(charlm, tmp_path, kind):
+    """What is read within bounds, run.json and the head of a model, has room for all that is let in."""
+    rows = [f"text {number}\t{label}\n" for number, label in enumerate(labels_of(kind) * 2)]
+    Path("t.tsv").write_text("".join(rows), encoding="utf-8")
+    result = charlm("train", "t.tsv", "--task", "classify", *TINY, "--max-steps", "1", "--quiet")
+    assert result.status == 0, result.err
+    assert charlm("train", "--resume", "t", "--max-steps", "2", "--quiet").status == 0
+    assert len(load_model(Path("checkpoints/t/model.safetensors"), CPU)[1].labels) == 1000
+
+
+TOO_MUCH = {
+    "too long": ("x" * 101, "line 1: the label", "101 characters"),
+    "too many marks": ("," * 90, "commas and brackets"),
+}
+
+
+@pytest.mark.parametrize("what", TOO_MUCH)
+def test_labels_that_no_file_could_hold_are_refused_at_once(charlm, tmp_path, what):
+    """Before anything is trained, and by a line that says what is too much."""
+    label, *said = TOO_MUCH[what]
+    Path("t.tsv").write_text(
+        "".join(f"text {number}\t{label}{number % 30 if label[0] == ',' else ''}\n" for number in range(60))
+    )
+    is_error(charlm("train", "t.tsv", "--task", "classify", *SHORT), 1, *said)
+    assert not Path("checkpoints").exists()
+
+
+def test_an_origin_that_does_not_fit_is_one_line(charlm, tmp_path):
+    """Sizes in run.json that are not those of the model that the run begins with, and a model of other symbols."""
+    (tmp_path / "t.txt").write_text(KINDS["language"][1])
+    (tmp_path / "t.tsv").write_text(KINDS["classify"][1])
+    begin = ("train", "t.tsv", "--task", "classify", "--batch-size", "4", "--max-steps", "2", "--quiet", "--init-from")
+    assert charlm("train", "t.txt", *SHORT, "--symbols", "byte", "--out", "bytes").status == 0
+    is_error(charlm(*begin, "bytes"), 2, "--symbols is char", "Say --symbols byte")
+    assert charlm("train", "t.txt", *SHORT, "--out", "language").status == 0
+    assert charlm(*begin, "language", "--out", "run").status == 0
+    for name in ("model", "last"):
+        Path(f"run/{name}.safetensors").unlink()
+    Path("run/previous.safetensors").unlink(missing_ok=True)
+    set_record(Path("run"), model=record_of(Path("run"))["model"] | {"hidden_size": 9})
+    is_error(charlm("train", "--resume", "run", "--quiet"), 1, "hidden_size 8", "says 9")
