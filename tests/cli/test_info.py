@@ -123,7 +123,13 @@ FILMS = "".join(f"{'a fine' if n % 2 else 'no good'} film, number {n}\t{'good' i
 @pytest.mark.parametrize(
     ("name", "text", "options", "labels", "shown"),
     [
-        ("t.tsv", FILMS, ("--task", "classify"), ["bad", "good"], "2 labels of a text, from the last state: bad, good"),
+        (
+            "t.tsv",
+            FILMS,
+            ("--task", "classify", "--pooling", "last"),
+            ["bad", "good"],
+            "2 labels of a text, from the last state: bad, good",
+        ),
         (
             "t.tsv",
             FILMS,
