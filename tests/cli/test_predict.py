@@ -319,5 +319,6 @@ def test_a_bad_line_is_an_error_after_the_answers_before_it(charlm, runs):
     result = charlm("predict", "-", "-c", runs["classify"], stdin=b"fine\n\xff\n")
     assert result.status == 1
     assert "line 2" in result.err
+    assert "try another --encoding" in result.err.lower()
     result = charlm("predict", "-", "-c", runs["spaces"], "--columns", "text=1", stdin=b"fine\n")
     is_error(result, 2, "--columns was given, and the model restores any text")
