@@ -1,6 +1,7 @@
 """How well are labels learned? Every figure of labels, on the data that lie in data/, beside what needs no network.
 
     python -m benchmarks.labels [--only films languages spaces turkish twain] [--seeds 3] [--whole FOLDER] [--max-time TIME]
+        [and options of charlm train, such as --threads 1]
 
 films       two classes: an LSTM alone, and one that begins with a language model of the training part's texts (5 minutes)
 languages   the language of 30 characters, of 20, split by article
@@ -42,6 +43,7 @@ class Bench:
     data: Path
     seeds: range
     max_time: str | None
+    further: tuple[str, ...]
 
     def charlm(self, *arguments: str) -> str:
         """Run a command; returns what it writes to standard output."""
@@ -55,7 +57,7 @@ class Bench:
     def train(self, name: str, *arguments: str, time: str | None = None) -> tuple[str, dict[str, Any]]:
         """Train a run; returns its folder, and its last row."""
         limit = ["--max-time", self.max_time or time] if self.max_time or time else []
-        rows = self.charlm("train", *arguments, *limit, "--out", name, "--overwrite", "--json").splitlines()
+        rows = self.charlm("train", *arguments, *limit, "--out", name, "--overwrite", "--json", *self.further).splitlines()
         return name, json.loads(rows[-1])
 
     def test(self, run: str, *arguments: str) -> dict[str, Any]:
@@ -164,7 +166,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--whole", type=Path, default=DATA)
     parser.add_argument("--max-time")
-    options = parser.parse_args()
+    options, further = parser.parse_known_args()
     print(describe_machine(), flush=True)
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(
@@ -172,6 +174,7 @@ def main() -> None:
             data=options.whole.resolve(),
             seeds=range(1, options.seeds + 1),
             max_time=options.max_time,
+            further=tuple(further),
         )
         for name in options.only:
             EACH[name](bench)

@@ -62,7 +62,7 @@ class Labeller(Network):
         """What the head makes of the directions, each `(T, B, H)`, of texts with `lengths` `(B,)`."""
         raise NotImplementedError
 
-    def decide_so_far(self, directions: list[Tensor], lengths: Tensor) -> Tensor:
+    def decide_so_far(self, directions: list[Tensor], lengths: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """What the head makes of them at each character, having read forward up to it: logits `(T, B, C)`, without meaning
         beyond a length.
         """
@@ -82,11 +82,11 @@ class Classifier(Labeller):
         """Logits `(B, C)`."""
         return self.logits([self.pool(h, lengths).unsqueeze(0) for h in directions], generator).squeeze(0)
 
-    def decide_so_far(self, directions: list[Tensor], lengths: Tensor) -> Tensor:
+    def decide_so_far(self, directions: list[Tensor], lengths: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """What it would say if reading forward ended there. Of another direction, if it reads one, it knows the whole text."""
         forward, *backward = directions
         known = SO_FAR[self.config.pooling](forward)
-        return self.logits([known, *(self.pool(h, lengths).expand_as(known) for h in backward)])
+        return self.logits([known, *(self.pool(h, lengths).expand_as(known) for h in backward)], generator)
 
 
 class Tagger(Labeller):
@@ -99,9 +99,9 @@ class Tagger(Labeller):
         forward, *backward = directions
         return self.logits([forward, *(turned(h, lengths) for h in backward)], generator)
 
-    def decide_so_far(self, directions: list[Tensor], lengths: Tensor) -> Tensor:
+    def decide_so_far(self, directions: list[Tensor], lengths: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """What it says of each character."""
-        return self.decide(directions, lengths)
+        return self.decide(directions, lengths, generator)
 
 
 def turned(x: Tensor, lengths: Tensor) -> Tensor:

@@ -18,8 +18,8 @@ from charlm.evaluation import MOST_CHARACTERS, Score, TellCount, approximate_cos
 from charlm.labelling.predict import as_read, labelled, score
 from charlm.model.heads import Classifier, Labeller, Tagger
 from charlm.model.stack import ModelState
-from charlm.text.batches import Batches, LabelledBatch, some, with_labels
-from charlm.text.examples import Dataset, Examples
+from charlm.text.batches import NO_LABEL, Batches, LabelledBatch, some, with_labels
+from charlm.text.examples import Dataset, Examples, stand_in
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +30,8 @@ class LabelTask:
     validation: Examples
 
     model: ClassVar[type[Labeller]]
+    shortest: ClassVar = 1.0  # share of a text that is read in training, at least
+    num_unread: ClassVar = 0.0  # share of its characters that are not read then
     has_one_shape: ClassVar = False  # texts are of any length
 
     @classmethod
@@ -39,7 +41,14 @@ class LabelTask:
         train, validation = (with_labels(as_read(cls.model, part, training.seq_len)) for part in parts)
         if not len(train):
             raise TextError("no text is left to train on", "give more of them, or a smaller --validation-fraction")
-        batches = Batches(examples=train, batch_size=min(training.batch_size, len(train)), seed=training.seed)
+        batches = Batches(
+            examples=train,
+            batch_size=min(training.batch_size, len(train)),
+            seed=training.seed,
+            shortest=cls.shortest,
+            num_unread=cls.num_unread,
+            unread=stand_in(data.vocab),
+        )
         return cls(training=batches, validation=validation)
 
     @property
@@ -83,9 +92,26 @@ class LabelTask:
 
 
 class ClassificationTask(LabelTask):
-    """A label for each text."""
+    """A label for each text. It is learned at every character too: target replication (Lipton et al. 2016)."""
 
     model = Classifier
+    shortest = 0.4
+    num_unread = 0.1
+
+    def loss(
+        self, model: Labeller, batch: LabelledBatch, state: ModelState, generator: torch.Generator | None
+    ) -> tuple[Tensor, ModelState]:
+        """The mean cross-entropy of a batch's labels, in nats: half of it at the text's end, half as the mean over all of its
+        characters, of what the model says so far.
+        """
+        directions = model.directions(batch.ids, batch.lengths, generator)
+        at_end = F.cross_entropy(model.decide(directions, batch.lengths, generator).float(), batch.labels)
+        so_far = model.decide_so_far(directions, batch.lengths, generator).float()  # (T, B, C)
+        steps = torch.arange(len(so_far), device=so_far.device).unsqueeze(1)
+        labels = torch.where(steps < batch.lengths, batch.labels, NO_LABEL)  # (T, B)
+        nats = F.cross_entropy(so_far.flatten(0, 1), labels.flatten(), ignore_index=NO_LABEL, reduction="none")
+        along = (nats.view(labels.shape).sum(dim=0) / batch.lengths).mean()
+        return (at_end + along) / 2, state
 
 
 class TaggingTask(LabelTask):

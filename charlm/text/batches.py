@@ -103,11 +103,18 @@ def by_length(examples: Examples, most_characters: int) -> Iterator[Places]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batches:
-    """`examples` in batches of B texts; the last of an epoch's order may have fewer."""
+    """`examples` in batches of B texts; the last of an epoch's order may have fewer.
+
+    So that little can be learned by heart, what is read of a text may be a random stretch of it, at least the share `shortest`,
+    and of that the share `num_unread` of its characters, at random, may be read as the symbol `unread`.
+    """
 
     examples: Examples
     batch_size: int
     seed: int
+    shortest: float = 1.0
+    num_unread: float = 0.0
+    unread: int = 0
 
     @property
     def batches_per_epoch(self) -> int:
@@ -125,5 +132,17 @@ class Batches:
 
     def batches(self, epoch: int, start: int, device: torch.device) -> Iterator[LabelledBatch]:
         """The batches of an epoch from number `start` on."""
-        for which in self.order(epoch)[start:]:
-            yield batch_of(self.examples, which, device)
+        for number, which in enumerate(self.order(epoch)[start:], start):
+            texts, place = self.examples, which
+            if self.shortest < 1 or self.num_unread > 0:
+                texts, place = self._blurred(which, np.random.default_rng((self.seed, epoch, number))), np.arange(len(which))
+            yield batch_of(texts, place, device)
+
+    def _blurred(self, which: Places, generator: np.random.Generator) -> Examples:
+        """Random stretches of the texts, some of their characters unread."""
+        whole = self.examples.lengths[which]
+        lengths = np.ceil(whole * generator.uniform(self.shortest, 1, len(which))).astype(np.int64)
+        starts = self.examples.bounds[which] + generator.integers(0, whole - lengths + 1)
+        found = _taken(self.examples, starts, lengths, which)
+        is_unread = generator.random(found.num_characters) < self.num_unread
+        return replace(found, ids=np.where(is_unread, self.unread, found.ids))

@@ -1,5 +1,6 @@
 """Labelled texts: as a source gives them, joined as ids, and what a run learns from. Knows nothing of files."""
 
+from bisect import bisect_left
 from dataclasses import dataclass
 
 import numpy as np
@@ -100,12 +101,15 @@ class Dataset:
         return self.examples.part(self.splits.validation, self.splits.test)
 
 
+def stand_in(vocab: Vocab) -> int:
+    """The id of what stands for a symbol that the vocabulary lacks: U+FFFD, or else `vocab.start`."""
+    place = bisect_left(vocab.symbols, REPLACEMENT)
+    return place if vocab.symbols[place : place + 1] == (REPLACEMENT,) else vocab.start
+
+
 def ids_of(vocab: Vocab, text: str) -> Ids:
     """The ids of every character (or byte) of `text`: what the vocabulary lacks is read as U+FFFD, or as `vocab.start`."""
     symbols, known = vocab.symbols_of(text), np.array(vocab.symbols)
     ids = np.minimum(np.searchsorted(known, symbols), len(known) - 1)
-    stand_in = int(np.searchsorted(known, REPLACEMENT))
-    if stand_in == len(known) or known[stand_in] != REPLACEMENT:
-        stand_in = vocab.start
-    found: Ids = np.where(known[ids] == symbols, ids, stand_in).astype(vocab.dtype)
+    found: Ids = np.where(known[ids] == symbols, ids, stand_in(vocab)).astype(vocab.dtype)
     return found

@@ -14,7 +14,7 @@ from charlm.text.batches import some
 from charlm.text.examples import UNLABELLED, Examples
 from tests.tasks.making import C, V, examples_of
 
-LENGTHS = [1, 9, 2, 17, 5, 5, 1, 30, 3, 12, 8]
+LENGTHS = [1, 9, 2, 17, 5, 5, 1, 30, 3, 12, 8] * 3
 KINDS = [*((Classifier, pooling) for pooling in POOLINGS), (Tagger, "last")]
 each_kind = pytest.mark.parametrize(("kind", "pooling"), KINDS, ids=lambda each: getattr(each, "__name__", each))
 

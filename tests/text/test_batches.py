@@ -1,5 +1,6 @@
 """Labelled texts in batches: every text and label stands where it should, once, and what fills up is nobody's."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -143,3 +144,37 @@ def test_an_epoch_can_be_entered_at_any_batch(sizes, start):
     batches = Batches(examples=examples_of(sizes, by_character=True), batch_size=2, seed=3)
     whole = [[each.tolist() for each in batch] for batch in batches.batches(1, 0, CPU)]
     assert [[each.tolist() for each in batch] for batch in batches.batches(1, start, CPU)] == whole[start:]
+
+
+@pytest.mark.parametrize("by_character", [False, True])
+def test_a_stretch_is_part_of_its_text(by_character):
+    """At least the share that is asked for, with its own labels, another each epoch; all of it where the share is 1."""
+    sizes = [1, 2, 3, 7, 20, 61] * 4
+    examples = replace(examples_of(sizes, by_character=by_character), ids=np.arange(sum(sizes)))
+    batches = Batches(examples=examples, batch_size=5, seed=1, shortest=0.5)
+    lengths = set()
+    for epoch in range(6):
+        for which, batch in zip(batches.order(epoch), batches.batches(epoch, 0, CPU), strict=True):
+            for place, (text, length) in enumerate(zip(which.tolist(), batch.lengths.tolist(), strict=True)):
+                ids = batch.ids[:length, place].numpy()
+                start, stop = examples.bounds[text], examples.bounds[text + 1]
+                assert start <= ids[0]
+                assert ids[-1] < stop
+                assert (np.diff(ids) == 1).all()
+                assert (stop - start) / 2 <= length
+                expected = examples.labels[ids] if by_character else examples.labels[text]
+                found = batch.labels[:length, place] if by_character else batch.labels[place]
+                assert (np.where(expected == UNLABELLED, NO_LABEL, expected.astype(np.int64)) == found.numpy()).all()
+                lengths.add((text, length))
+    assert len(lengths) > 2 * len(sizes)
+
+
+def test_some_characters_are_not_read():
+    """About the share that is asked for becomes the symbol that says so, the others stay, and each epoch other ones."""
+    examples = examples_of([50] * 40, by_character=False)
+    examples = replace(examples, ids=np.full(len(examples.ids), 3))
+    batches = Batches(examples=examples, batch_size=8, seed=1, num_unread=0.2, unread=5)
+    first, second = (torch.cat([batch.ids for batch in batches.batches(epoch, 0, CPU)], dim=1) for epoch in (0, 1))
+    assert set(first.unique().tolist()) == {3, 5}
+    assert 0.15 < (first == 5).float().mean().item() < 0.25
+    assert not torch.equal(first, second)
