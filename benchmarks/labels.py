@@ -3,8 +3,8 @@
     python -m benchmarks.labels [--only films languages spaces turkish twain] [--seeds 3] [--whole FOLDER] [--max-time TIME]
         [and options of charlm train, such as --threads 1]
 
-films       two classes: an LSTM alone, and one that begins with a language model of the training part's texts (5 minutes)
-languages   the language of 30 characters, of 20, split by article
+films       two classes: an LSTM alone, and one that begins with a language model of the training part's texts
+languages   the language of 30 characters, of 20, split by article: the same two
 spaces      spaces put back into Austen, contiguous tenths held out, 5 minutes
 turkish     parts of speech, scored on the treebank's own test sentences
 twain       a language model of 50,000 characters, from nothing and from the model of Austen that ships, 60 s each
@@ -81,32 +81,38 @@ def show(what: str, numbers: list[float], score: dict[str, Any] | None = None, m
             print(f"  {baseline['name']}: {value(baseline, measure):.4f}", flush=True)
 
 
-def films(bench: Bench) -> None:
-    """An LSTM alone, and from a language model of the texts that it learns from."""
-    source, texts = bench.data / "films.tsv", bench.folder / "texts.txt"
-    rows = (line.split("\t")[0] for line in source.read_text(encoding="utf-8").splitlines())
+def both_ways(bench: Bench, name: str, decides: int, *named: str) -> dict[str, Any]:
+    """A classifier alone, and from a language model of the texts that it learns from; returns the last score.
+
+    Column `decides` of the data is what the split goes by.
+    """
+    source, texts = bench.data / f"{name}.tsv", bench.folder / f"{name}.txt"
+    rows = [line.split("\t") for line in source.read_text(encoding="utf-8").splitlines()]
     read = CorpusConfig(test_fraction=0.1)
-    texts.write_text("".join(f"{text}\n" for text in rows if part_of(text, read) == TRAIN), encoding="utf-8")
+    texts.write_text("".join(f"{row[0]}\n" for row in rows if part_of(row[decides], read) == TRAIN), encoding="utf-8")
     alone, begun = [], []
     for seed in bench.seeds:
-        named = (str(source), "--task", "classify", "--seed", str(seed))
-        score = bench.test(bench.train(f"alone-{seed}", *named)[0])
+        arguments = (str(source), "--task", "classify", "--seed", str(seed), *named)
+        score = bench.test(bench.train(f"{name}-alone-{seed}", *arguments)[0])
         alone.append(value(score))
-        model, _ = bench.train(f"texts-{seed}", str(texts), "--seed", str(seed))
-        score = bench.test(bench.train(f"begun-{seed}", *named, "--init-from", model)[0])
+        print(f"{name}, seed {seed}, alone: {alone[-1]:.4f}", flush=True)
+        model, _ = bench.train(f"{name}-texts-{seed}", str(texts), "--seed", str(seed))
+        score = bench.test(bench.train(f"{name}-begun-{seed}", *arguments, "--init-from", model)[0])
         begun.append(value(score))
-    show("films, LSTM alone, accuracy on the test part", alone)
-    show("films, LSTM from a language model of the same texts", begun, score)
+        print(f"{name}, seed {seed}, begun: {begun[-1]:.4f}", flush=True)
+    show(f"{name}, LSTM alone, accuracy on {score['labelled']} texts of the test part", alone)
+    show(f"{name}, LSTM from a language model of the same texts", begun, score)
+    return score
+
+
+def films(bench: Bench) -> None:
+    """Whether a snippet of a review is for or against the film."""
+    both_ways(bench, "films", 0)
 
 
 def languages(bench: Bench) -> None:
     """20 languages, split by article; and what is taken for what."""
-    found = []
-    for seed in bench.seeds:
-        named = (str(bench.data / "languages.tsv"), "--task", "classify", "--columns", "text=1,label=2,group=3")
-        score = bench.test(bench.train(f"languages-{seed}", *named, "--seed", str(seed))[0])
-        found.append(value(score))
-    show(f"languages, accuracy on {score['labelled']} pieces of articles that nothing was learned from", found, score)
+    score = both_ways(bench, "languages", 2, "--columns", "text=1,label=2,group=3")
     names = [each["label"] for each in score["labels"]]
     cells = [(count, names[i], names[j]) for i, row in enumerate(score["confusion"]) for j, count in enumerate(row) if i != j]
     print(

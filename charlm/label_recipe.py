@@ -13,11 +13,11 @@ from charlm.recipe import DEFAULT_SECONDS, REFERENCE, ROUND, SYMBOLS, Recipe, Sh
 LONGEST = 1000  # characters: texts are read so far, or in pieces of this size
 STEP_CHARACTERS = 2048  # of a step, about
 FEWEST, MOST = 8, 128  # texts in a step
-MOST_PASSES = {False: 30.0, True: 10.0}  # through the texts, from nothing and with what a language model has learned
+MOST_PASSES = {False: 60.0, True: 20.0}  # through the texts, from nothing and with what a language model has learned
 PATIENCE = 6  # evaluations, of at most 20
 SMALL, MEDIUM = Size(num_layers=1, hidden_size=128, embedding_size=64), Size(num_layers=1, hidden_size=256, embedding_size=64)
-ENOUGH = 4.0  # passes that a larger network must be able to make
-RATE = {False: 0.03, True: 0.01}  # likewise
+ENOUGH = 10.0  # passes that a larger network must be able to make
+RATE = {False: 0.03, True: 0.015}  # likewise
 DROPOUT = 0.3
 
 

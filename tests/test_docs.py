@@ -133,6 +133,35 @@ def test_the_object_of_a_command_is_the_one_described(charlm, tmp_path, name, op
     assert set(json.loads(charlm(name, *options, "--json").text)) == set(fields(name))
 
 
+FILMS = "".join(f"film {number}\t{'good' if number % 2 else 'bad'}\n" for number in range(40))
+
+
+def test_what_is_said_of_labels_is_what_is_described(charlm, tmp_path):
+    """The rows of a run, the scores, the model and the predictions have the fields that docs/json.md gives them."""
+    (tmp_path / "t.tsv").write_text(FILMS)
+    out = charlm("train", "t.tsv", "--task", "classify", *TINY, "--max-steps", "5", "--sample-every", "2", "--json").text
+    described, added = fields("train"), fields("train", table=1)
+    for row in map(json.loads, out.splitlines()):
+        event = f"`{row['event']}`"
+        names = {name for name, (where, _) in described.items() if where == "all" or event in where}
+        names |= {name for name, (where, _) in added.items() if event in where}
+        assert set(row) == {name for name in names if not name.endswith("bpc")}
+    assert {json.loads(line)["event"] for line in out.splitlines()} == {"step", "eval", "predictions", "done"}
+    score = json.loads(charlm("eval", "--json").text)
+    assert set(score) == set(fields("eval", table=1))
+    assert set(json.loads(charlm("info", "--json").text)) == set(fields("info")) | set(fields("info", table=1))
+    assert set(json.loads(charlm("predict", "t.tsv", "--json").text.splitlines()[0])) == set(fields("predict"))
+
+
+def test_what_is_said_of_characters_is_what_is_described(charlm, tmp_path):
+    """The predictions of a model of words, and those of one that restores."""
+    tree = "1\tOne\t_\tX\t_\t_\t_\t_\t_\t_\n2\tis\t_\tY\t_\t_\t_\t_\t_\t_\n\n"
+    trained(tmp_path, tree * 40, name="t.conllu")
+    assert set(json.loads(charlm("predict", "t.conllu", "--json").text.splitlines()[0])) == set(fields("predict", table=1))
+    trained(tmp_path, TEXT, "--restore", "spaces", "--overwrite", "--out", "checkpoints/t")
+    assert set(json.loads(charlm("predict", "t.txt", "--json").text.splitlines()[0])) == set(fields("predict", table=2))
+
+
 def test_the_findings_are_those_described(charlm, tmp_path):
     """Each has the fields that docs/json.md gives it, and no other; a unit that was not clamped has no rise in loss."""
     latch_run(tmp_path)

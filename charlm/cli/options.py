@@ -111,7 +111,7 @@ def open_labeller(checkpoint: str | None, device: str, threads: int) -> tuple["L
 
     if not isinstance(model, Labeller):
         named = shlex.quote(str(path))
-        hint = "charlm train FILE makes one, with --task classify, --task tag or --restore"
+        hint = "charlm train FILE, with --task classify, --task tag or --restore, makes one that does"
         if checkpoint is not None:
             hint = f"charlm sample -c {named} asks it for text, and charlm eval FILE -c {named} scores one"
         raise UsageError(f"{path} is a language model, and gives no labels", hint)

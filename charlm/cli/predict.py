@@ -37,7 +37,7 @@ def predict(
 
     A model that restores takes spaces, case or punctuation out of FILE, if there are any, and writes the restored text.
 
-    Example: echo "a film like no other" | charlm predict -
+    Example: charlm predict reviews.txt
     """
     model, card = options.open_labeller(checkpoint, device, threads)
     from charlm.cli.answering import answers_of

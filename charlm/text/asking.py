@@ -9,6 +9,9 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
 from charlm.config import CorpusConfig
 from charlm.errors import TextError, UsageError
 from charlm.text.examples import Example
@@ -21,6 +24,7 @@ from charlm.text.vocab import Vocab
 PART = 1 << 16  # characters that are read, and asked about, together; or one text
 MOST_TEXTS = 4096  # that are asked about together
 MOST_CHARACTERS = 1 << 22  # of a text
+NOT_BYTES = "try another --encoding, such as latin-1 or cp1252"
 
 Lines = Iterator[list[tuple[int, str]]]  # groups of lines without their ends, each with its number, from 1
 TellShare = Callable[[float], None]  # how much of the source has been dealt with, from 0 to 1
@@ -92,7 +96,7 @@ def _parts(name: str, config: CorpusConfig, called: str, notices: list[str], tel
     encoding, errors = ("utf-8", "surrogateescape") if config.symbols == "byte" else ("utf-32-le", "strict")
     decoder = codecs.getincrementaldecoder(encoding)(errors)
     is_first = True
-    for symbols in chain(read_symbols(name, config, notices=notices, called=called), [None]):
+    for symbols in chain(_symbols(name, config, called, notices), [None]):
         text = decoder.decode(b"" if symbols is None else symbols.tobytes(), final=symbols is None)
         text, is_first = text.removeprefix("\ufeff") if is_first else text, is_first and not text
         for start in range(0, len(text), PART):
@@ -101,6 +105,14 @@ def _parts(name: str, config: CorpusConfig, called: str, notices: list[str], tel
             if size:
                 done += len(part.encode("utf-8" if config.symbols == "byte" else config.encoding, "replace"))
                 tell(min(1.0, done / size))
+
+
+def _symbols(name: str, config: CorpusConfig, called: str, notices: list[str]) -> Iterator[npt.NDArray[np.unsignedinteger]]:
+    """As `read_symbols`; but whether bytes are read is the model's choice, and an error does not advise it."""
+    try:
+        yield from read_symbols(name, config, notices=notices, called=called)
+    except TextError as error:
+        raise TextError(error.message, NOT_BYTES if "--symbols" in error.hint else error.hint) from error
 
 
 def _lines(parts: Iterator[str], called: str) -> Lines:

@@ -15,7 +15,7 @@ from charlm.cli.app import app
 from charlm.errors import Interrupted
 from tests.commands import COMMAND, SHORT, TEXT, is_error, running
 
-COMMANDS = ("train", "sample", "inspect-cells", "eval", "info")
+COMMANDS = ("train", "sample", "predict", "inspect-cells", "eval", "info")
 
 WITHOUT_TORCH = """
 import sys
@@ -37,7 +37,8 @@ def test_help_versions_and_usage_errors_import_no_torch(tmp_path: Path):
         "train --hidden-size 0 t.txt",
         "nonsense",
         "sample --temperature -1",
-        "eval --json --per-character t.txt",
+        "predict",
+        "eval --unknown perhaps t.txt",
         "train --max-time 5x t",
         "inspect-cells --show 0",
     ]

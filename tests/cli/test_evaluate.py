@@ -206,3 +206,115 @@ def test_whoever_watches_sees_characters_come(charlm, model, monkeypatch):
     monkeypatch.setattr(evaluate, "sys", SimpleNamespace(stdout=Terminal(), stderr=sys.stderr))
     charlm("eval", "-", "-c", model, "--per-character", stdin=LINE.encode())
     assert asked == [evaluation.CHAPTER, evaluate.WATCHED]
+
+
+FILMS = "".join(f"{'a fine' if n % 2 else 'no good'} film, number {n}\t{'good' if n % 2 else 'bad'}\n" for n in range(60))
+PROSE = "".join(f"The cat, {n} times, sat; on the mat.\nWho knows? Not I!\n" for n in range(90))
+
+
+@pytest.fixture(scope="module")
+def labelled(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A small run that learned labels of texts, and one that restores spaces."""
+    more = ["--seq-len", "40", "--max-steps", "30"]
+    return {
+        "films": trained(tmp_path_factory.mktemp("films"), FILMS, "--task", "classify", *more, name="t.tsv"),
+        "spaces": trained(tmp_path_factory.mktemp("spaces"), PROSE, "--restore", "spaces", *more),
+    }
+
+
+@pytest.mark.parametrize("name", ["films", "spaces"])
+def test_without_a_text_the_test_part_is_scored_as_at_the_end_of_training(charlm, labelled, name):
+    """The same numbers as the run's last row has, and as the model's card."""
+    result = charlm("eval", "-c", labelled[name], "--json")
+    assert result.status == 0
+    assert result.err == f"texts: the test part of its own, from {labelled[name] / 'examples.bin'}\n"
+    score = json.loads(result.text)
+    assert score == json.loads((labelled[name] / "metrics.jsonl").read_text().splitlines()[-1])["test"]
+    test = json.loads(charlm("info", "-c", labelled[name], "--json").text)["scores"]["test"]
+    assert test["accuracy"] == score["accuracy"]["value"]
+    assert test["macro_f1"] == score["macro_f1"]["value"]
+    assert len(score["baselines"]) == 2
+
+
+def test_a_labelled_file_is_scored_by_what_predict_says(charlm, labelled, tmp_path):
+    """Accuracy and the confusion matrix are those of the labels that `charlm predict` gives the same file."""
+    (tmp_path / "t.tsv").write_text(FILMS)
+    score = json.loads(charlm("eval", "t.tsv", "-c", labelled["films"], "--json").text)
+    true = [line.split("\t")[1] for line in FILMS.splitlines()]
+    found = [line.split("\t")[0] for line in charlm("predict", "t.tsv", "-c", labelled["films"]).text.splitlines()]
+    pairs = list(zip(true, found, strict=True))
+    names = [each["label"] for each in score["labels"]]
+    assert score["confusion"] == [[pairs.count((one, other)) for other in names] for one in names]
+    assert score["accuracy"]["value"] == pytest.approx(sum(one == other for one, other in pairs) / 60)
+    assert [each["support"] for each in score["labels"]] == [true.count(name) for name in names]
+    assert score["texts"] == 60
+    swapped = "".join(f"{line.split(chr(9))[1]}\t{line.split(chr(9))[0]}\n" for line in FILMS.splitlines())
+    again = charlm("eval", "-", "-c", labelled["films"], "--columns", "text=2,label=1", "--json", stdin=swapped.encode())
+    assert json.loads(again.text) == score
+
+
+def test_any_text_scores_a_model_that_restores(charlm, labelled, tmp_path):
+    """What is scored are the labels that stand for what was taken out of it."""
+    (tmp_path / "p.txt").write_text(PROSE)
+    score = json.loads(charlm("eval", "p.txt", "-c", labelled["spaces"], "--json").text)
+    by_name = {each["label"]: each for each in score["labels"]}
+    assert by_name["1 space"]["support"] == PROSE.count(" ")
+    assert score["labelled"] == len(PROSE) - PROSE.count(" ")
+    assert score["words"] == len(PROSE.split())
+
+
+def test_people_see_tables(charlm, labelled):
+    """The model beside its baselines, each label, and what is taken for what; a model alone is said to be alone."""
+    out = charlm("eval", "-c", labelled["films"]).text
+    for shown in ("this model", "majority", "n-grams", "support", "a row for each true label"):
+        assert shown in out
+    (labelled["films"] / "baselines.safetensors").rename(labelled["films"] / "elsewhere")
+    alone = charlm("eval", "-c", labelled["films"])
+    (labelled["films"] / "elsewhere").rename(labelled["films"] / "baselines.safetensors")
+    assert "majority" not in alone.text
+    assert "no baselines.safetensors lies beside the model, so its scores stand alone\n" in alone.err
+    assert "this model" in alone.text
+
+
+def test_texts_that_are_read_in_part_are_said_to_be(charlm, labelled):
+    """How many are longer than what the model reads goes to standard error."""
+    text = f"{'a film ' * 9}\tgood\nfine\tgood\n{'x' * 41}\tbad\n{'x' * 40}\tbad\n"
+    result = charlm("eval", "-", "-c", labelled["films"], stdin=text.encode())
+    assert result.err == "2 texts longer than the 40 characters that the model reads: it reads the beginning\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "stdin", "status", "fragment"),
+    [
+        ("films", ["-"], b"fine\tgood\nfine\tgreat\n", 1, "standard input, line 2: the model has no label 'great'"),
+        ("films", ["-"], b"fine\xff\tgood\n", 1, "line 1. Try another --encoding"),
+        ("films", ["-"], b"fine\n", 1, "standard input, line 1: no tab"),
+        ("films", ["-"], b"", 1, "standard input has no labelled text"),
+        ("films", ["t.conllu"], b"", 1, "is a treebank. Give a file with labels"),
+        ("films", ["--per-character"], b"", 2, "--per-character was given"),
+        ("films", ["--dynamic"], b"", 2, "--dynamic was given"),
+        ("films", ["-", "--unknown", "skip"], b"", 2, "--unknown skip was given"),
+        ("films", ["--columns", "text=1,label=2"], b"", 2, "--columns was given without a file"),
+        ("films", ["-", "--columns", "text=1"], b"", 2, "does not say which is the label"),
+        ("spaces", ["-", "--columns", "text=1,label=2"], b"x", 2, "the model restores any text"),
+    ],
+)
+def test_what_does_not_fit_a_model_of_labels_is_one_line(charlm, labelled, tmp_path, name, arguments, stdin, status, fragment):
+    """It names the option or the line, and says what to do."""
+    (tmp_path / "t.conllu").write_text("x")
+    result = charlm("eval", *arguments, "-c", labelled[name], stdin=stdin)
+    is_error(result, status, fragment.partition(". Give")[0].replace("is a treebank", "is a treebank, whose labels"))
+
+
+def test_a_language_model_needs_a_text_and_no_columns(charlm, model):
+    """Without a text there is nothing to score it on."""
+    is_error(charlm("eval", "-c", model), 2, "Missing argument 'TEXT...'")
+    is_error(charlm("eval", "-", "-c", model, "--columns", "text=1,label=2", stdin=b"the"), 2, "--columns was given")
+
+
+def test_a_model_without_its_run_needs_a_file(charlm, labelled, tmp_path):
+    """What is shared without its texts has no test part; baselines of another run are refused."""
+    (tmp_path / "m.safetensors").write_bytes((labelled["films"] / "model.safetensors").read_bytes())
+    is_error(charlm("eval", "-c", "m.safetensors"), 1, "not beside it")
+    (tmp_path / "baselines.safetensors").write_bytes((labelled["spaces"] / "baselines.safetensors").read_bytes())
+    is_error(charlm("eval", "-", "-c", "m.safetensors", stdin=b"fine\tgood\n"), 1, "is of another run")

@@ -115,3 +115,44 @@ except SystemExit as end:
     sys.exit(end.code or "torch" in sys.modules)
 """
     assert subprocess.run([sys.executable, "-c", code], stdout=subprocess.DEVNULL, check=False).returncode == 0
+
+
+FILMS = "".join(f"{'a fine' if n % 2 else 'no good'} film, number {n}\t{'good' if n % 2 else 'bad'}\n" for n in range(60))
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "options", "labels", "shown"),
+    [
+        (
+            "t.tsv",
+            FILMS,
+            ("--task", "classify", "--pooling", "last"),
+            ["bad", "good"],
+            "2 labels of a text, from the last state: bad, good",
+        ),
+        (
+            "t.tsv",
+            FILMS,
+            ("--task", "classify", "--pooling", "mean", "--bidirectional", "--test-fraction", "0"),
+            ["bad", "good"],
+            "from the mean of all states",
+        ),
+        ("t.txt", TEXT.title() * 9, ("--restore", "case"), ["as is", "upper"], "of a character, to restore case: as is, upper"),
+    ],
+)
+def test_a_model_of_labels_names_them_and_its_scores(charlm, tmp_path: Path, name, text, options, labels, shown):
+    """What the labels are, of what, whether both ways are read, and how it did on the test part if there is one."""
+    folder = trained(tmp_path, text, *options, name=name)
+    contents = json.loads(charlm("info", "-c", folder, "--json").text)
+    words = " ".join(charlm("info", "-c", folder).text.split())
+    assert contents["labels"] == labels
+    assert shown in words
+    assert ("both ways" in words) == contents["model"].get("bidirectional", False)
+    scores = contents["scores"]
+    assert f"{scores['validation_nats']:.4f} nats/label, {scores['accuracy']:.1%} right" in words
+    if "--test-fraction" in options:
+        assert scores["test"] is None
+        assert "not scored on a test part" in words
+    else:
+        assert f"accuracy {scores['test']['accuracy']:.4f}" in words
+        assert f"{scores['test']['num_labels']:,} labels of the test part" in words

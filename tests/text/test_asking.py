@@ -144,6 +144,13 @@ def test_a_stretch_is_given_as_soon_as_it_is_known(monkeypatch):
         assert pipe.given <= most
 
 
+def test_whoever_types_is_answered_line_by_line(monkeypatch):
+    """Then a stretch ends with each line, however short."""
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(Pipe([b"One, two\n", b"three\n", b"four"]))))
+    groups = questions("-", CorpusConfig(restore="case"), columns=None, by_character=True, line_by_line=True, notices=[])
+    assert texts(groups) == ["one, two\n", "three\n", "four\n"]
+
+
 def test_each_format_has_its_texts(monkeypatch, tmp_path: Path):
     """A column of a table by number or by name, a field, sentences, characters; empty rows stay empty texts."""
     rows = {
