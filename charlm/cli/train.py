@@ -67,7 +67,10 @@ def train(
         ),
     ] = None,
     pooling: Annotated[
-        str, typer.Option(help="Which states the label of a text is read from: last, mean or max.", callback=lower)
+        str,
+        typer.Option(
+            help="Which states the label of a text is read from: last, mean or max.", show_default=POOLING, callback=lower
+        ),
     ] = MODEL.pooling,
     bidirectional: Annotated[
         bool, typer.Option(help="Read the text from its end as well.", show_default="for --task tag")
