@@ -17,6 +17,8 @@ from charlm.checkpoint.format import read_tensors, to_bytes
 from charlm.errors import CheckpointError, brief
 from charlm.labelling.baseline import Baseline, Sizes
 from charlm.labelling.baselines import SEPARATOR, baselines_from, tensors_of
+from charlm.model.heads import Labeller
+from charlm.tasks.registry import model_class
 from charlm.tensorfile import TensorFile
 
 KIND = "baselines"  # the kind of tensor file
@@ -45,9 +47,14 @@ def load_baselines(path: Path, card: ModelCard) -> tuple[Baseline, ...]:
         raw = read_tensors(file, {}, also=frozenset(file.shapes))
         try:
             arrays = dict(_from_bytes(name, tensor.numpy()) for name, tensor in raw.items())
-            return baselines_from(arrays, Sizes(num_labels=len(card.labels), vocab_size=len(card.vocab)))
+            baselines = baselines_from(arrays, Sizes(num_labels=len(card.labels), vocab_size=len(card.vocab)))
         except CheckpointError as error:
             raise file.fail(f"cannot be used: {error.message}") from error
+        kind = model_class(card.training.task)
+        by_character = issubclass(kind, Labeller) and kind.by_character
+        if other := [each.name for each in baselines if each.by_character != by_character]:
+            raise file.fail(f"cannot be used: its baseline {other[0]!r} does not label what the model labels")
+    return baselines
 
 
 def _as_bytes(array: npt.NDArray[Any]) -> torch.Tensor:

@@ -101,6 +101,8 @@ def load_trainer(path: Path, trainer: Trainer[Any], about: About | None = None) 
     else:
         reasons.append("the random state is another kind of device's, and dropout starts anew")
     _stand_at(position, trainer)
+    if head.run is not None and head.run.end != trainer.end:
+        trainer.stale = 0  # an end that was moved since asks for more
     return reasons
 
 

@@ -28,10 +28,11 @@ class Sizes:
 
 
 class Baseline(Protocol):
-    """A way to label. `name` is what people see, `about` says in a few words what it does."""
+    """A way to label texts or, `by_character`, their characters. `name` is what people see, `about` says what it does."""
 
     name: ClassVar[str]
     about: ClassVar[str]
+    by_character: ClassVar[bool]
 
     def predict(self, examples: Examples) -> Labels:
         """The label of each of n texts `(n,)`, or of each of their N characters `(N,)`."""

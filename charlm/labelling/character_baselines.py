@@ -25,6 +25,7 @@ class CommonestOfCharacter:
 
     name: ClassVar[str] = "characters"
     about: ClassVar[str] = "the commonest label of each character"
+    by_character: ClassVar[bool] = True
     labels: Labels
 
     @classmethod
@@ -117,6 +118,7 @@ class CommonestOfWord:
 
     name: ClassVar[str] = "words"
     about: ClassVar[str] = "the commonest labels of each word seen, else of each character"
+    by_character: ClassVar[bool] = True
     table: WordTable
     characters: CommonestOfCharacter
 
@@ -144,6 +146,7 @@ class LongestWord:
 
     name: ClassVar[str] = "longest words"
     about: ClassVar[str] = "from left to right the longest word seen"
+    by_character: ClassVar[bool] = True
     table: WordTable
     characters: CommonestOfCharacter
 

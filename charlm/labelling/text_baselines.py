@@ -30,6 +30,7 @@ class Majority:
 
     name: ClassVar[str] = "majority"
     about: ClassVar[str] = "the commonest label for every text"
+    by_character: ClassVar[bool] = False
     label: Labels
 
     @classmethod
@@ -57,6 +58,7 @@ class Regression:
 
     name: ClassVar[str] = "n-grams"
     about: ClassVar[str] = "logistic regression over runs of 1 to 5 characters"
+    by_character: ClassVar[bool] = False
     ngrams: NGrams
     weights: npt.NDArray[np.float16]
     bias: npt.NDArray[np.float32]

@@ -7,14 +7,14 @@ from pathlib import Path
 
 from charlm.errors import RunError
 from charlm.files import write_atomically
-from charlm.runs.find import LAST, METRICS, MODEL, PREVIOUS
+from charlm.runs.find import BASELINES, LAST, METRICS, MODEL, PREVIOUS
 from charlm.runs.record import RUN
 from charlm.training.events import Event, as_row
 
 
 def sweep(folder: Path) -> None:
     """Remove the temporary files of a process killed while writing. The caller holds the folder's lock. Raises `OSError`."""
-    for name in (MODEL, LAST, METRICS, RUN):
+    for name in (MODEL, LAST, METRICS, RUN, BASELINES):
         for litter in folder.glob(f".{name}.*.tmp"):
             if litter.is_file():
                 litter.unlink()

@@ -52,8 +52,6 @@ def drive(run: Run, reporter: Reporter, report_seconds: float = 1.0) -> RunDone:
         sweep(run.folder)
         screen = Screen(reporter)
         trainer, source = restored(run, screen.notice)
-        if run.end != run.record.end:
-            trainer.stale = 0  # an end that is moved asks for more
         record_end(run, is_behind=trainer.is_past(run.end))
         disk = Disk(run.folder, screen.notice, keeps_previous=source == PREVIOUS)
         was_done = disk.cut_metrics(trainer.step, is_over=trainer.is_over)

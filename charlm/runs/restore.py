@@ -84,4 +84,4 @@ def _require_model(run: Run, trainer: Trainer[Network], notice: Notice) -> None:
         raise
     except CheckpointError as error:
         notice(f"{error.message}; the next model that is evaluated takes its place, though it may not be the best")
-        trainer.best_nats, trainer.evaluated_step = math.inf, 0
+        trainer.best_nats, trainer.evaluated_step, trainer.stale = math.inf, 0, 0

@@ -97,7 +97,8 @@ def test_a_lost_screen_stops_the_run_with_its_state_saved(run, fault):
 
 def test_litter_of_a_process_that_was_killed_is_swept(run):
     """Temporary files are gone when a run begins, and nothing else is."""
-    (run / ".last.safetensors.0123abcd.tmp").write_bytes(b"half")
+    for name in ("last", "baselines"):
+        (run / f".{name}.safetensors.0123abcd.tmp").write_bytes(b"half")
     for kept in (".note", "mine.tmp"):
         (run / kept).write_text("mine")
 

@@ -13,6 +13,7 @@ import safetensors.torch
 from benchmarks.reliability.figure import KINDS
 from charlm.checkpoint.format import to_bytes
 from charlm.checkpoint.model import load_model
+from charlm.config import End
 from charlm.errors import Interrupted
 from charlm.files import folder_lock
 from charlm.model.devices import CPU
@@ -21,7 +22,17 @@ from charlm.runs.folder import open_run
 from charlm.tensorfile import TensorFile
 from charlm.training.events import RunDone
 from tests.commands import SHORT, TINY, is_error, trained
-from tests.runs.reference import LABELLED, assert_metrics_grow, assert_same_end, flip, go_on, set_record, signal_at_step
+from tests.runs.reference import (
+    LABELLED,
+    PowerCut,
+    assert_metrics_grow,
+    assert_same_end,
+    cut_at_event,
+    flip,
+    go_on,
+    set_record,
+    signal_at_step,
+)
 
 
 def record_of(folder: Path) -> dict:
@@ -136,6 +147,28 @@ def test_a_moved_end_asks_for_more_than_patience_had(charlm, tmp_path):
     assert result.status == 0
     assert f"resuming checkpoints/t at step {ended}" in result.err
     assert json.loads((folder / "metrics.jsonl").read_text().splitlines()[-1])["step"] > ended
+
+
+def test_a_moved_end_outlives_a_power_cut(tmp_path):
+    """Cut off before its first save, a run whose end was moved past its patience goes on, and ends as one that was not."""
+    folder = trained(tmp_path, KINDS["classify"][1], *KINDS["classify"][2], *IMPATIENT, name="t.tsv")
+    cut = tmp_path / "cut"
+    shutil.copytree(folder, cut)
+    go_on(folder, end=End("steps", 500))
+    with pytest.raises(PowerCut):
+        go_on(cut, cut_at_event(1), end=End("steps", 500))
+    go_on(cut)
+    assert_same_end(folder, cut)
+
+
+def test_a_lost_model_asks_for_more_than_patience_had(tmp_path):
+    """A run that ended early and lost its best model seeks another; once it has, resuming changes nothing again."""
+    folder = trained(tmp_path, KINDS["classify"][1], *KINDS["classify"][2], *IMPATIENT, name="t.tsv")
+    (folder / "model.safetensors").unlink()
+    go_on(folder)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    go_on(folder)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
 @pytest.mark.parametrize("name", LABELLED)
