@@ -9,8 +9,9 @@ spaces      spaces put back into Austen, contiguous tenths held out, 5 minutes
 turkish     parts of speech, scored on the treebank's own test sentences
 twain       a language model of 50,000 characters, from nothing and from the model of Austen that ships, 60 s each
 
-Each line is from `charlm train`, with what it chooses by itself, and `charlm eval`. `--whole` names a folder with the data as
-`python data/NAME.py --all FOLDER` makes them, without the limit on size. `--max-time` replaces the time limits above.
+Each line is from `charlm train`, with what it chooses by itself but for sizes and passes of the first two, and `charlm eval`.
+`--whole` names a folder with the data as `python data/NAME.py --all FOLDER` makes them, without the limit on size. `--max-time`
+replaces the time limits of the last three.
 """
 
 import argparse
@@ -31,6 +32,10 @@ from charlm.config import CorpusConfig
 from charlm.text.gathering import TRAIN, part_of
 
 DATA = HERE / "data"
+# One network for all three runs of a seed, and numbers of passes, so that these figures do not depend on the machine: alone, the
+# language model, and begun from that.
+SHAPE = ("--num-layers", "1", "--hidden-size", "192", "--embedding-size", "64")
+PASSES = {"films": (12, 12, 6), "languages": (30, 25, 30)}
 LEARNED = 50_000  # characters of another author
 SHOWN_CONFUSIONS = 6
 
@@ -56,7 +61,7 @@ class Bench:
 
     def train(self, name: str, *arguments: str, time: str | None = None) -> tuple[str, dict[str, Any]]:
         """Train a run; returns its folder, and its last row."""
-        limit = ["--max-time", self.max_time or time] if self.max_time or time else []
+        limit = ["--max-time", self.max_time or time] if time else []
         rows = self.charlm("train", *arguments, *limit, "--out", name, "--overwrite", "--json", *self.further).splitlines()
         return name, json.loads(rows[-1])
 
@@ -91,13 +96,14 @@ def both_ways(bench: Bench, name: str, decides: int, *named: str) -> dict[str, A
     read = CorpusConfig(test_fraction=0.1)
     texts.write_text("".join(f"{row[0]}\n" for row in rows if part_of(row[decides], read) == TRAIN), encoding="utf-8")
     alone, begun = [], []
+    ways = [(*SHAPE, "--epochs", str(passes)) for passes in PASSES[name]]
     for seed in bench.seeds:
         arguments = (str(source), "--task", "classify", "--seed", str(seed), *named)
-        score = bench.test(bench.train(f"{name}-alone-{seed}", *arguments)[0])
+        score = bench.test(bench.train(f"{name}-alone-{seed}", *arguments, *ways[0])[0])
         alone.append(value(score))
         print(f"{name}, seed {seed}, alone: {alone[-1]:.4f}", flush=True)
-        model, _ = bench.train(f"{name}-texts-{seed}", str(texts), "--seed", str(seed))
-        score = bench.test(bench.train(f"{name}-begun-{seed}", *arguments, "--init-from", model)[0])
+        model, _ = bench.train(f"{name}-texts-{seed}", str(texts), "--seed", str(seed), *ways[1])
+        score = bench.test(bench.train(f"{name}-begun-{seed}", *arguments, *ways[2], "--init-from", model)[0])
         begun.append(value(score))
         print(f"{name}, seed {seed}, begun: {begun[-1]:.4f}", flush=True)
     show(f"{name}, LSTM alone, accuracy on {score['labelled']} texts of the test part", alone)

@@ -17,7 +17,7 @@ MOST_PASSES = {False: 60.0, True: 20.0}  # through the texts, from nothing and w
 PATIENCE = 6  # evaluations, of at most 20
 SMALL, MEDIUM = Size(num_layers=1, hidden_size=128, embedding_size=64), Size(num_layers=1, hidden_size=256, embedding_size=64)
 ENOUGH = 10.0  # passes that a larger network must be able to make
-RATE = {False: 0.03, True: 0.015}  # likewise
+RATE = {False: 0.03, True: 0.02}  # likewise
 DROPOUT = 0.3
 
 

@@ -17,6 +17,7 @@ from charlm.text.examples import UNLABELLED, Examples
 from charlm.text.streams import as_tensor
 
 SPREAD = 0.125  # of a text's length: by as much, at most, it may be sorted as if longer
+ROUNDED_BITS = 4  # of a number of steps that differ; the rest are 0
 NO_LABEL = -1  # in a batch, for a character without a label and for what fills up
 
 Places = npt.NDArray[np.int64]
@@ -76,10 +77,19 @@ class LabelledBatch(NamedTuple):
         return self.ids.numel()
 
 
+def rounded(length: int) -> int:
+    """`length`, or a little more: at most an eighth, so that batches have few different shapes.
+
+    Memory that the C library keeps for the next step would otherwise fall into pieces of every size.
+    """
+    step = 1 << max(0, length.bit_length() - ROUNDED_BITS)
+    return -(-length // step) * step
+
+
 def batch_of(examples: Examples, which: Places, device: torch.device) -> LabelledBatch:
     """The texts with the numbers `which` `(B,)`, in this order."""
     starts, lengths = examples.bounds[which], examples.lengths[which]
-    steps = np.arange(lengths.max())[:, None]  # (T, 1)
+    steps = np.arange(rounded(int(lengths.max())))[:, None]  # (T, 1)
     is_text = steps < lengths  # (T, B)
     places = np.where(is_text, starts + steps, starts)
     ids = np.where(is_text, examples.ids[places], 0)
