@@ -12,12 +12,13 @@ from charlm.config import MOST, CorpusConfig, ModelConfig, TrainConfig, later
 from charlm.errors import CheckpointError, brief
 from charlm.tensorfile import TensorFile
 from charlm.text.corpus import Splits
-from charlm.text.examples import UNLABELLED
 from charlm.text.formats import UNFIT
+from charlm.text.gathering import MOST_LABELS
 from charlm.text.restoring import are_restorable
 from charlm.text.vocab import Vocab
 
 KIND = "model"  # the kind of tensor file
+DAMAGED = "the file is damaged or not charlm's; restore it from a copy"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,14 +89,18 @@ def card_of(path: Path, file: TensorFile) -> ModelCard:
     for name, value in (("step", card.step), ("scores.validation_nats", card.scores.validation_nats or 0)):
         if not 0 <= value <= MOST:
             raise CheckpointError(f"{path}: {name} is {value}, and must be from 0 to {MOST:g}")
+    test = card.scores.test
+    for share in (card.scores.accuracy, *((test.accuracy, test.macro_f1, test.word_accuracy) if test else ())):
+        if not 0 <= (share or 0) <= 1:
+            raise CheckpointError(f"{path}: scores has the share {share}, and it must be from 0 to 1", DAMAGED)
     if problem := _problem(card.labels, card.text.restore):
-        raise CheckpointError(f"{path}: labels {problem}", "the file is damaged or not charlm's; restore it from a copy")
+        raise CheckpointError(f"{path}: labels {problem}", DAMAGED)
     return card
 
 
 def _problem(labels: tuple[str, ...], restore: str) -> str:
     """What is wrong with the names of labels, if anything is: they come onto lines, and into a text that is restored."""
-    if len(set(labels)) < len(labels) or len(labels) > UNLABELLED:
+    if len(set(labels)) < len(labels) or len(labels) > MOST_LABELS:
         return "are too many, or one is there twice"
     wrong = [label for label in labels if not label or UNFIT.search(label)]
     if wrong:

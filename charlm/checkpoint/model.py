@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from charlm.checkpoint.card import KIND, ModelCard, card_of
+from charlm.checkpoint.card import DAMAGED, KIND, ModelCard, card_of
 from charlm.checkpoint.fields import to_json
 from charlm.checkpoint.format import read_tensors, to_bytes
 from charlm.errors import CheckpointError, NewerError, UsageError, gigabytes
@@ -64,4 +64,4 @@ def _check_kind(path: Path, kind: type[Network], card: ModelCard) -> None:
         problem = "symbols are bytes"
     if problem:
         what = f"{path}: {problem}, and the task is {card.training.task}"
-        raise CheckpointError(what, "the file is damaged or not charlm's; restore it from a copy")
+        raise CheckpointError(what, DAMAGED)

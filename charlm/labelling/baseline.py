@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from charlm.errors import CheckpointError
 from charlm.labelling.words import Labels
+from charlm.text.batches import some
 from charlm.text.examples import Examples
 
 Tensors = Mapping[str, npt.NDArray[Any]]
@@ -54,16 +55,7 @@ def spread(examples: Examples, most_texts: int, most_characters: int) -> Example
     if share >= 1:
         return examples
     number = max(1, int(share * len(examples)))
-    which = np.arange(number) * len(examples) // number
-    lengths = examples.lengths[which]
-    bounds = np.append(0, np.cumsum(lengths))
-    characters = np.arange(bounds[-1]) + np.repeat(examples.bounds[which] - bounds[:-1], lengths)
-    return Examples(
-        ids=examples.ids[characters],
-        bounds=bounds,
-        labels=examples.labels[characters if examples.by_character else which],
-        places=examples.places[characters] if examples.by_character else examples.places,
-    )
+    return some(examples, np.arange(number) * len(examples) // number)
 
 
 def commonest(groups: npt.NDArray[np.integer[Any]], values: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.int64]:

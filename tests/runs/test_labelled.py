@@ -90,7 +90,10 @@ def rewritten(path: Path, change: Callable[[dict], object]) -> None:
 HEADS: dict[str, Callable[[dict], object]] = {
     "one label": lambda head: head.update(labels=head["labels"][:1]),
     "three labels": lambda head: head.update(labels=[*head["labels"], "z"]),
+    "more labels than are ever learned": lambda head: head.update(labels=[str(number) for number in range(1001)]),
     "no label": lambda head: head.pop("labels"),
+    "more than all right": lambda head: head["scores"].update(accuracy=1e300),
+    "less than nothing found": lambda head: head["scores"]["test"].update(macro_f1=-0.5),
     "another task": lambda head: head["training"].update(task="language"),
     "the other task": lambda head: head["training"].update(task="tag") or head["model"].update(bidirectional=True),
 }
