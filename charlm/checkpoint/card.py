@@ -93,12 +93,12 @@ def card_of(path: Path, file: TensorFile) -> ModelCard:
     for share in (card.scores.accuracy, *((test.accuracy, test.macro_f1, test.word_accuracy) if test else ())):
         if not 0 <= (share or 0) <= 1:
             raise CheckpointError(f"{path}: scores has the share {share}, and it must be from 0 to 1", DAMAGED)
-    if problem := _problem(card.labels, card.text.restore):
+    if problem := what_is_wrong(card.labels, card.text.restore):
         raise CheckpointError(f"{path}: labels {problem}", DAMAGED)
     return card
 
 
-def _problem(labels: tuple[str, ...], restore: str) -> str:
+def what_is_wrong(labels: tuple[str, ...], restore: str) -> str:
     """What is wrong with the names of labels, if anything is: they come onto lines, and into a text that is restored."""
     if len(set(labels)) < len(labels) or len(labels) > MOST_LABELS:
         return "are too many, or one is there twice"

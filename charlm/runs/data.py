@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from charlm.checkpoint.card import what_is_wrong
 from charlm.config import CorpusConfig, TrainConfig
 from charlm.errors import TextError, counted
 from charlm.labelling.words import one_label_a_word
@@ -32,6 +33,8 @@ def open_data(folder: Path, record: RunRecord) -> Data:
     if issubclass(kind, Labeller) != bool(record.labels):
         what = f"{folder / RUN} names {counted(len(record.labels), 'label')}"
         raise TextError(f"{what}, which does not fit its task {record.training.task}", "restore it from a copy")
+    if problem := what_is_wrong(record.labels, record.text.restore):
+        raise TextError(f"{folder / RUN}: labels {problem}", "restore it from a copy")
     if not issubclass(kind, Labeller):
         return open_corpus(folder / CORPUS, record.vocab, record.splits, record.corpus_sha256, record.ids_sha256)
     return open_examples(

@@ -3,6 +3,7 @@
 Weights go over by symbol and not by number. A symbol that the old model lacks begins with fresh weights.
 """
 
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -37,7 +38,8 @@ def with_sizes_of(wish: Wish, path: Path, symbols: str) -> Wish:
         raise UsageError(what, "name the run of a language model, one without labels")
     if card.vocab.kind != symbols:
         what = f"--symbols is {symbols}, and the model of --init-from has {card.vocab.kind}"
-        raise UsageError(what, f"say --symbols {card.vocab.kind}, or name another model")
+        has_no_use = card.vocab.kind == "byte" and wish.training.task == "tag"  # no byte has a label
+        raise UsageError(what, ("" if has_no_use else f"say --symbols {card.vocab.kind}, or ") + "name another model")
     if wish.preset != "auto":
         raise UsageError(f"--preset {wish.preset} was given with --init-from, whose sizes are the model's", "leave it out")
     for name in KEPT:
@@ -51,7 +53,10 @@ def with_sizes_of(wish: Wish, path: Path, symbols: str) -> Wish:
 
 def kept_copy(path: Path, folder: Path) -> Origin:
     """Copy the model at `path` into a run's folder, which then holds all that it needs."""
-    shutil.copyfile(path, folder / INITIAL)
+    with path.open("rb") as model, (folder / INITIAL).open("wb") as copy:
+        shutil.copyfileobj(model, copy)
+        copy.flush()
+        os.fsync(copy.fileno())
     return Origin(name=str(path), sha256=sha256_of([folder / INITIAL]))
 
 

@@ -115,6 +115,16 @@ def test_only_a_language_model_can_be_begun_from(old, charlm):
     is_error(charlm("train", "t.txt", "--init-from", str(AUSTEN)), 1, "is no safetensors file")
 
 
+def test_bytes_are_begun_from_where_bytes_are_read(charlm, tmp_path):
+    """Of a model of bytes the error says so, and advises --symbols byte only where bytes may be learned from."""
+    folder = trained(tmp_path, bytes(range(256)) * 4, "--symbols", "byte")
+    Path("t.txt").write_text(OTHER)
+    begin = ("train", "t.txt", "--init-from", str(folder))
+    is_error(charlm(*begin), 2, "the model of --init-from has byte. Say --symbols byte, or")
+    assert charlm(*begin, "--symbols", "byte", *STEPS).status == 0
+    is_error(charlm(*begin, "--restore", "spaces"), 2, "the model of --init-from has byte. Name another model")
+
+
 def test_to_go_on_with_a_run_is_another_thing(old, charlm):
     """Each error points to the other way."""
     is_error(charlm("train", "--resume", str(old), "--init-from", str(old)), 2, "--init-from was given with --resume")

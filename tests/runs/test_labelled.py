@@ -67,6 +67,14 @@ def test_a_spoiled_run_of_labels_is_one_line_of_error(charlm, new_run, name, how
     is_error(charlm("train", "--resume", "run"), 1, "run")
 
 
+@pytest.mark.parametrize("label", ["999999999 spaces", "a\tb", "no"])
+def test_a_strangers_labels_are_read_within_bounds(charlm, new_run, label):
+    """Those of a run that restores spaces are numbers of spaces that a screen can hold."""
+    folder = new_run("restore")
+    set_record(folder, labels=[label, *record_of(folder)["labels"][1:]])
+    is_error(charlm("train", "--resume", "run"), 1, "run.json: labels")
+
+
 @pytest.mark.parametrize("name", LABELLED)
 def test_labels_that_changed_their_names_are_said_to_have(new_run, name):
     """Whoever edits them in run.json is told that the run is no longer what it was."""
