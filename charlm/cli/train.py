@@ -218,13 +218,8 @@ def run_to_resume(resume: str, typed: set[str]) -> Path:
 
 def settle_task(corpus: Sequence[str], values: dict[str, Any], typed: set[str]) -> None:
     """Fill in what follows from the task, and the task where it follows from something else. Raises `UsageError`."""
-    if values["restore"]:
-        implied = "--restore"
-    elif corpus and all(name.lower().endswith(".conllu") for name in corpus):
-        implied = f"{corpus[0]}, a treebank,"
-    else:
-        implied = ""
-    if implied and "task" not in typed:
+    is_treebank = bool(corpus) and all(name.lower().endswith(".conllu") for name in corpus)
+    if "task" not in typed and (values["restore"] or is_treebank):
         values["task"] = "tag"
     if values["restore"] and values["task"] != "tag":
         raise UsageError(f"--restore was given with --task {values['task']}", "leave --task out: to restore is to tag")

@@ -21,7 +21,7 @@ from charlm.inspection.verdict import Effect, judge
 from charlm.model.cells import Clamp
 from charlm.model.heads import Labeller
 from charlm.model.stepper import Stepper
-from charlm.text.batches import NO_LABEL, LabelledBatch, Places, batch_of
+from charlm.text.batches import NO_LABEL, LabelledBatch, Places, batch_of, rounded
 from charlm.text.examples import UNLABELLED, Examples
 
 TEXTS = 8  # that are read at a time, at least, where there are as many
@@ -51,7 +51,7 @@ def batches(examples: Examples) -> list[Places]:
 
 def padded(examples: Examples) -> int:
     """How many characters all batches have, with what fills up."""
-    return sum(len(which) * int(examples.lengths[which].max()) for which in batches(examples))
+    return sum(len(which) * rounded(int(examples.lengths[which].max())) for which in batches(examples))
 
 
 @torch.inference_mode()
