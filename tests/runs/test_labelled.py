@@ -20,7 +20,7 @@ from charlm.model.devices import CPU
 from charlm.runs.data import window_of
 from charlm.runs.folder import open_run
 from charlm.tensorfile import TensorFile
-from charlm.training.events import RunDone
+from charlm.training.events import Event, RunDone
 from tests.commands import SHORT, TINY, is_error, trained
 from tests.runs.reference import (
     LABELLED,
@@ -65,6 +65,25 @@ def test_a_spoiled_run_of_labels_is_one_line_of_error(charlm, new_run, name, how
     """Its copy of the examples and what its record says of them fit, or it cannot be opened."""
     SPOILED[how](new_run(name))
     is_error(charlm("train", "--resume", "run"), 1, "run")
+
+
+@pytest.mark.parametrize("name", ["classify", "tag"])  # the text to be restored is too short for a test part
+def test_the_test_part_is_scored_once(new_run, name):
+    """A run that is over keeps its score, and says nothing of the test part again, whatever is then done with it."""
+    folder = new_run(name)
+    first, second = (next(event for event in go_on_events(folder) if isinstance(event, RunDone)) for _ in range(2))
+    assert first.judgement is not None
+    assert second.judgement is None
+    _, card = load_model(folder / "model.safetensors", CPU)
+    assert card.scores.test is not None
+    assert card.scores.test.accuracy == first.judgement.model.accuracy.value
+
+
+def go_on_events(folder: Path) -> list[Event]:
+    """Resume the run; gives all that it reported."""
+    seen: list[Event] = []
+    go_on(folder, seen.append)
+    return seen
 
 
 @pytest.mark.parametrize("label", ["999999999 spaces", "a\tb", "no"])
