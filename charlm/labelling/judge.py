@@ -13,7 +13,7 @@ from charlm.labelling.words import Labels, votes_for
 from charlm.model.heads import Labeller
 from charlm.text.examples import Examples
 
-LEAST = np.finfo(np.float32).tiny  # a probability that has vanished still has a logarithm
+LEAST = 2.0**-126  # the smallest normal float32: a probability that has vanished still has a logarithm
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
