@@ -4,14 +4,15 @@
         [and options of charlm train, such as --threads 1]
 
 films       two classes: an LSTM alone, and one that begins with a language model of the training part's texts
-languages   the language of 30 characters, of 20, split by article: the same two
+languages   the language of 30 characters, of 20, split by article: the same two, and an LSTM that reads both ways
 spaces      spaces put back into Austen, contiguous tenths held out, 5 minutes
-turkish     parts of speech, scored on the treebank's own test sentences, 2 minutes
+turkish     parts of speech, scored on the treebank's own test sentences
 twain       a language model of 50,000 characters, from nothing and from the model of Austen that ships, 60 s each
 
-Each line is from `charlm train`, with what it chooses by itself but for sizes and passes of the first two, and `charlm eval`.
+Each line is from `charlm train` and `charlm eval`. They choose by themselves, but for the size and the passes of films,
+languages and turkish.
 `--whole` names a folder with the data as `python data/NAME.py --all FOLDER` makes them, without the limit on size. `--max-time`
-replaces the time limits of the last three.
+replaces the time limits of spaces and twain.
 """
 
 import argparse
@@ -32,10 +33,11 @@ from charlm.config import CorpusConfig
 from charlm.text.gathering import TRAIN, part_of
 
 DATA = HERE / "data"
-# One network for all three runs of a seed, and so many passes for each (alone, the language model, begun from that), so that
-# these figures do not depend on the machine.
+# One network for all runs of a seed, and so many passes for each (alone, the language model, begun from that; of taggers), so
+# that these figures do not depend on the machine.
 SHAPE = ("--num-layers", "1", "--hidden-size", "192", "--embedding-size", "64")
 PASSES = {"films": (12, 12, 6), "languages": (30, 25, 30)}
+TAGGER_PASSES = 30
 LEARNED = 50_000  # characters of another author
 SHOWN_CONFUSIONS = 6
 
@@ -86,16 +88,16 @@ def show(what: str, numbers: list[float], score: dict[str, Any] | None = None, m
             print(f"  {baseline['name']}: {value(baseline, measure):.4f}", flush=True)
 
 
-def both_ways(bench: Bench, name: str, decides: int, *named: str) -> dict[str, Any]:
-    """A classifier alone, and from a language model of the texts that it learns from; returns the last score.
+def classifiers(bench: Bench, name: str, decides: int, *named: str, backward: bool = False) -> dict[str, Any]:
+    """A classifier alone, from a language model of the texts that it learns from, and one that reads `backward` too.
 
-    Column `decides` of the data is what the split goes by.
+    Column `decides` of the data is what the split goes by. Returns the last score.
     """
     source, texts = bench.data / f"{name}.tsv", bench.folder / f"{name}.txt"
     rows = [line.split("\t") for line in source.read_text(encoding="utf-8").splitlines()]
     read = CorpusConfig(test_fraction=0.1)
     texts.write_text("".join(f"{row[0]}\n" for row in rows if part_of(row[decides], read) == TRAIN), encoding="utf-8")
-    alone, begun = [], []
+    alone, begun, two_ways = [], [], []
     ways = [(*SHAPE, "--epochs", str(passes)) for passes in PASSES[name]]
     for seed in bench.seeds:
         arguments = (str(source), "--task", "classify", "--seed", str(seed), *named)
@@ -106,19 +108,25 @@ def both_ways(bench: Bench, name: str, decides: int, *named: str) -> dict[str, A
         score = bench.test(bench.train(f"{name}-begun-{seed}", *arguments, *ways[2], "--init-from", model)[0])
         begun.append(value(score))
         print(f"{name}, seed {seed}, begun: {begun[-1]:.4f}", flush=True)
+        if backward:
+            score = bench.test(bench.train(f"{name}-both-{seed}", *arguments, *ways[0], "--bidirectional")[0])
+            two_ways.append(value(score))
+            print(f"{name}, seed {seed}, both ways: {two_ways[-1]:.4f}", flush=True)
     show(f"{name}, LSTM alone, accuracy on {score['labelled']} texts of the test part", alone)
     show(f"{name}, LSTM from a language model of the same texts", begun, score)
+    if backward:
+        show(f"{name}, LSTM alone, both ways", two_ways)
     return score
 
 
 def films(bench: Bench) -> None:
     """Whether a snippet of a review is for or against the film."""
-    both_ways(bench, "films", 0)
+    classifiers(bench, "films", 0)
 
 
 def languages(bench: Bench) -> None:
     """20 languages, split by article; and what is taken for what."""
-    score = both_ways(bench, "languages", 2, "--columns", "text=1,label=2,group=3")
+    score = classifiers(bench, "languages", 2, "--columns", "text=1,label=2,group=3", backward=True)
     names = [each["label"] for each in score["labels"]]
     cells = [(count, names[i], names[j]) for i, row in enumerate(score["confusion"]) for j, count in enumerate(row) if i != j]
     print(
@@ -142,7 +150,7 @@ def turkish(bench: Bench) -> None:
     found = []
     for seed in bench.seeds:
         named = (str(bench.data / "turkish.conllu"), "--test-fraction", "0", "--seed", str(seed))
-        run, _ = bench.train(f"turkish-{seed}", *named, time="2m")
+        run, _ = bench.train(f"turkish-{seed}", *named, *SHAPE, "--epochs", str(TAGGER_PASSES))
         score = bench.test(run, str(bench.data / "turkish-test.conllu"))
         found.append(value(score, "word_accuracy"))
     show(f"turkish, accuracy of {score['words']} words' parts of speech", found, score, "word_accuracy")

@@ -21,6 +21,8 @@ from charlm.model.stack import ModelState
 from charlm.text.batches import NO_LABEL, Batches, LabelledBatch, some, with_labels
 from charlm.text.examples import Dataset, Examples, stand_in
 
+MANY = 500_000  # characters that train: of so many little is learned by heart, and each is worth reading
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelTask:
@@ -46,7 +48,7 @@ class LabelTask:
             batch_size=min(training.batch_size, len(train)),
             seed=training.seed,
             shortest=cls.shortest,
-            num_unread=cls.num_unread,
+            num_unread=cls.num_unread if train.num_characters < MANY else 0.0,
             unread=stand_in(data.vocab),
         )
         return cls(training=batches, validation=validation)
@@ -118,3 +120,4 @@ class TaggingTask(LabelTask):
     """A label for each character."""
 
     model = Tagger
+    num_unread = 0.2

@@ -17,7 +17,7 @@ from charlm.runs import data, make
 from charlm.runs.find import find_model
 from charlm.runs.record import number_of
 from charlm.text import corpus as corpus_module
-from tests.commands import SHORT, TEXT, is_error, running
+from tests.commands import SHORT, SIGNALS, TEXT, is_error, running
 
 
 @pytest.fixture(autouse=True)
@@ -225,7 +225,7 @@ main(sys.argv[1:])
 """
 
 
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+@pytest.mark.parametrize("name", SIGNALS)
 def test_a_signal_while_the_run_is_made_leaves_nothing(tmp_path, name):
     """Whatever ends the reading of a text, half a run is not left behind, and one line says what happened."""
     number = getattr(signal, name)

@@ -13,7 +13,7 @@ import pytest
 
 from charlm.errors import Interrupted
 from charlm.runs.signals import StopRequest
-from tests.commands import COMMAND, TEXT, TINY, running
+from tests.commands import COMMAND, SIGNALS, TEXT, TINY, running
 from tests.runs.reference import assert_metrics_grow, assert_same_end, go_on, signal_at_step
 
 
@@ -27,7 +27,7 @@ def test_a_signal_before_the_first_evaluation_leaves_a_model_without_a_score(new
     assert charlm("sample", "-c", str(folder), "--length", "5", "--seed", "1").status == 0
 
 
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+@pytest.mark.parametrize("name", SIGNALS)
 def test_a_signal_saves_and_says_how_to_go_on(charlm, tmp_path: Path, name):
     """The first signal ends a run with status 128 + its number, a model, and a command that can be copied."""
     (tmp_path / "t.txt").write_text(TEXT)

@@ -51,9 +51,9 @@ def test_an_epoch_reads_every_text_once(name):
     task, whole = new_task(name), as_read(model_class(name), data_for(name).train, CONFIG.seq_len)
     for epoch in range(3):
         found, sizes = texts_read(task, epoch)
-        if task.shortest == 1:
+        if task.training.shortest == 1 and not task.training.num_unread:
             assert found == texts_of(whole)
-        else:  # stretches of them, each with its text's label
+        else:  # stretches of them, or some characters unread, but all labels
             assert Counter(labels for _, labels in found.elements()) == Counter(
                 labels for _, labels in texts_of(whole).elements()
             )
@@ -61,7 +61,18 @@ def test_an_epoch_reads_every_text_once(name):
     assert 0 < min(sizes) < CONFIG.batch_size
 
 
-def test_a_classifier_learns_its_label_at_every_character():
+@each_labelled
+def test_of_few_characters_a_share_is_not_read_and_of_many_each_is(name, monkeypatch):
+    """So that a few thousand words are not learned by heart, and of many nothing is kept from the model."""
+    found = new_task(name).training
+    differ = characters = 0
+    for epoch in range(20):
+        for some, all_ in zip(found.batches(epoch, 0, CPU), replace(found, num_unread=0).batches(epoch, 0, CPU), strict=True):
+            differ += int((some.ids != all_.ids).sum())
+            characters += int(some.lengths.sum())
+    assert differ / characters == pytest.approx(TASKS[name].num_unread, abs=0.03) != 0  # what stands for them is among them
+    monkeypatch.setattr("charlm.tasks.labels.MANY", found.examples.num_characters)
+    assert new_task(name).training.num_unread == 0
     """The loss is half that of the label at the end, half the mean over a text's characters of that of each beginning."""
     config = ModelConfig(cell="gru", embedding_size=5, hidden_size=7, num_layers=2, pooling="mean")
     task, model = new_task("classify"), Classifier.initialised(config, V, C, generator=torch.Generator().manual_seed(0))
