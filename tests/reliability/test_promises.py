@@ -14,7 +14,7 @@ from benchmarks.reliability.removals import REMOVALS, Removal
 ROOT = Path(__file__).parent.parent.parent
 
 
-LONGER = ["exactness", "signals", "errors", "races", "hostile", "removals"]
+LONGER = ["kills", "exactness", "signals", "errors", "races", "hostile", "removals"]
 QUICK = [asked.name for asked in FIGURES if asked.name not in LONGER]
 
 
