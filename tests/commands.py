@@ -28,8 +28,7 @@ TINY = ("--hidden-size", "8", "--embedding-size", "5", "--seq-len", "8", "--batc
 SHORT = (*TINY, "--max-steps", "5", "--sample-every", "1000")  # a sample takes longer than the steps between two
 PATIENCE = 60.0  # seconds, for what has nothing left to do but to end
 COMMAND = (sys.executable, "-m", "charlm")
-MORE_SIGNALS = (pytest.param(name, marks=pytest.mark.slow) for name in ("SIGTERM", "SIGHUP"))
-SIGNALS = ("SIGINT", *MORE_SIGNALS)  # of which each is to do the same
+SIGNALS = ["SIGINT", *(pytest.param(name, marks=pytest.mark.slow) for name in ("SIGTERM", "SIGHUP"))]  # each does the same
 
 
 def trained(folder: Path, text: str | bytes = TEXT, *options: str, name: str = "t.txt") -> Path:

@@ -83,12 +83,15 @@ class _Block:
         self.size = 0
 
     def bytes_(self, array: npt.NDArray[np.uint8]) -> Place:
+        """Add numbers of one byte each."""
         return self._add(array, "u1")
 
     def floats(self, array: npt.ArrayLike) -> Place:
+        """Add numbers in float32."""
         return self._add(array, "<f4")
 
     def integers(self, array: npt.ArrayLike) -> Place:
+        """Add whole numbers of 32 bits."""
         return self._add(array, "<u4")
 
     def _add(self, array: npt.ArrayLike, kind: str) -> Place:
@@ -106,6 +109,7 @@ class _Characters:
         self.numbers: dict[str, int] = {}
 
     def of(self, pieces: Sequence[str]) -> list[int]:
+        """The number of each piece."""
         return [self.numbers.setdefault(piece, len(self.numbers)) for piece in pieces]
 
     def table(self) -> list[tuple[str, str]]:

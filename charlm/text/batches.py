@@ -145,10 +145,8 @@ class Batches:
         for number, which in enumerate(self.order(epoch)[start:], start):
             texts, place = self.examples, which
             if self.shortest < 1 or self.num_unread > 0:
-                texts, place = (
-                    self._blurred(which, np.random.default_rng((self.seed, epoch, 1 + number))),
-                    np.arange(len(which)),
-                )
+                generator = np.random.default_rng((self.seed, epoch, 1 + number))  # (seed, epoch, 0) is (seed, epoch)
+                texts, place = self._blurred(which, generator), np.arange(len(which))
             yield batch_of(texts, place, device)
 
     def _blurred(self, which: Places, generator: np.random.Generator) -> Examples:

@@ -109,6 +109,7 @@ class _Reading:
     done: int = 0
 
     def chunk(self, stage: str) -> None:
+        """Count a chunk as read."""
         self.done += CHUNK_BYTES
         self.tell(stage, min(1.0, self.done / max(1, self.size)))
 
