@@ -88,3 +88,13 @@ def test_texts_without_any_label_are_an_error():
     nothing = replace(examples, labels=np.full_like(examples.labels, UNLABELLED))
     with pytest.raises(TextError, match="label"):
         judged(new(Tagger), nothing, [], seq_len=SEQ_LEN, one_label_a_word=False)
+
+
+def test_a_probability_that_has_vanished_still_has_a_logarithm():
+    """Where a word has one label, a label that its characters rule out only loses the vote."""
+    model = new(Tagger)
+    with torch.no_grad():
+        model.head.bias.copy_(torch.tensor([0.0, 300.0, -300.0]))
+    assert probabilities(model, pieces(new_examples(), SEQ_LEN)).min() == 0
+    found = judged(model, new_examples(), [], seq_len=SEQ_LEN, one_label_a_word=True)
+    assert found.model.confusion[:, 1].sum() == found.model.confusion.sum() > 0
