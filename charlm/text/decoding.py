@@ -121,10 +121,9 @@ class Reading:
         place = self.offset + len(chunk) - len(error.object) + error.start
         line = self.line + error.object[: error.start].count(b"\n")
         what = f"{self.name} is not {self.encoding}: byte 0x{error.object[error.start]:02X} at offset {place}, line {line}"
-        raw, first = (error.object, error.start) if chunk else (self.last, max(0, len(self.last) - 1))
-        if file.seekable():  # more of a pipe may never come
-            raw += file.read1(CHUNK_BYTES)
-        found = guess(raw, first)
+        raw = self.last + chunk
+        more = file.read1(CHUNK_BYTES) if file.seekable() else b""  # more of a pipe may never come
+        found = guess(raw + more, max(0, len(raw) - len(error.object) + error.start))
         if found is None:
             return TextError(f"{what}, and it is no text in any other encoding that is known here", self.advice)
         if codecs.lookup(found[0]).name == self.codec:
@@ -171,7 +170,7 @@ def _refuse_packed(raw: bytes, name: str) -> None:
 def _refuse_wide(raw: bytes, name: str) -> None:
     """Raise `TextError` for text in an encoding whose bytes may be UTF-8, as those of UTF-16 without a mark."""
     if is_wide(raw) and (found := guess(raw)) is not None and found[0] != "utf-8":
-        raise TextError(f"{name} is not utf-8, though some or all of its bytes could be", _reads(*found, 1))
+        raise TextError(f"{name} is not utf-8, but seems to be {found[0]}", _reads(*found, 1))
 
 
 def _decoder(encoding: str) -> codecs.IncrementalDecoder:

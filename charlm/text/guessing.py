@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from charlm.text.alphabets import EASTERN_MARKS, LANGUAGES, MARKS, costs
 
 MOST_BYTES = 1 << 18  # that an encoding must decode
-SAMPLE = 4096  # bytes whose characters are weighed
+SAMPLE = 2048  # bytes whose characters are weighed
 NEAR = 60  # bytes before the first that is no ASCII, from where a long line is looked at
 MOST_SHOWN = 30  # characters of a line
-MOST_CONTROLS = 0.01  # the share of control characters that a text may have
+MOST_CONTROLS = 0.03  # the share of control characters that a text may have
 PLAUSIBLE = 5.4  # nats a byte, at most; of bytes drawn at random each has 5.5
 LATER = 0.15  # nats that an encoding costs for each that is likelier before anything is read
 MOST_BAD = 0.1  # the share of bad bytes that a text of UTF-8 may have, of its characters beyond ASCII
@@ -95,7 +95,7 @@ def guess(raw: bytes, first: int = 0) -> tuple[str, str] | None:
         near, found = raw, _wide(raw[:MOST_BYTES])
     else:  # no character has white space in it, but those of the other encodings
         near = raw[1 + max(raw.rfind(b"\n", 0, first), raw.rfind(b" ", 0, max(0, first - NEAR))) :][:MOST_BYTES]
-        found = "utf-8" if _is_utf8(near) else _narrow(near)
+        found = "utf-8" if _is_utf8(raw[max(0, first - MOST_BYTES) : first + MOST_BYTES]) else _narrow(near)
     return None if found is None else (found, _line(near, found))
 
 
