@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from io import BufferedReader
 
 from charlm.config import CorpusConfig
-from charlm.errors import TextError, UsageError, counted
+from charlm.errors import TextError, UsageError, brief, counted
 from charlm.text.guessing import guess, is_utf8, is_wide
 from charlm.text.normalising import Normaliser
 from charlm.text.vocab import CodePoints, code_points
@@ -16,6 +16,7 @@ from charlm.text.vocab import CodePoints, code_points
 CHUNK_BYTES = 1 << 20
 SURROGATES = slice(0xD800, 0xE000)
 C1 = slice(0x80, 0xA0)  # control characters that no text has, though some encodings do
+NOT_OF_FILES = {"idna", "punycode", "undefined"}  # names of hosts; the first two take time in proportion to a square
 
 # Compressed files, by their first bytes, and what unpacks them to standard output.
 PACKED = {
@@ -174,11 +175,14 @@ def _refuse_wide(raw: bytes, name: str) -> None:
 
 
 def _decoder(encoding: str) -> codecs.IncrementalDecoder:
+    """Raises `UsageError`; the name may come from a stranger's model."""
     try:
         "".encode(encoding)  # unlike the look-up, this refuses codecs that are not for text
+        if codecs.lookup(encoding).name in NOT_OF_FILES:
+            raise LookupError(encoding)
         return codecs.getincrementaldecoder(encoding)("strict")
     except (LookupError, TypeError, ValueError) as error:
-        raise UsageError(f"--encoding {encoding} is not known", "try utf-8, latin-1, utf-16 or cp1252") from error
+        raise UsageError(f"--encoding {brief(encoding)} is not known", "try utf-8, latin-1, utf-16 or cp1252") from error
 
 
 def _without_mark(raw: bytes, name: str, notices: list[str] | None) -> bytes:

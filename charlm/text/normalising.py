@@ -3,9 +3,9 @@
 A text may come in pieces: none is given back that ends where what follows could change it (UAX #15 of Unicode, section 9).
 """
 
-import unicodedata
 from functools import cache
 from typing import Literal, cast
+from unicodedata import combining, decomposition, normalize
 
 import numpy as np
 import numpy.typing as npt
@@ -39,23 +39,25 @@ class Normaliser:
             raise TextError(what, "leave such letters out, or train without --normalize")
         end = len(text) if final else int(begins[-1]) if begins.size else 0
         self.held = text[end:]
-        return unicodedata.normalize(self.form, text[:end])
+        return normalize(self.form, text[:end])
 
     def _kinds(self, points: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint8]:
         """Of each character, whether it BEGINS or may be JOINed to what is before; each is looked at once."""
         for point in np.unique(points[self.kinds[points] == UNKNOWN]).tolist():
-            first = unicodedata.normalize(APART[self.form], chr(point))[0]
-            self.kinds[point] = JOINS if unicodedata.combining(first) or first in joining() else BEGINS
+            first = normalize(APART[self.form], chr(point))[0]
+            self.kinds[point] = JOINS if combining(first) or first in joining() else BEGINS
         return self.kinds[points]
 
 
 @cache
 def joining() -> set[str]:
     """The characters that with one before them may become a third."""
-    pairs = (unicodedata.decomposition(chr(point)).split() for point in range(PLANES))
+    pairs = (decomposition(chr(point)).split() for point in range(PLANES))
     return JAMO | {chr(int(pair[1], 16)) for pair in pairs if len(pair) == 2 and not pair[0].startswith("<")}
 
 
 def normalised(text: str, form: str, called: str = "the text") -> str:
     """The whole of `text` in a normal form; as it is where `form` is empty. Raises `TextError` as a `Normaliser` does."""
-    return Normaliser(form, called).feed(text, final=True) if form else text
+    if not form:
+        return text
+    return Normaliser(form, called).feed(text, final=True) if len(text) > MOST_MARKS else normalize(cast("Form", form), text)

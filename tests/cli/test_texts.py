@@ -56,6 +56,7 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> str:
 def test_what_a_model_learned_in_is_what_it_reads_in(charlm, western, korean):
     """A text is scored as it was kept, without a word about its encoding, and another can be named."""
     for model, text, encoding in ((western, FRENCH, "cp1252"), (korean, KOREAN, "cp949")):
+        assert f"encoding {encoding}" in " ".join(charlm("info", "-c", model).text.split())
         Path("kept.txt").write_bytes(text.encode(encoding))
         Path("utf8.txt").write_bytes(text.encode())
         expected = charlm("eval", "kept.txt", "-c", model, "--json")
@@ -179,6 +180,7 @@ def test_a_normal_form_is_remembered_and_given_to_every_text(charlm, composed):
     model = alone(composed, Path())
     assert read_card(Path(model))[0].text.normalize == "NFC"
     assert json.loads((composed / "run.json").read_text())["text"]["normalize"] == "NFC"
+    assert "in the normal form NFC" in charlm("info", "-c", model).text
     assert json.loads(charlm("info", "-c", model, "--json").text)["training"]["text"]["normalize"] == "NFC"
     for name, text in (("one", FRENCH), ("other", MARKED)):
         Path(f"{name}.txt").write_text(text)
@@ -247,6 +249,8 @@ def test_files_without_a_form_have_no_field_for_one(charlm, plain):
         ({"normalize": "NFC", "symbols": "byte"}, "--symbols byte"),
         ({"encoding": "no\x1bsuch"}, "--encoding no␛such is not known"),
         ({"encoding": "hex"}, "--encoding hex is not known"),
+        ({"encoding": "punycode"}, "--encoding punycode is not known"),
+        ({"encoding": "x" * 9000}, "xxx... is not known"),
     ],
 )
 def test_a_model_that_says_nonsense_of_its_text_is_one_line(charlm, plain, changes, fragment):
