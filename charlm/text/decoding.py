@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BufferedReader
 
+import numpy as np
+
 from charlm.config import CorpusConfig
 from charlm.errors import TextError, UsageError, brief, counted
 from charlm.text.guessing import guess, is_utf8, is_wide
@@ -106,10 +108,11 @@ class Reading:
 
     def passed(self, raw: bytes, points: CodePoints) -> None:
         """Note that these bytes are read, and what is strange. Raises `TextError` for what is no character."""
-        if ((points >= SURROGATES.start) & (points < SURROGATES.stop)).any():
+        is_strict = self.codec == "utf-8"
+        if not is_strict and _between(points, SURROGATES):
             raise TextError(f"{self.name} holds lone surrogates, which are not characters", self.advice)
-        controls = int(((points >= C1.start) & (points < C1.stop)).sum())
-        self.zeros += int((points == 0).sum())
+        controls = 0 if is_strict and raw.isascii() else _between(points, C1)
+        self.zeros += points.size - int(np.count_nonzero(points))
         self.controls += controls
         if not self.doubtful and (controls or (not self.codec.startswith("utf") and is_utf8(raw))):
             self.doubtful, self.doubtful_line = raw, self.line
@@ -146,6 +149,11 @@ class Reading:
             yield f"{self.name} has {what}{better}"
         elif better and found:
             yield f"{self.name} is read as {self.encoding}, and could be {found[0]}{better}"
+
+
+def _between(points: CodePoints, bounds: slice) -> int:
+    """How many of the code points are in a range: those below it wrap round to numbers above it."""
+    return int(np.count_nonzero(points - np.uint32(bounds.start) < bounds.stop - bounds.start))
 
 
 def _reads(encoding: str, words: str, line: int) -> str:

@@ -206,6 +206,11 @@ def test_without_a_form_every_character_stays(text):
         assert "seems to be" in error.message  # noqa: PT017
 
 
+def test_half_a_character_is_none():
+    """UTF-7 can spell lone surrogates, which are refused; the hint is of bytes, that any file has."""
+    assert refused(b"ab+2AA-", encoding="utf-7").message == "t.txt holds lone surrogates, which are not characters"
+
+
 def test_bytes_have_no_normal_form():
     """With --symbols byte nothing is added or left out, so a form is refused in one line."""
     with pytest.raises(UsageError, match="--normalize NFC was given with --symbols byte"):
