@@ -39,7 +39,7 @@ def test_an_option_is_given_once_unless_it_is_a_list(name, option):
     value = "7"
     first, *_, last = option.opts * 2
     if LISTS & set(option.opts):
-        assert parsed(name, first, value, last, "8")[option.name] == ["7", "8"]
+        assert list(parsed(name, first, value, last, "8")[option.name]) == ["7", "8"]
         return
     with pytest.raises(UsageError, match=f"^{max(option.opts, key=len)} was given twice, and has one value$"):
         parsed(name, first, value, last, value)
