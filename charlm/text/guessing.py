@@ -18,7 +18,7 @@ NEAR = 60  # bytes before the first that is no ASCII, from where a long line is 
 MOST_SHOWN = 30  # characters of a line
 MOST_CONTROLS = 0.03  # the share of control characters that a text may have
 PLAUSIBLE = 5.4  # nats a byte, at most; of bytes drawn at random each has 5.5
-CERTAIN, MARGIN = 3.0, 15.0  # nats a byte, and in all below those of UTF-8, at most, for what is UTF-8 to be called another
+CERTAIN, MARGIN, FEWEST = 3.0, 20.0, 3  # nats a byte, nats below UTF-8, characters: for what decodes as UTF-8 to be another
 LATER = 0.15  # nats that an encoding costs for each that is likelier before anything is read
 MOST_BAD = 0.1  # the share of bad bytes that a text of UTF-8 may have, of its characters beyond ASCII
 
@@ -120,13 +120,14 @@ def _is_utf8(raw: bytes) -> bool:
 def _wide(raw: bytes) -> str | None:
     if ESCAPES.search(raw):
         return next((each for each in ESCAPED if _decoded(raw, each) is not None), None)
-    found = _best(raw[:SAMPLE], dict.fromkeys(WIDE, LANGUAGES))
+    sample = raw[:SAMPLE]
+    found = _best(sample, dict.fromkeys(WIDE, LANGUAGES))
     if found is None or _has_controls((_decoded(raw, found) or "\0").encode()):
         return None
-    as_utf8, as_found = (_decoded(raw[:SAMPLE], encoding) for encoding in ("utf-8", found))
-    if as_utf8 and as_found:  # what is UTF-8 is UTF-8, unless all speaks against it
-        surely = CERTAIN * len(raw[:SAMPLE]), _cost(as_utf8, LANGUAGES) - MARGIN
-        return found if _cost(as_found, LANGUAGES) < min(surely) else None
+    as_utf8, as_found = _decoded(sample, "utf-8"), _decoded(sample, found)
+    if as_utf8 and as_found:  # what is UTF-8 is in UTF-8, unless all speaks against it
+        most = min(CERTAIN * len(sample), _cost(as_utf8, LANGUAGES) - MARGIN)
+        return found if 0 in sample and len(as_found) >= FEWEST and _cost(as_found, LANGUAGES) < most else None
     return found
 
 

@@ -136,7 +136,7 @@ SHORT = [
     ("hello", "utf-16-le"),
     ("hello", "utf-16-be"),
     ("привет всем", "utf-16-le"),
-    ("hi", "utf-32-le"),
+    ("hey", "utf-32-le"),
     ("これはテストです", "iso2022_jp"),
 ]
 
@@ -181,6 +181,13 @@ def test_any_bytes_can_be_asked_about(raw, first):
     found = guess(raw, first)
     assert found is None or found[0] == "utf-8" or codecs.getincrementaldecoder(found[0])("strict").decode(raw[:0]) == ""
     assert found is None or "\n" not in found[1]
+
+
+@given(st.text(st.sampled_from("\1\2\x07\x1f\x80aeé \n") | st.characters(min_codepoint=1, max_codepoint=0x500), max_size=12))
+def test_what_is_utf8_and_has_no_nul_is_not_called_another(text):
+    """Control characters are not enough: nothing hides in UTF-8 but what shows itself by NUL or by an escape."""
+    found = guess(text.encode())
+    assert found is None or found[0] in ("utf-8", *ESCAPED)
 
 
 HARD = {
