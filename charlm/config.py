@@ -18,6 +18,7 @@ DEVICE_NAMES = ("auto", "cpu", "cuda", "mps")
 PRECISION_NAMES = ("auto", "fp32", "bf16", "fp16")
 SYMBOL_KINDS = ("char", "byte")
 RESTORABLE = ("spaces", "case", "punctuation")
+NORMAL_FORMS = ("NFC", "NFD", "NFKC")
 PRESET_NAMES = ("auto", "small", "medium", "large")
 END_OPTIONS = {"steps": "--max-steps", "epochs": "--epochs", "seconds": "--max-time"}  # by unit
 
@@ -80,6 +81,8 @@ class ModelConfig:
 class CorpusConfig:
     """How files become a sequence of symbols, and how the sequence is split: train, validation, test, in that order.
 
+    `normalize` is the normal form of Unicode that a text is brought into; empty leaves it as it is.
+
     Where a model gives labels, they become labelled texts: `columns` says where a row has its text and its label, and `restore`
     what is taken out of a text to be put back.
     """
@@ -91,9 +94,15 @@ class CorpusConfig:
     test_fraction: float = 0.0
     columns: str = later("")
     restore: str = later("")
+    normalize: str = later("")
 
     def __post_init__(self) -> None:
         _check_choice("--symbols", self.symbols, SYMBOL_KINDS)
+        _check_choice("--normalize", self.normalize or NORMAL_FORMS[0], NORMAL_FORMS)
+        if self.normalize and self.symbols == "byte":
+            raise UsageError(
+                f"--normalize {self.normalize} was given with --symbols byte, which keeps all bytes", "leave it out"
+            )
         _check_choice("--restore", self.restore or RESTORABLE[0], RESTORABLE)
         _check(0 <= self.validation_fraction < 1, "--validation-fraction", self.validation_fraction, "in [0, 1)")
         _check(0 <= self.test_fraction < 1, "--test-fraction", self.test_fraction, "in [0, 1)")

@@ -85,17 +85,18 @@ def probabilities(logits: Tensor, config: SampleConfig) -> Tensor:
     return p
 
 
-def cut_at(ids: Iterator[int], stop: Sequence[int]) -> Iterator[int]:
-    """`ids` up to where the sequence `stop` first occurs. Symbols that may begin it are held back until that is clear."""
+def cut_at(ids: Iterator[int], stops: Sequence[Sequence[int]]) -> Iterator[int]:
+    """`ids` up to the first of the sequences `stops` that comes; of several that end together, the longest is left out.
+
+    Symbols that may begin one are held back until that is clear. Empty ones count for nothing.
+    """
+    stops = sorted(filter(None, map(list, stops)), key=len, reverse=True)
     held: list[int] = []
     for symbol in ids:
         held.append(symbol)
-        if stop and held == list(stop):
+        if found := next((stop for stop in stops if held[-len(stop) :] == stop), None):
+            yield from held[: -len(found)]
             return
-        while held and not _begins(held, stop):
+        while held and not any(stop[: len(held)] == held for stop in stops):
             yield held.pop(0)
     yield from held
-
-
-def _begins(held: list[int], stop: Sequence[int]) -> bool:
-    return list(stop[: len(held)]) == held and len(held) < max(len(stop), 1)

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import torch
 
+from benchmarks.machine import last_of_each
 from charlm.checkpoint.model import load_model, save_model
 from charlm.cli.app import main
 from charlm.model.heads import Classifier, Labeller
@@ -35,7 +36,7 @@ def trained(folder: Path, text: str | bytes = TEXT, *options: str, name: str = "
     """Train on `text`, in a file of that name in `folder`; gives the run's folder."""
     (folder / name).write_bytes(text.encode() if isinstance(text, str) else text)
     with contextlib.chdir(folder), pytest.raises(SystemExit) as left:
-        main(["train", name, *SHORT, "--quiet", *options])
+        main(["train", name, "--quiet", *last_of_each(*SHORT, *options)])
     assert left.value.code in (0, None)
     return folder / "checkpoints" / "t"
 
@@ -70,7 +71,7 @@ def mood_run(folder: Path, kind: type[Labeller] = Classifier, *options: str) -> 
     task = "tag" if by_character else "classify"
     sizes = ("--embedding-size", "6", "--seq-len", "100", "--validation-fraction", "0.4", "--test-fraction", "0.1")
     with contextlib.chdir(folder), pytest.raises(SystemExit) as left:
-        main(["train", "moods.tsv", "--task", task, *SHORT, "--quiet", *sizes, *options])
+        main(["train", "moods.tsv", "--task", task, "--quiet", *last_of_each(*SHORT, *sizes, *options)])
     assert left.value.code in (0, None)
     run = folder / "checkpoints" / "moods"
     model, card = load_model(run / "model.safetensors", torch.device("cpu"))

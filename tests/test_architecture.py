@@ -25,7 +25,9 @@ LEVELS = (
 ORDERS = {
     "": [{"errors"}, {"config", "files", "machine"}, {"recipe", "tensorfile"}, {"label_recipe"}],
     "text": [
-        {"vocab"},
+        {"vocab", "alphabets"},
+        {"guessing", "normalising"},
+        {"decoding"},
         {"source"},
         {"corpus"},
         {"streams", "examples"},
@@ -72,7 +74,7 @@ ORDERS = {
         {"make", "drive", "heldout"},
     ],
     "cli": [
-        {"options"},
+        {"options", "once", "prompting", "settling"},
         {"subjects", "answering", "scoring"},
         {"looking"},
         {"train", "sample", "predict", "evaluate", "info", "inspect_cells"},

@@ -49,6 +49,7 @@ BAD = [
     (SampleConfig, "top_p", [0, 1.01, NAN]),
     (SampleConfig, "length", [-1, 10**400]),
     (CorpusConfig, "restore", ["vowels"]),
+    (CorpusConfig, "normalize", ["nfc", "NFKD", "yes"]),
     (TrainConfig, "patience", [-1, 10**400]),
     (SampleConfig, "num_samples", [0]),
     (InspectConfig, "top", [-1, 10**400]),

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.machine import last_of_each
 from charlm.checkpoint.model import load_model
 from charlm.cli.app import main
 from charlm.errors import CheckpointError
@@ -121,7 +122,7 @@ def to_train(place: Path, kind: str) -> tuple[str, ...]:
 def new_run(place: Path, *options: str, kind: str = "language", name: str = "base") -> Path:
     """Make a run folder whose training has not begun."""
     shutil.rmtree(place / name, ignore_errors=True)
-    done = command(*to_train(place, kind), *options, "--quiet", "--out", name)
+    done = command(*last_of_each(*to_train(place, kind), *options), "--quiet", "--out", name)
     if done.status != 0:
         raise RuntimeError(done.err)
     for file in (place / name).iterdir():

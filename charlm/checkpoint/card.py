@@ -95,6 +95,8 @@ def card_of(path: Path, file: TensorFile) -> ModelCard:
             raise CheckpointError(f"{path}: scores has the share {share}, and it must be from 0 to 1", DAMAGED)
     if problem := what_is_wrong(card.labels, card.text.restore):
         raise CheckpointError(f"{path}: labels {problem}", DAMAGED)
+    if card.text.normalize and card.training.task == "tag" and not card.text.restore:
+        raise CheckpointError(f"{path}: text has normalize, and labels of characters keep no place in another form", DAMAGED)
     return card
 
 

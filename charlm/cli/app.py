@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 import typer
 
 from charlm.cli import evaluate, info, inspect_cells, options, predict, sample, train
+from charlm.cli.once import Once
 from charlm.errors import CharlmError, Interrupted
 from charlm.runs.signals import STOPPED, Interruption
 
@@ -28,14 +29,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-app.command("train", short_help="Train a model on a text, or on labelled texts.")(train.train)
-app.command("sample", short_help="Draw text from a language model.")(sample.sample)
-app.command("inspect-cells", short_help="Find the units that track something in a text.", epilog=inspect_cells.EPILOG)(
-    inspect_cells.inspect_cells
-)
-app.command("predict", short_help="Give labels to texts, or put spaces back.")(predict.predict)
-app.command("eval", short_help="Score a model on a text, or on labelled texts.")(evaluate.evaluate)
-app.command("info", short_help="Show what a model file says about itself.")(info.info)
+app.command("train", cls=Once, short_help="Train a model on a text, or on labelled texts.")(train.train)
+app.command("sample", cls=Once, short_help="Draw text from a language model.")(sample.sample)
+app.command(
+    "inspect-cells", cls=Once, short_help="Find the units that track something in a text.", epilog=inspect_cells.EPILOG
+)(inspect_cells.inspect_cells)
+app.command("predict", cls=Once, short_help="Give labels to texts, or put spaces back.")(predict.predict)
+app.command("eval", cls=Once, short_help="Score a model on a text, or on labelled texts.")(evaluate.evaluate)
+app.command("info", cls=Once, short_help="Show what a model file says about itself.")(info.info)
 COMMANDS = {command.name for command in app.registered_commands}
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -44,7 +45,7 @@ def evaluate(
             show_default="as trained",
         ),
     ] = None,
-    encoding: options.Encoding = options.DEFAULT_TEXT.encoding,
+    encoding: options.Encoding = None,
     glob: options.Glob = options.DEFAULT_TEXT.glob,
     json: options.Json = False,
     checkpoint: options.Checkpoint = None,
@@ -63,7 +64,7 @@ def evaluate(
         raise UsageError("--json and --per-character were given together", "give one of them")
     check_unknown(unknown)
     path, model, card = options.find_and_open(checkpoint if texts else _with_labels(checkpoint), device, threads)
-    reading = CorpusConfig(symbols=card.vocab.kind, encoding=encoding, glob=glob)
+    reading = replace(options.reading_of(card, encoding), glob=glob)
     from charlm.model.heads import Labeller
     from charlm.model.language_model import LanguageModel
 

@@ -49,7 +49,7 @@ def info(
         f"learning rate {card.training.learning_rate:g}, seed {card.training.seed}, on {card.setting.device} "
         f"in {card.setting.precision} with torch {card.setting.torch}",
         "corpus": f"{card.splits.test:,} {things}, SHA-256 {card.corpus_sha256}; train {card.splits.train:,}, validation "
-        f"{card.splits.validation - card.splits.train:,}, test {card.splits.test - card.splits.validation:,}",
+        f"{card.splits.validation - card.splits.train:,}, test {card.splits.test - card.splits.validation:,}{_text(card)}",
         "score": _score(contents["scores"], "label" if card.labels else "char"),
     }
     if card.labels:
@@ -80,6 +80,13 @@ def describe(card: "ModelCard", parameters: int) -> dict[str, Any]:
         "scores": scores,
         **labelled,
     }
+
+
+def _text(card: "ModelCard") -> str:
+    """The encoding that the text was in, and the normal form it was brought into, where they are not the usual ones."""
+    form = f"; in the normal form {card.text.normalize}" if card.text.normalize else ""
+    is_usual = card.vocab.kind == "byte" or card.text.encoding == options.DEFAULT_TEXT.encoding
+    return ("" if is_usual else f"; encoding {brief(card.text.encoding)}") + form
 
 
 def _labels(card: "ModelCard") -> str:

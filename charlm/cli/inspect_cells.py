@@ -46,7 +46,7 @@ def inspect_cells(
     ] = DEFAULT.theme,
     seed: Annotated[int, typer.Option(help="The same seed gives the same p-values.")] = DEFAULT.seed,
     unknown: options.Unknown = "error",
-    encoding: options.Encoding = options.DEFAULT_TEXT.encoding,
+    encoding: options.Encoding = None,
     json: options.Json = False,
     checkpoint: options.Checkpoint = None,
     device: options.Device = "auto",
@@ -85,7 +85,7 @@ def inspect_cells(
         check_unit("--show", layer, unit, card.model)
     looking.check_signal(signal, model)
     workers = threads or os.cpu_count() or 1
-    subject = subjects.subject_of(text, path, model, card, encoding, unknown, config, workers)
+    subject = subjects.subject_of(text, path, model, card, options.reading_of(card, encoding), unknown, config, workers)
     if save_activations is not None:
         looking.save(save_activations, subject)
     if is_search:

@@ -6,7 +6,7 @@ import re
 import shlex
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -50,13 +50,19 @@ def lower(value: str) -> str:
     return value.lower()
 
 
+def upper(value: str) -> str:
+    """Put a name in capitals, for options that accept either case."""
+    return value.upper()
+
+
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.", callback=lower)]
 Threads = Annotated[int, typer.Option(help="Processor threads; 0 is one per core.")]
 Json = Annotated[bool, typer.Option("--json", help="Write JSON to standard output.")]
 Unknown = Annotated[
     str, typer.Option(help="What to do with a character the model has never seen: error or skip.", callback=lower)
 ]
-Encoding = Annotated[str, typer.Option(help="The text's encoding: utf-8, latin-1, utf-16, ...")]
+ENCODING = "The text's encoding: utf-8, latin-1, utf-16, ..."
+Encoding = Annotated[str | None, typer.Option(help=ENCODING, show_default="that of the text the model learned from")]
 Glob = Annotated[str, typer.Option(help="Which files of a folder to read.")]
 DEFAULT_TEXT = CorpusConfig()
 MOST_HELD = 1e6  # the largest value a unit may be held at; beyond it sums overflow in float32
@@ -144,6 +150,11 @@ def named_model(checkpoint: str | None) -> Path:
     return path
 
 
+def reading_of(card: "ModelCard", encoding: str | None) -> CorpusConfig:
+    """How a text is read for a model: as its own was, but for the `encoding`, if one is given."""
+    return replace(card.text, symbols=card.vocab.kind, encoding=card.text.encoding if encoding is None else encoding)
+
+
 def read_texts(texts: list[str], vocab: "Vocab", config: CorpusConfig, *, skip_unknown: bool) -> tuple["Ids", int]:
     """Read all texts into ids, joined with nothing between; returns them and the number of symbols left out.
 
@@ -157,7 +168,7 @@ def read_texts(texts: list[str], vocab: "Vocab", config: CorpusConfig, *, skip_u
     notices: list[str] = []
     pieces, count, unseen = [vocab.encode("")], 0, None
     for name in find_files(texts, config.glob):
-        for symbols in read_symbols(name, config, notices=notices):
+        for symbols in read_symbols(name, config, notices=notices, may_be_bytes=False):
             try:
                 pieces.append(vocab.encode_symbols(symbols, before=count))
             except TextError as error:

@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from charlm.cli import options
-from charlm.config import CorpusConfig
 
 
 def predict(
@@ -19,7 +18,7 @@ def predict(
             metavar="text=COLUMN", help="Which column of a table has the text: a number, or a name.", show_default="as trained"
         ),
     ] = None,
-    encoding: options.Encoding = options.DEFAULT_TEXT.encoding,
+    encoding: options.Encoding = None,
     json: options.Json = False,
     checkpoint: options.Checkpoint = None,
     device: options.Device = "auto",
@@ -45,14 +44,13 @@ def predict(
     from charlm.display.waiting import waiting
     from charlm.text.asking import questions
 
-    reading = CorpusConfig(symbols=card.vocab.kind, encoding=encoding, columns=card.text.columns, restore=card.text.restore)
     answers, notices = answers_of(model, card), list[str]()
     on_terminal = sys.stdout.isatty()
     is_file = file != "-" and Path(file).is_file()
     with waiting() if is_file and not on_terminal else contextlib.nullcontext(lambda *_: None) as tell:
         groups = questions(
             file,
-            reading,
+            options.reading_of(card, encoding),
             columns=columns,
             by_character=model.by_character,
             line_by_line=file == "-" and sys.stdin.isatty(),

@@ -1,26 +1,24 @@
 """`charlm sample`: draws characters from a model, and prints them as they come."""
 
-import re
 import secrets
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from itertools import chain
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from charlm.cli import options
+from charlm.cli import options, prompting
 from charlm.config import HeldUnit, SampleConfig, check_seed, check_unknown
-from charlm.errors import TextError, UsageError, counted
+from charlm.errors import UsageError, counted
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from charlm.model.language_model import LanguageModel
     from charlm.model.stepper import LayerClamps
-    from charlm.text.vocab import Ids, Vocab
+    from charlm.text.vocab import Vocab
 
 DEFAULT = SampleConfig()
 SEPARATOR = b"\n----------\n"
@@ -35,15 +33,23 @@ def sample(
     top_k: Annotated[int, typer.Option(help="Draw only from the k most probable characters; 0 is all.")] = DEFAULT.top_k,
     top_p: Annotated[float, typer.Option(help="Draw from the fewest characters with this probability in all.")] = DEFAULT.top_p,
     prompt: Annotated[
-        str | None,
-        typer.Option("-p", "--prompt", "--prime", help="The text to continue; - reads it from standard input."),
+        list[str] | None,
+        typer.Option(
+            "-p", "--prompt", "--prime", help="The text to continue, as it is; - reads standard input. May be repeated."
+        ),
     ] = None,
     prompt_file: Annotated[
         str | None, typer.Option(metavar="FILE", help="A file with the text to continue; - is standard input.")
     ] = None,
+    encoding: options.Encoding = None,
     length: Annotated[int, typer.Option("-n", "--length", help="Characters to draw.")] = DEFAULT.length,
-    stop: Annotated[str | None, typer.Option(help="End before this text, which is not printed.")] = None,
-    num_samples: Annotated[int, typer.Option(help="Samples to draw, side by side.")] = DEFAULT.num_samples,
+    stop: Annotated[
+        list[str] | None,
+        typer.Option(
+            help=r"End before this text, which is not printed; knows \n, \t, \r and \\. May be repeated: the first that comes."
+        ),
+    ] = None,
+    num_samples: Annotated[int, typer.Option(help="Samples to draw of each prompt, side by side.")] = DEFAULT.num_samples,
     seed: Annotated[
         int | None, typer.Option(help="The same seed gives the same text.", show_default="drawn at random and printed")
     ] = None,
@@ -67,33 +73,40 @@ def sample(
     )
     check_unknown(unknown)
     held = [options.parse_clamp(each) for each in clamp or []]
-    text = _read_prompt(prompt, prompt_file)
+    prompting.check_prompts(prompt or [], prompt_file)
     if seed is not None:
         check_seed(seed)
     # One stream is a chain of small products, and more threads only slow it down.
     model, card = options.open_model(checkpoint, device, threads or int(num_samples == 1))
-    prompt_ids = _encode_prompt(card.vocab, text, skip_unknown=unknown == "skip")
-    stop_ids = _encode_stop(card.vocab, stop or "")
+    reading = options.reading_of(card, encoding)
+    texts = prompting.read_prompts(prompt or [], prompt_file, reading)
+    prompts = [prompting.encode_prompt(card.vocab, text, skip_unknown=unknown == "skip") for text in texts]
+    stops = [prompting.encode_stop(card.vocab, each, reading.normalize) for each in stop or []]
     clamps = _clamps(model, held) if held else None
     seed = _named_seed(config) if seed is None else seed
     is_kept = num_samples > 1 or json  # a single sample is printed as it is drawn, and may be of any length
     if is_kept:
-        _require_room(model, config)
+        _require_room(model, config, len(prompts) if json else 1)
     import torch
 
     from charlm.sampling import cut_at, generate
     from charlm.text.vocab import with_start
 
-    steps = generate(model, with_start(card.vocab, prompt_ids), config, torch.Generator().manual_seed(seed), clamps)
-    if not is_kept:
-        _stream(card.vocab, chain(prompt_ids.tolist(), cut_at((int(ids[0]) for ids in steps), stop_ids)))
-        return
-    rows = [list(cut_at(iter(row), stop_ids)) for row in _drawn(steps, config)]
+    rows = []
+    for number, ids in enumerate(prompts):  # each as if it were the only one
+        steps = generate(model, with_start(card.vocab, ids), config, torch.Generator().manual_seed(seed), clamps)
+        if number and not json:
+            sys.stdout.buffer.write(SEPARATOR)
+        if not is_kept:
+            _stream(card.vocab, chain(ids.tolist(), cut_at((int(each[0]) for each in steps), stops)))
+            continue
+        drawn = [list(cut_at(iter(row), stops)) for row in _drawn(steps, config)]
+        if json:
+            rows += [{"prompt": card.vocab.decode(ids), "text": card.vocab.decode(row)} for row in drawn]
+        else:
+            _print_each(card.vocab, [[*ids.tolist(), *row] for row in drawn])
     if json:
-        shown = card.vocab.decode(prompt_ids)
-        options.print_json({"samples": [{"prompt": shown, "text": card.vocab.decode(row)} for row in rows], "seed": seed})
-    else:
-        _print_each(card.vocab, [[*prompt_ids.tolist(), *row] for row in rows])
+        options.print_json({"samples": rows, "seed": seed})
 
 
 def _clamps(model: "LanguageModel", held: Sequence[HeldUnit]) -> "LayerClamps":
@@ -115,12 +128,12 @@ def _named_seed(config: SampleConfig) -> int:
     return seed
 
 
-def _require_room(model: "LanguageModel", config: SampleConfig) -> None:
+def _require_room(model: "LanguageModel", config: SampleConfig, num_prompts: int) -> None:
     """Raise `UsageError` when the memory cannot hold all samples."""
     from charlm.model.devices import require_memory
 
-    what = f"to keep {counted(config.num_samples, 'sample')} of {counted(config.length, 'character')}"
-    needed = config.num_samples * (16 * config.length + 8 * model.vocab_size)
+    what = f"to keep {counted(config.num_samples * num_prompts, 'sample')} of {counted(config.length, 'character')}"
+    needed = config.num_samples * num_prompts * (16 * config.length + 8 * model.vocab_size)
     require_memory(needed, what, model.device, "draw fewer, or shorter ones")
 
 
@@ -142,40 +155,6 @@ def _print_each(vocab: "Vocab", rows: Sequence[Sequence[int]]) -> None:
         if number:
             sys.stdout.buffer.write(SEPARATOR)
         _stream(vocab, iter(row))
-
-
-def _read_prompt(prompt: str | None, prompt_file: str | None) -> str:
-    if prompt is not None and prompt_file is not None:
-        raise UsageError("--prompt and --prompt-file were given together", "give one of them")
-    source = "-" if prompt == "-" else prompt_file
-    if source is None:
-        return prompt or ""
-    if source != "-":
-        from charlm.text.source import refuse_device
-
-        refuse_device(Path(source), f"--prompt-file {source}", "a file")
-    try:
-        raw = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
-    except OSError as error:
-        raise TextError(f"--prompt-file {source} cannot be read: {error.strerror}", "check the path") from error
-    # Bytes that are not UTF-8 pass as escapes: a byte vocabulary turns them back, any other reports the first.
-    return raw.decode("utf-8", "surrogateescape")
-
-
-def _encode_prompt(vocab: "Vocab", text: str, *, skip_unknown: bool) -> "Ids":
-    broken = re.search("[\udc80-\udcff]", text) if vocab.kind == "char" else None
-    if broken and not skip_unknown:
-        byte = ord(broken.group()) - 0xDC00
-        where = counted(broken.start(), "character")
-        raise TextError(f"the prompt is not UTF-8: byte 0x{byte:02X} after {where}", "convert it first")
-    return vocab.encode(text, skip_unknown=skip_unknown, of="prompt")
-
-
-def _encode_stop(vocab: "Vocab", stop: str) -> list[int]:
-    try:
-        return [int(symbol) for symbol in vocab.encode(stop, of="--stop text")]
-    except TextError as error:
-        raise TextError(error.message, "it could never be drawn, so leave --stop out") from error
 
 
 def _stream(vocab: "Vocab", ids: Iterator[int]) -> None:

@@ -21,7 +21,6 @@ from charlm.labelling.judge import Judgement, as_json, judged
 from charlm.model.heads import Labeller
 from charlm.runs.find import BASELINES
 from charlm.runs.heldout import test_examples
-from charlm.text.asking import NOT_BYTES
 from charlm.text.dataset import read_examples
 from charlm.text.examples import Examples
 
@@ -64,10 +63,9 @@ def _read(files: Sequence[str], model: Labeller, card: ModelCard, reading: Corpu
     try:
         return read_examples(files, reading, card.vocab, card.labels, by_character=model.by_character)
     except TextError as error:
-        if not any(option in error.hint for option in ("--task", "--restore", "--symbols")):
+        if not any(option in error.hint for option in ("--task", "--restore")):
             raise
-        hint = NOT_BYTES if "--symbols" in error.hint else "give a file with labels, like those that the model was trained on"
-        raise TextError(error.message, hint) from error
+        raise TextError(error.message, "give a file with labels, like those that the model was trained on") from error
 
 
 def _own(path: Path, card: ModelCard) -> Examples:

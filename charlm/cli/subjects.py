@@ -5,7 +5,7 @@ It is imported only when the command runs, because it needs torch and --help doe
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from charlm.checkpoint.card import ModelCard
@@ -86,19 +86,18 @@ def subject_of(
     path: Path,
     model: Network,
     card: ModelCard,
-    encoding: str,
+    reading: CorpusConfig,
     unknown: str,
     config: InspectConfig,
     workers: int,
 ) -> Subject:
     """Read what is to be inspected, at most `config.max_characters` of it, as the model reads it."""
     if isinstance(model, Labeller):
-        return _labelled(text, path, model, card, replace(card.text, encoding=encoding), unknown, config, workers)
+        return _labelled(text, path, model, card, reading, unknown, config, workers)
     if text is None:
         ids, found = held_out(path, card)
         source = _held_out("its corpus", found)
     else:
-        reading = CorpusConfig(symbols=card.vocab.kind, encoding=encoding)
         ids, _ = options.read_texts([text], card.vocab, reading, skip_unknown=unknown == "skip")
         source = _named(text)
     most = config.max_characters or len(ids)
@@ -152,7 +151,7 @@ def _read_examples(text: str, model: Labeller, card: ModelCard, reading: CorpusC
     if reading.restore or not (text == "-" or Path(text).suffix.lower() == ".txt"):
         return read_examples([text], reading, card.vocab, card.labels, by_character=model.by_character)
     print("each line is a text without a label: no labels are looked for", file=sys.stderr)
-    lines = [line.rstrip("\r") for line in read_text(text, reading, called=_named(text)).split("\n")]
+    lines = [line.rstrip("\r") for line in read_text(text, reading, called=_named(text), may_be_bytes=False).split("\n")]
     return unlabelled([line for line in lines if line], card.vocab, by_character=model.by_character)
 
 

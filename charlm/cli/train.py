@@ -11,7 +11,8 @@ from typing import Annotated, Any
 import typer
 
 from charlm.cli import options
-from charlm.cli.options import lower
+from charlm.cli.options import lower, upper
+from charlm.cli.settling import POOLING, TEST_FRACTION, run_to_resume, settle_task
 from charlm.config import CorpusConfig, End, ModelConfig, TrainConfig
 from charlm.errors import UsageError
 from charlm.label_recipe import PATIENCE
@@ -19,10 +20,6 @@ from charlm.recipe import Wish
 
 MODEL, TRAINING, TEXT = ModelConfig(), TrainConfig(), options.DEFAULT_TEXT
 CHOSEN = "by the recipe"
-POOLING = "mean"  # of a classifier; "last" learned little (benchmarks/RESULTS.md)
-TEST_FRACTION = 0.1  # of labelled texts
-# Options allowed with --resume: where the run ends, where it computes and how it is shown.
-WITH_RESUME = {"resume", "max_steps", "epochs", "max_time", "device", "threads", "quiet", "json"}
 
 
 def train(
@@ -120,7 +117,18 @@ def train(
     symbols: Annotated[
         str, typer.Option(help="char: Unicode code points; byte: any file at all.", callback=lower)
     ] = TEXT.symbols,
-    encoding: options.Encoding = TEXT.encoding,
+    encoding: Annotated[str, typer.Option(help=options.ENCODING)] = TEXT.encoding,
+    normalize: Annotated[
+        str,
+        typer.Option(
+            "--normalize",
+            "--normalise",
+            metavar="FORM",
+            help="Bring the text into the normal form NFC, NFD or NFKC of Unicode, and every text that the model will read.",
+            show_default=False,
+            callback=upper,
+        ),
+    ] = TEXT.normalize,
     glob: options.Glob = TEXT.glob,
     validation_fraction: Annotated[
         float, typer.Option(help="Share that picks the best model; of a text, the part before the test part.")
@@ -196,48 +204,6 @@ def train(
         named = visible_line(shlex.quote(str(folder)))
         how = f"ask it: charlm predict FILE -c {named}" if run.labels else f"sample from it: charlm sample -c {named}"
         print(how, file=sys.stderr)
-
-
-def run_to_resume(resume: str, typed: set[str]) -> Path:
-    """The folder of the run that --resume names. Raises `UsageError` when an option was typed that a run keeps."""
-    extra = sorted(typed - WITH_RESUME)
-    if "init_from" in extra:
-        what = "--init-from was given with --resume, which goes on with a run as it was set up"
-        raise UsageError(what, f"give one of them, as in: charlm train CORPUS --init-from {shlex.quote(resume)}")
-    if extra:
-        name = "CORPUS" if "corpus" in extra else "--" + extra[0].replace("_", "-")
-        raise UsageError(
-            f"{name} was given with --resume, which keeps everything the run was started with",
-            "only --max-steps, --epochs, --max-time, --device, --threads, --quiet and --json may be given with it; "
-            "--init-from begins another run from its model",
-        )
-    from charlm.runs.find import find_run
-
-    return find_run(resume)
-
-
-def settle_task(corpus: Sequence[str], values: dict[str, Any], typed: set[str]) -> None:
-    """Fill in what follows from the task, and the task where it follows from something else. Raises `UsageError`."""
-    is_treebank = bool(corpus) and all(name.lower().endswith(".conllu") for name in corpus)
-    if "task" not in typed and (values["restore"] or is_treebank):
-        values["task"] = "tag"
-    if values["restore"] and values["task"] != "tag":
-        raise UsageError(f"--restore was given with --task {values['task']}", "leave --task out: to restore is to tag")
-    if values["task"] == "language":
-        for name in ("columns", "bidirectional", "pooling"):
-            if name in typed:
-                raise UsageError(
-                    f"--{name} was given with --task language, which has no labels", "name a --task, or leave it out"
-                )
-        return
-    if "bidirectional" not in typed:
-        values["bidirectional"] = values["task"] == "tag"
-    if "pooling" not in typed and values["task"] == "classify":
-        values["pooling"] = POOLING
-    if values["task"] == "tag" and "pooling" in typed:
-        raise UsageError("--pooling was given with --task tag, where each character has its own label", "leave it out")
-    if "test_fraction" not in typed:
-        values["test_fraction"] = TEST_FRACTION
 
 
 def _start(corpus: Sequence[str], values: dict[str, Any], end: End | None, typed: set[str]) -> tuple[Path, list[str]]:

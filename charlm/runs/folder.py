@@ -209,12 +209,12 @@ def _note_changes(run: Run) -> None:
         return
     if changed := changes(run.record.machine, machine_facts(run.device, run.precision)):
         run.inexact.append(", ".join(changed))
-    if notice := _source_notice(run.record.files, run.data):
+    if notice := _source_notice(run.record.files, run.data, has_other_form=bool(run.text.normalize)):
         run.notices.append(f"{notice} since the run began, which goes on with its own copy")
 
 
-def _source_notice(files: Sequence[str], data: Data) -> str:
-    """Say what became of the text's source files; empty when they are unchanged."""
+def _source_notice(files: Sequence[str], data: Data, *, has_other_form: bool) -> str:
+    """Say what became of the text's source files, which may have another form; empty when they are unchanged."""
     if not files or "-" in files:
         return ""
     paths = [Path(name) for name in files]
@@ -223,8 +223,9 @@ def _source_notice(files: Sequence[str], data: Data) -> str:
         if not all(path.is_file() for path in paths):
             return f"{what} has gone"
         # A symbol takes at most four bytes in common encodings, so a much longer file must have changed: no need to read it.
-        # Labels take any number of bytes.
-        could_be = isinstance(data, Dataset) or sum(path.stat().st_size for path in paths) <= 8 * size_of(data)
+        # Labels take any number of bytes, and so do characters that become one in a normal form.
+        any_size = isinstance(data, Dataset) or has_other_form
+        could_be = any_size or sum(path.stat().st_size for path in paths) <= 8 * size_of(data)
         is_same = could_be and sha256_of(paths) == data.sha256
         return "" if is_same else f"{what} has changed"
     except (OSError, ValueError):  # ValueError: a name no file can have

@@ -9,13 +9,11 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-
 from charlm.config import CorpusConfig
 from charlm.errors import TextError, UsageError
 from charlm.text.examples import Example
 from charlm.text.formats import RIGHT, Columns, comma_rows, number_of, object_of, value_of
+from charlm.text.normalising import normalised
 from charlm.text.restoring import LONGEST, STRETCH, stretches, taken_out
 from charlm.text.source import find_files, read_symbols
 from charlm.text.tagged import Block, sentence_of, text_of
@@ -24,7 +22,6 @@ from charlm.text.vocab import Vocab
 PART = 1 << 16  # characters that are read, and asked about, together; or one text
 MOST_TEXTS = 4096  # that are asked about together
 MOST_CHARACTERS = 1 << 22  # of a text
-NOT_BYTES = "try another --encoding, such as latin-1 or cp1252"
 
 Lines = Iterator[list[tuple[int, str]]]  # groups of lines without their ends, each with its number, from 1
 TellShare = Callable[[float], None]  # how much of the source has been dealt with, from 0 to 1
@@ -57,14 +54,15 @@ def questions(
     Each line is a text, so that an empty line is an empty one; but the texts of a .csv, a .jsonl and, where labels are of
     texts, a .tsv file are in a column, by default that of `config`. Given `columns`, a source of any other name has tabs. Where
     each character has a label, a .conllu file has sentences, and a .tsv file lines of characters. To a model that restores, a
-    source is one text, and what it restores is taken out first. What has come of a pipe is given before more is read, and with
-    `line_by_line` a stretch ends with each line. Raises `TextError` and `UsageError` for what cannot be read.
+    source is one text, and what it restores is taken out first. Texts are in the normal form that `config` asks for. What has
+    come of a pipe is given before more is read, and with `line_by_line` a stretch ends with each line. Raises `TextError` and
+    `UsageError` for what cannot be read.
     """
     called = "standard input" if name == "-" else name
     if name != "-" and Path(name).is_dir():
         raise TextError(f"{name} is a folder", "name a file in it, or give - for standard input")
     find_files([name], "*")  # for its errors
-    parts = _parts(name, config, called, notices, tell)
+    parts = _parts(name, config if config.restore else replace(config, normalize=""), called, notices, tell)
     ending = Path(name).suffix.lower()
     if config.restore:
         if columns is not None:
@@ -80,8 +78,9 @@ def questions(
         found = _tab_separated(parts, called, where)
     else:
         found = ([Question(text=line) for _, line in lines] for lines in _lines(parts, called))
+    form = config.normalize
     for group in found:
-        yield from _in_parts(group)
+        yield from _in_parts([replace(each, text=normalised(each.text, form, called)) for each in group] if form else group)
 
 
 def num_unknown(text: str, vocab: Vocab) -> int:
@@ -96,7 +95,7 @@ def _parts(name: str, config: CorpusConfig, called: str, notices: list[str], tel
     encoding, errors = ("utf-8", "surrogateescape") if config.symbols == "byte" else ("utf-32-le", "strict")
     decoder = codecs.getincrementaldecoder(encoding)(errors)
     is_first = True
-    for symbols in chain(_symbols(name, config, called, notices), [None]):
+    for symbols in chain(read_symbols(name, config, notices=notices, called=called, may_be_bytes=False), [None]):
         text = decoder.decode(b"" if symbols is None else symbols.tobytes(), final=symbols is None)
         text, is_first = text.removeprefix("\ufeff") if is_first else text, is_first and not text
         for start in range(0, len(text), PART):
@@ -105,14 +104,6 @@ def _parts(name: str, config: CorpusConfig, called: str, notices: list[str], tel
             if size:
                 done += len(part.encode("utf-8" if config.symbols == "byte" else config.encoding, "replace"))
                 tell(min(1.0, done / size))
-
-
-def _symbols(name: str, config: CorpusConfig, called: str, notices: list[str]) -> Iterator[npt.NDArray[np.unsignedinteger]]:
-    """As `read_symbols`; but whether bytes are read is the model's choice, and an error does not advise it."""
-    try:
-        yield from read_symbols(name, config, notices=notices, called=called)
-    except TextError as error:
-        raise TextError(error.message, NOT_BYTES if "--symbols" in error.hint else error.hint) from error
 
 
 def _lines(parts: Iterator[str], called: str) -> Lines:

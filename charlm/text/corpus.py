@@ -15,7 +15,8 @@ import numpy.typing as npt
 
 from charlm.config import CorpusConfig
 from charlm.errors import TextError, UsageError, counted
-from charlm.text.source import CHUNK_BYTES, read_symbols, sha256_of, spool
+from charlm.text.decoding import CHUNK_BYTES
+from charlm.text.source import read_symbols, sha256_of, spool
 from charlm.text.vocab import NUM_CODE_POINTS, Ids, Vocab
 
 Tell = Callable[[str, float], None]  # a stage, and how far it is, from 0 to 1

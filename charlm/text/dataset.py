@@ -74,7 +74,7 @@ def read_examples(
     """
     numbers = {name: number for number, name in enumerate(labels)}
     found = Gathered(files=files, config=config, by_character=by_character)
-    for example in _sources(files, config, by_character=by_character):
+    for example in _sources(files, config, by_character=by_character, may_be_bytes=False):
         for label in set(example.labels) - {None} - numbers.keys():
             if not config.restore:
                 what = f"{example.file}, line {example.line}: the model has no label {brief(str(label))!r}"
@@ -134,10 +134,13 @@ def _sources(
     by_character: bool,
     digest: "hashlib._Hash | None" = None,
     notices: list[str] | None = None,
+    may_be_bytes: bool = True,
 ) -> Iterator[Example]:
     """All examples: of labelled files, or made from any text."""
     if not config.restore:
-        yield from labelled_texts(files, config, by_character=by_character, digest=digest, notices=notices)
+        yield from labelled_texts(
+            files, config, by_character=by_character, digest=digest, notices=notices, may_be_bytes=may_be_bytes
+        )
         return
     if not by_character or config.symbols == "byte" or config.columns:
         option = "--task classify" if not by_character else "--columns" if config.columns else "--symbols byte"

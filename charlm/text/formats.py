@@ -9,12 +9,13 @@ import io
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from charlm.config import CorpusConfig
 from charlm.errors import TextError, UsageError, brief
 from charlm.text.examples import Example
+from charlm.text.normalising import normalised
 from charlm.text.source import find_files, read_text
 from charlm.text.tagged import lines_of, read_characters, read_treebank
 
@@ -76,22 +77,29 @@ def labelled_texts(
     by_character: bool,
     digest: "hashlib._Hash | None" = None,
     notices: list[str] | None = None,
+    may_be_bytes: bool = True,
 ) -> Iterator[Example]:
     """The examples of files and folders, one after the other, with a label for each text, or for each character.
 
     A folder whose files lie in subfolders has one text in each file, and the subfolder's name is its label; any other folder
-    stands for its files. Feeds every byte to `digest`. Raises `TextError` for what is no example, and `UsageError` for options
-    that do not fit.
+    stands for its files. Texts, and not labels, are brought into the normal form that `config` asks for. Feeds every byte to
+    `digest`. `may_be_bytes` says whether an error may advise reading bytes. Raises `TextError` for what is no example, and
+    `UsageError` for options that do not fit.
     """
     columns = Columns.of(config.columns)
     if by_character and columns.is_given:
         raise UsageError("--columns was given, and files with a label for each character have fixed columns", "leave it out")
     if by_character and config.symbols == "byte":
         raise UsageError("--symbols is 'byte', and the labels are of characters", "leave it out, or say --encoding latin-1")
+    if by_character and config.normalize:
+        what = f"--normalize {config.normalize} was given, and another form of a text has no place for its characters' labels"
+        raise UsageError(what, "leave it out")
+    may_be_bytes = may_be_bytes and not by_character
+    as_written = replace(config, normalize="")  # what parts cells and fields has other forms
     for argument in arguments:
         for name, label in _files_of(argument, config.glob, by_character=by_character):
             called = "standard input" if name == "-" else name
-            text = read_text(name, config, digest=digest, notices=notices, called=called, may_be_bytes=not by_character)
+            text = read_text(name, as_written, digest=digest, notices=notices, called=called, may_be_bytes=may_be_bytes)
             found = (
                 _reader(name, by_character=by_character)(text.removeprefix("\ufeff"), called, columns)
                 if label is None
@@ -131,7 +139,7 @@ def _reader(name: str, *, by_character: bool) -> Reader:
 
 
 def _checked(example: Example, config: CorpusConfig) -> Example:
-    """The example, if its text is one, and each label fits on a line; raises `TextError`."""
+    """The example in its normal form, if its text is one, and each label fits on a line; raises `TextError`."""
     where = f"{example.file}, line {example.line}"
     if not example.text.strip():
         raise TextError(f"{where}: the text is empty", "leave the line out, or give it a text")
@@ -147,7 +155,7 @@ def _checked(example: Example, config: CorpusConfig) -> Example:
             raise TextError(what, "give it a short name")
         if UNFIT.search(label):
             raise TextError(f"{where}: the label {brief(label)!r} has a control character", "name it so that it fits on a line")
-    return example
+    return replace(example, text=normalised(example.text, config.normalize, where)) if config.normalize else example
 
 
 def _example(cells: Sequence[str], line: int, file: str) -> Example:

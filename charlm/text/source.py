@@ -1,9 +1,7 @@
 """Files, folders and pipes -> symbols, in chunks, so that a text may be larger than memory. Knows nothing of vocabularies."""
 
-import codecs
 import hashlib
 import os
-import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,27 +14,9 @@ import numpy.typing as npt
 
 from charlm.config import CorpusConfig
 from charlm.errors import RunError, TextError, UsageError
-from charlm.text.vocab import code_points
+from charlm.text.decoding import CHUNK_BYTES, characters
 
-CHUNK_BYTES = 1 << 20
-SURROGATES = slice(0xD800, 0xE000)
-
-# Compressed files, by their first bytes, and what unpacks them to standard output.
-PACKED = {
-    b"\x1f\x8b": ("gzip", "zcat"),
-    b"PK\x03\x04": ("zip", "unzip -p"),
-    **{b"BZh%d1AY&SY" % level: ("bzip2", "bzcat") for level in range(1, 10)},
-    b"\xfd7zXZ\x00": ("xz", "xzcat"),
-    b"\x28\xb5\x2f\xfd": ("zstd", "zstdcat"),
-}
-# UTF-32 first, because its little-endian mark begins with that of UTF-16.
-BYTE_ORDER_MARKS = (
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
-BEGINNINGS = (*PACKED, *(mark for mark, _ in BYTE_ORDER_MARKS), codecs.BOM_UTF8)  # that say what a file is
+ANY_FILE, NOT_BYTES = "--symbols byte takes any file", "try another --encoding"  # for a file that is no text
 
 
 def find_files(arguments: Sequence[str], glob: str) -> list[str]:
@@ -114,12 +94,14 @@ def read_symbols(
     digest: "hashlib._Hash | None" = None,
     notices: list[str] | None = None,
     called: str = "",
+    may_be_bytes: bool = True,
 ) -> Iterator[npt.NDArray[np.unsignedinteger]]:
     """The symbols of one file ("-" is standard input), chunk by chunk: bytes, or code points of strictly decoded text.
 
     A chunk of a pipe is what has come, and nothing more is waited for. Feeds every byte to `digest`. Adds to `notices` what
     people should know of the text; messages and notices call the file `called`. Raises `TextError` with the offset and the
-    line of the first bytes that cannot be decoded.
+    line of the first bytes that cannot be decoded, and the encoding that the text is probably in; `may_be_bytes` says whether
+    it may advise reading bytes.
     """
     called = called or ("standard input" if name == "-" else str(name))
     with _open(name) as file:
@@ -129,52 +111,7 @@ def read_symbols(
                     digest.update(raw)
                 yield np.frombuffer(raw, dtype=np.uint8)
         else:
-            yield from _read_characters(file, called, config.encoding, digest, [] if notices is None else notices)
-
-
-def _read_characters(
-    file: BufferedReader, name: str, encoding: str, digest: "hashlib._Hash | None", notices: list[str]
-) -> Iterator[npt.NDArray[np.unsignedinteger]]:
-    decoder = _decoder(encoding)
-    is_utf8 = codecs.lookup(encoding).name == "utf-8"
-    offset, line, zeros = 0, 1, 0
-    while True:
-        raw = _first_bytes(file) if offset == 0 else file.read1(CHUNK_BYTES)
-        if digest is not None:
-            digest.update(raw)
-        if offset == 0:
-            _refuse_packed(raw, name)
-        chunk = _without_mark(raw, name, notices) if is_utf8 and offset == 0 else raw
-        offset += len(raw) - len(chunk)
-        try:
-            points = code_points(decoder.decode(chunk, final=not raw))
-        except UnicodeDecodeError as error:
-            bad = offset + len(chunk) - len(error.object) + error.start
-            line += error.object[: error.start].count(b"\n")
-            raise TextError(
-                f"{name} is not {encoding}: byte 0x{error.object[error.start]:02X} at offset {bad}, line {line}",
-                "try --encoding latin-1, or --symbols byte for any file at all",
-            ) from error
-        except UnicodeError as error:
-            raise TextError(f"{name} is not {encoding}: {error}", "try another --encoding, or --symbols byte") from error
-        if ((points >= SURROGATES.start) & (points < SURROGATES.stop)).any():
-            raise TextError(f"{name} holds lone surrogates, which are not characters", "try --symbols byte")
-        zeros += int((points == 0).sum())
-        yield points
-        if not raw:
-            break
-        offset += len(chunk)
-        line += chunk.count(b"\n")
-    if zeros:
-        notices.append(f"{name} has {zeros:,} NUL characters, which are kept: is it text? --symbols byte takes any file")
-
-
-def _first_bytes(file: BufferedReader) -> bytes:
-    """What has come of a file, and at least as much as tells what kind of file it is."""
-    raw = file.read1(CHUNK_BYTES)
-    while raw and any(beginning.startswith(raw) for beginning in BEGINNINGS) and (more := file.read1(CHUNK_BYTES)):
-        raw += more
-    return raw
+            yield from characters(file, called, config, digest, notices, ANY_FILE if may_be_bytes else NOT_BYTES)
 
 
 def read_text(
@@ -189,43 +126,11 @@ def read_text(
     """The whole text of one file, as `read_symbols` reads it. Bytes become the characters of their UTF-8 form.
 
     Bytes that are not UTF-8 become lone surrogates, as in the arguments of a command: `Vocab.symbols_of` makes bytes of them.
-    `may_be_bytes` says whether an error may advise reading bytes.
     """
-    parts = read_symbols(name, config, digest=digest, notices=notices, called=called)
-    try:
-        if config.symbols == "byte":
-            return b"".join(part.tobytes() for part in parts).decode("utf-8", "surrogateescape")
-        return "".join(part.tobytes().decode("utf-32-le") for part in parts)
-    except TextError as error:
-        if may_be_bytes or "--symbols byte" not in error.hint:
-            raise
-        raise TextError(error.message, "try another --encoding, such as latin-1 or cp1252") from error
-
-
-def _refuse_packed(raw: bytes, name: str) -> None:
-    """Raise `TextError` for a compressed file: only its owner knows how large it may become when unpacked."""
-    for magic, (kind, unpack) in PACKED.items():
-        if raw.startswith(magic):
-            file = "FILE" if name == "standard input" else shlex.quote(name)
-            raise TextError(f"{name} is in {kind} format", f"unpack it on the way, as in: {unpack} {file} | charlm COMMAND -")
-
-
-def _decoder(encoding: str) -> codecs.IncrementalDecoder:
-    try:
-        "".encode(encoding)  # unlike the look-up, this refuses codecs that are not for text
-        return codecs.getincrementaldecoder(encoding)("strict")
-    except (LookupError, TypeError, ValueError) as error:
-        raise UsageError(f"--encoding {encoding} is not known", "try utf-8, latin-1, utf-16 or cp1252") from error
-
-
-def _without_mark(raw: bytes, name: str | Path, notices: list[str]) -> bytes:
-    for mark, encoding in BYTE_ORDER_MARKS:
-        if raw.startswith(mark):
-            raise TextError(f"{name} begins with the byte order mark of {encoding.upper()}", f"try --encoding {encoding}")
-    if raw.startswith(codecs.BOM_UTF8):
-        notices.append(f"{name} begins with a UTF-8 byte order mark, which was left out")
-        return raw[len(codecs.BOM_UTF8) :]
-    return raw
+    parts = read_symbols(name, config, digest=digest, notices=notices, called=called, may_be_bytes=may_be_bytes)
+    if config.symbols == "byte":
+        return b"".join(part.tobytes() for part in parts).decode("utf-8", "surrogateescape")
+    return "".join(part.tobytes().decode("utf-32-le") for part in parts)
 
 
 def sha256_of(paths: Sequence[Path]) -> str:

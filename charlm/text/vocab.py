@@ -4,6 +4,7 @@ Texts become numpy arrays of code points, so that one look-up encodes a chunk of
 """
 
 import codecs
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,6 +19,7 @@ Ids = npt.NDArray[np.unsignedinteger]
 CodePoints = npt.NDArray[np.uint32]
 
 NUM_CODE_POINTS = 0x110000
+MOST_MARKS = 20  # of a letter that is looked for in another normal form
 
 
 def code_points(text: str) -> CodePoints:
@@ -87,12 +89,30 @@ class Vocab:
         if unknown.size and not skip_unknown:
             position = int(unknown[0])
             symbol = describe_symbol(int(symbols[position]))
+            what = f"the model has never seen {symbol}, at position {before + position} of the {of}"
+            if (other := self._in_another_form(symbols, position)) is None:
+                raise TextError(what, "leave it out, or drop such characters with --unknown skip")
+            form, letter = other
+            points = " ".join(f"U+{ord(each):04X}" for each in letter)
+            kept = form.replace("NFKD", "NFKC")
             raise TextError(
-                f"the model has never seen {symbol}, at position {before + position} of the {of}",
-                "leave it out, or drop such characters with --unknown skip",
+                f"{what}, but knows {letter!r} ({points}), which is the same in the normal form {form}",
+                f"write the {of} in {form}, or train with --normalize {kept}, and the model takes either",
             )
         known: Ids = ids[ids >= 0].astype(self.dtype)
         return known
+
+    def _in_another_form(self, symbols: npt.NDArray[np.unsignedinteger], position: int) -> tuple[str, str] | None:
+        """The letter at a position, with its marks, in a normal form that the vocabulary knows, and the name of the form."""
+        start, end = position, position + 1
+        while start > max(0, position - MOST_MARKS) and _joins(symbols[start]):
+            start -= 1
+        while end < min(len(symbols), position + MOST_MARKS) and _joins(symbols[end]):
+            end += 1
+        letter = "".join(map(chr, symbols[start:end]))
+        forms = ((form, unicodedata.normalize(form, letter)) for form in ("NFC", "NFD", "NFKC", "NFKD"))
+        known = set(self.symbols)
+        return next((each for each in forms if each[1] != letter and known.issuperset(map(ord, each[1]))), None)
 
     def encode(self, text: str, *, skip_unknown: bool = False, of: str = "text") -> Ids:
         """Ids `(N,)` of `text`. Raises `TextError` as `encode_symbols` does."""
@@ -115,6 +135,11 @@ class Vocab:
             return lambda ids, final: utf8.decode(self.symbols_for(ids), final)
         numbers = np.array(self.symbols, dtype="<u4")
         return lambda ids, _final: numbers[np.asarray(ids, dtype=np.int64)].tobytes().decode("utf-32-le", "surrogatepass")
+
+
+def _joins(symbol: int) -> bool:
+    """Whether a code point is a mark on the letter before it, or a vowel or a final of a Korean syllable."""
+    return unicodedata.combining(chr(symbol)) != 0 or 0x1160 <= symbol < 0x1200
 
 
 def with_start(vocab: Vocab, prompt: Ids) -> Ids:

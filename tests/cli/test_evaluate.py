@@ -287,7 +287,7 @@ def test_texts_that_are_read_in_part_are_said_to_be(charlm, labelled):
     ("name", "arguments", "stdin", "status", "fragment"),
     [
         ("films", ["-"], b"fine\tgood\nfine\tgreat\n", 1, "standard input, line 2: the model has no label 'great'"),
-        ("films", ["-"], b"fine\xff\tgood\n", 1, "line 1. Try another --encoding"),
+        ("films", ["-"], b"fine\xff\tgood\n", 1, "line 1. Try --encoding"),
         ("films", ["-"], b"fine\n", 1, "standard input, line 1: no tab"),
         ("films", ["-"], b"", 1, "standard input has no labelled text"),
         ("films", ["t.conllu"], b"", 1, "is a treebank. Give a file with labels"),

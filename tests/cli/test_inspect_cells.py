@@ -10,6 +10,7 @@ import pytest
 from rich.color import Color
 from safetensors.numpy import load_file
 
+from benchmarks.machine import last_of_each
 from charlm.display.terminal import BLOCKS, DARK, LIGHT
 from charlm.inspection.findings import VERDICTS
 from charlm.model import cells
@@ -236,7 +237,7 @@ WRONG = [
 )
 def test_what_cannot_be_meant_is_a_usage_error_before_any_work(inspect, options, cell, fragment, tmp_path: Path):
     """A unit, signal or place that there is not is one line and status 2, and no file is written."""
-    is_error(inspect("--html", "page.html", *options, cell=cell), 2, fragment)
+    is_error(inspect(*last_of_each("--html", "page.html", *options), cell=cell), 2, fragment)
     assert list(tmp_path.iterdir()) == []
 
 

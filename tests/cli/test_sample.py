@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from benchmarks.machine import last_of_each
 from tests.commands import COMMAND, SHORT, TEXT, is_error, latch_run, on_terminal, running, trained
 
 SEPARATOR = "\n----------\n"
@@ -36,7 +37,7 @@ def sample(charlm, model):
     """Run `charlm sample` on the model of TEXT with a short length and a fixed seed."""
 
     def run(*arguments: str, stdin: bytes = b"", seed: str = "1"):
-        return charlm("sample", "-c", model, "--length", "40", "--seed", seed, *arguments, stdin=stdin)
+        return charlm("sample", "-c", model, *last_of_each("--length", "40", "--seed", seed, *arguments), stdin=stdin)
 
     return run
 
@@ -158,7 +159,8 @@ def test_unseen_characters_can_be_skipped(sample):
 
 def test_a_prompt_that_is_no_text_is_one_line_of_error(sample):
     """The first byte that is no UTF-8 is named, for a model of characters."""
-    is_error(sample("--prompt", "-", stdin=b"the\xff"), 1, "byte 0xFF after 3 characters")
+    is_error(sample("--prompt", "-", stdin=b"the\xff"), 1, "standard input", "byte 0xFF at offset 3, line 1")
+    is_error(sample("--prompt", "the\udcff"), 1, "the prompt", "byte 0xFF after 3 characters")
 
 
 def test_a_stop_that_can_never_come_is_an_error_with_a_hint_that_helps(sample):
@@ -325,7 +327,7 @@ def test_a_clamp_is_of_the_state_and_from_zero(sample):
     held = sample("--clamp", "0:7=2.5")
     assert held.out != sample().out
     assert held.out == sample("--clamp", "0:7:c=2.5").out == sample("--clamp", " 0:7 = 25e-1 ").out
-    assert len({sample("-n", "500", "--clamp", f"{name}=9").out for name in ("0:7", "0:6", "0:0", "0:7:h")}) == 4
+    assert len({sample("--length", "500", "--clamp", f"{name}=9").out for name in ("0:7", "0:6", "0:0", "0:7:h")}) == 4
     assert sample("--clamp", "0:7=0").out == sample("--clamp", "0:7=-0").out
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from benchmarks.machine import last_of_each
 from charlm.files import folder_lock
 from charlm.recipe import MOST_PASSES, PRESETS
 from charlm.runs.speed import Speed
@@ -120,7 +121,13 @@ BAD_TEXTS = {
     "empty": (b"", "is empty"),
     "one symbol": (b"a" * 900, "one symbol only", "'a'"),
     "shorter than a window": (b"abab", "--seq-len 8"),
-    "invalid UTF-8": (b"good\nba\xffd" * 90, "0xFF", "offset 7", "line 2", "--encoding latin-1", "--symbols byte"),
+    "invalid UTF-8": (
+        b"good\nba\xffd" * 90,
+        "0xFF",
+        "offset 7",
+        "line 2",
+        "--encoding cp1252, in which line 2 reads “baÿdgood”",
+    ),
     "cut short": ("é".encode() * 90 + b"\xc3", "offset 180"),
     "gzip": (b"\x1f\x8b\x08" + b"a" * 900, "is in gzip format", "zcat t.txt | charlm train -"),
     "zip": (b"PK\x03\x04" + b"a" * 900, "is in zip format", "unzip -p t.txt | charlm train -"),
@@ -142,7 +149,7 @@ def test_a_bad_text_is_one_line_of_error(charlm, name, text: Path, tmp_path: Pat
 def test_an_invalid_byte_is_found_in_any_chunk(charlm, text: Path, monkeypatch):
     """Offset and line of an invalid byte are right wherever chunks end."""
     for size in (1, 2, 3, 7, 64):
-        monkeypatch.setattr("charlm.text.source.CHUNK_BYTES", size)
+        monkeypatch.setattr("charlm.text.decoding.CHUNK_BYTES", size)
         text.write_bytes("één\ntwee\nd".encode() + b"\xe2\x82 rie")
         is_error(charlm("train", "t.txt", *SHORT), 1, "offset 12", "line 3")
 
@@ -223,7 +230,8 @@ def test_a_bad_value_is_a_usage_error_that_names_its_option(charlm, option, valu
     ends = {"--max-steps", "--epochs", "--max-time"}
     rest = [TINY[i : i + 2] for i in range(0, len(TINY), 2) if TINY[i] != option]
     end = () if option in ends else ("--max-steps", "2")
-    result = charlm("train", "t.txt", *(word for pair in rest for word in pair), *end, "--device", "cpu", option, value)
+    words = (*(word for pair in rest for word in pair), *end, "--device", "cpu", option, value)
+    result = charlm("train", "t.txt", *last_of_each(*words))
     is_error(result, 2, option)
     assert not list(tmp_path.rglob(".*"))
     assert not list(tmp_path.rglob("run.json"))

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import safetensors.torch
 
+from benchmarks.machine import last_of_each
 from benchmarks.reliability.figure import KINDS
 from charlm.checkpoint.format import to_bytes
 from charlm.checkpoint.model import load_model
@@ -228,11 +229,15 @@ def test_a_run_takes_the_place_of_one_of_another_kind(charlm, tmp_path, name):
     for kind in (name, "classify" if name == "language" else "language"):
         file, text, options = KINDS[kind]
         Path(file).write_text(text)
-        assert charlm("train", file, *options, *SHORT, "--out", "run", "--overwrite", "--quiet").status == 0
+        assert charlm("train", file, *last_of_each(*options, *SHORT), "--out", "run", "--overwrite", "--quiet").status == 0
     assert Path("run/examples.bin").exists() == (name == "language")
     assert Path("run/corpus.bin").exists() == (name != "language")
     with folder_lock(Path("run")):
-        is_error(charlm("train", file, *options, *SHORT, "--out", "run", "--overwrite", "--quiet"), 1, "another process")
+        is_error(
+            charlm("train", file, *last_of_each(*options, *SHORT), "--out", "run", "--overwrite", "--quiet"),
+            1,
+            "another process",
+        )
 
 
 @pytest.mark.parametrize("change", ["", "has gone", "has changed"])
@@ -257,7 +262,7 @@ def test_the_source_of_labels_is_compared(charlm, change, label):
 def test_too_few_texts_are_said_to_be(charlm, tmp_path):
     """A batch that does not fit, and a part that no text fell into, are each a line in words that are right."""
     Path("t.tsv").write_text("aa\tx\nbb\ty\naa\tx\nbb\ty\n")
-    result = charlm("train", "t.tsv", "--task", "classify", *TINY, "--max-steps", "2", "--batch-size", "64")
+    result = charlm("train", "t.tsv", "--task", "classify", *last_of_each(*TINY, "--max-steps", "2", "--batch-size", "64"))
     assert result.status == 0
     assert "there are few texts: --batch-size 64 shrinks to 4" in result.err
     assert "there are too few texts for a validation part, so there will be no score" in result.err

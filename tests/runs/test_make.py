@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.machine import last_of_each
 from charlm.errors import RunError
 from charlm.files import folder_lock
 from charlm.runs import data, make
@@ -190,7 +191,7 @@ def test_the_run_started_last_is_found_though_the_clock_was_set_back(charlm, mon
 def test_sizes_that_need_more_memory_than_there_is_are_refused(charlm):
     """The estimate and what is free are said before anything is allocated, and no run is made."""
     sizes = ("--hidden-size", "65536", "--num-layers", "64")
-    result = charlm("train", "t.txt", *SHORT, *sizes, "--quiet")
+    result = charlm("train", "t.txt", *last_of_each(*SHORT, *sizes), "--quiet")
     is_error(result, 2, "64 x 65536", "GB", "are free", "--hidden-size")
     assert [path.name for path in Path().iterdir()] == ["t.txt"]
 

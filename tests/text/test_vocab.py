@@ -1,5 +1,7 @@
 """Symbols and ids."""
 
+import unicodedata
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -83,3 +85,36 @@ def test_a_lone_surrogate_is_refused(kind, lone):
     """What is no character, and stands for no byte either, is a TextError for either kind of symbols."""
     with pytest.raises(TextError):
         vocab_of("hello", kind).encode(f"he{chr(lone)}llo")
+
+
+FORMS = [
+    ("cafe\u0301 noir", "café", "NFD", "U+0065 U+0301"),
+    ("café noir", "cafe\u0301", "NFC", "U+00E9"),
+    ("finale", "ﬁnale", "NFKC", "U+0066 U+0069"),
+    ("ABC", "ＡBC", "NFKC", "U+0041"),
+    ("ABC", "AＢC", "NFKC", "U+0042"),
+    ("Ångström", "\u212bngström", "NFC", "U+00C5"),
+    ("Viê\u0323t", "Việt", None, None),
+    ("Vie\u0323\u0302t", "Việt", "NFD", "U+0065 U+0323 U+0302"),
+    ("Việt", "Vie\u0323\u0302t", "NFC", "U+1EC7"),
+    ("한글", "\u1112\u1161\u11ab글", "NFC", "U+D55C"),
+    ("\u1112\u1161\u11ab", "한", "NFD", "U+1112 U+1161 U+11AB"),
+    ("カナ", "ｶナ", "NFKC", "U+30AB"),
+    ("cafe", "café", None, None),
+    ("one", "on1", None, None),
+]
+
+
+@pytest.mark.parametrize(("known", "asked", "form", "points"), FORMS)
+def test_a_letter_that_is_known_in_another_form_is_told(known, asked, form, points):
+    """The error has the form that the model knows, and in that form the text can be encoded."""
+    counts = np.bincount(code_points(known), minlength=NUM_CODE_POINTS)
+    vocab = Vocab.from_counts(counts, "char")
+    with pytest.raises(TextError, match="the model has never seen") as error:
+        vocab.encode(asked, of="prompt")
+    assert (form is not None) == ("but knows" in error.value.message) == ("--normalize" in error.value.hint)
+    assert ("--unknown skip" in error.value.hint) == (form is None)
+    if form:
+        assert f"({points}), which is the same in the normal form {form}" in error.value.message
+        assert f"write the prompt in {form}" in error.value.hint
+        assert vocab.decode(vocab.encode(unicodedata.normalize(form, asked))) == unicodedata.normalize(form, asked)

@@ -1,0 +1,55 @@
+"""What follows from the options of `charlm train` that were typed, and which of them do not go together."""
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from charlm.errors import UsageError
+
+POOLING = "mean"  # of a classifier; "last" learned little (benchmarks/RESULTS.md)
+TEST_FRACTION = 0.1  # of labelled texts
+# Options allowed with --resume: where the run ends, where it computes and how it is shown.
+WITH_RESUME = {"resume", "max_steps", "epochs", "max_time", "device", "threads", "quiet", "json"}
+
+
+def run_to_resume(resume: str, typed: set[str]) -> Path:
+    """The folder of the run that --resume names. Raises `UsageError` when an option was typed that a run keeps."""
+    extra = sorted(typed - WITH_RESUME)
+    if "init_from" in extra:
+        what = "--init-from was given with --resume, which goes on with a run as it was set up"
+        raise UsageError(what, f"give one of them, as in: charlm train CORPUS --init-from {shlex.quote(resume)}")
+    if extra:
+        name = "CORPUS" if "corpus" in extra else "--" + extra[0].replace("_", "-")
+        raise UsageError(
+            f"{name} was given with --resume, which keeps everything the run was started with",
+            "only --max-steps, --epochs, --max-time, --device, --threads, --quiet and --json may be given with it; "
+            "--init-from begins another run from its model",
+        )
+    from charlm.runs.find import find_run
+
+    return find_run(resume)
+
+
+def settle_task(corpus: Sequence[str], values: dict[str, Any], typed: set[str]) -> None:
+    """Fill in what follows from the task, and the task where it follows from something else. Raises `UsageError`."""
+    is_treebank = bool(corpus) and all(name.lower().endswith(".conllu") for name in corpus)
+    if "task" not in typed and (values["restore"] or is_treebank):
+        values["task"] = "tag"
+    if values["restore"] and values["task"] != "tag":
+        raise UsageError(f"--restore was given with --task {values['task']}", "leave --task out: to restore is to tag")
+    if values["task"] == "language":
+        for name in ("columns", "bidirectional", "pooling"):
+            if name in typed:
+                raise UsageError(
+                    f"--{name} was given with --task language, which has no labels", "name a --task, or leave it out"
+                )
+        return
+    if "bidirectional" not in typed:
+        values["bidirectional"] = values["task"] == "tag"
+    if "pooling" not in typed and values["task"] == "classify":
+        values["pooling"] = POOLING
+    if values["task"] == "tag" and "pooling" in typed:
+        raise UsageError("--pooling was given with --task tag, where each character has its own label", "leave it out")
+    if "test_fraction" not in typed:
+        values["test_fraction"] = TEST_FRACTION
