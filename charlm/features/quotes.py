@@ -1,0 +1,162 @@
+"""Quotation marks, by the conventions that languages have: “English”, „German“, „Polish”, ”Swedish”, «French», »Danish«,
+»Finnish», ‘single’, ‚so‘, ›so‹, 「Japanese」, "straight". Rules as in `registry`.
+
+Which mark opens and which closes is decided from the text itself. One that varies between languages opens where only an
+opening mark can stand, as between a space and a letter; it closes where only a closing one can; anywhere else it does what
+marks like it mostly do around there. So a text may mix languages. 《》 and 〈〉, which stand around titles, are brackets.
+"""
+
+import re
+import unicodedata
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from charlm.features.code import marked, remarks
+from charlm.features.languages import TEX
+from charlm.features.parts import main_language
+from charlm.features.spans import Mask, blank_lines, depth, held, latest, matched, visible, where
+from charlm.text.vocab import CodePoints, code_points
+
+Roles = npt.NDArray[np.int8]  # 1 opens, -1 closes, 0 neither
+
+NEAR = 32  # marks like one, before it and after it, that decide what it does where its own place does not
+OPENING, CLOSING = (
+    "“„‟‘‚‛«‹〝「『﹁﹃｢",
+    "”»›〞〟」』﹂﹄｣",
+)  # what marks do in most languages, and always where they do not vary
+VARYING = "“”‘«»‹›"
+CURLY, ANGLED, ANGLED_SINGLE, LOW_DOUBLE, LOW_SINGLE = "“”„‟", "«»", "‹›", "„‟", "‚‛"
+CORNER = "〝〞〟「」『』﹁﹂﹃﹄｢｣"
+STRAIGHT = '"＂״'
+MARKS = OPENING + CLOSING + STRAIGHT + "’'"
+_PASSED = {*MARKS, *"*_\u00a0\u202f\u200b\u200e\u200f\ufeff"}  # what may stand between a mark and what tells its place
+_PUNCTUATION = {*".,;:!?…،؛؟۔।॥、。，．！？；։፣።፧"}
+_PAUSES = {*",;:،؛、，；"}
+
+_UNSPACED = (  # letters of scripts that put words or particles side by side: a mark between them is no apostrophe
+    r"\u0e00-\u0eff\u1000-\u109f\u1100-\u11ff\u1780-\u17ff\u2e80-\u9fff\ua960-\ua97f\uac00-\ud7ff\uf900-\ufaff\uff66-\uffdc"
+    r"\U00020000-\U0003ffff"
+)
+_ELISION = r"(?:tis|twas|twere|twill|twould|twixt|em|er|tili?l?|cause|cos|bout|gainst|neath|scape|d|s|t|ll|re|ve|n)\b"
+_BEFORE = r"(?<![^\s(\[（「『«„“”»\"—–-])"
+_OPENING_STRAIGHT = re.compile(rf"{_BEFORE}'(?=[^\s'])(?!(?i:{_ELISION}))")
+_OPENING_CURLY = re.compile(rf"{_BEFORE}’(?=[^\W\d])(?!(?i:{_ELISION}))")
+_APOSTROPHE = re.compile(rf"(?<=[^\W_])’(?=[^\W_{_UNSPACED}])")
+_CLOSING_SINGLE = re.compile(rf"(?<=\S)['’](?![^\W{_UNSPACED}])")
+_POSSESSIVE = re.compile(r"(?<=s)['’](?= [^\W\d_])")  # the dogs' bowl
+_GERSHAYIM = re.compile(r"(?<=[א-ת])[\"״](?=[א-ת](?![א-ת]))")  # of a Hebrew abbreviation
+_TEX_OPENING, _TEX_CLOSING, _TEX_SINGLE = re.compile("(?<=`)`"), re.compile("(?<=')'"), re.compile(r"(?<!`)`(?![`\s])")
+
+
+def roles(text: str) -> Roles:
+    """What each quotation mark does `(N,)`; the straight ones and ’ have what their places say."""
+    points, does = code_points(text), places(text)
+    for mark in OPENING + CLOSING:
+        index, usual = np.flatnonzero(points == ord(mark)), np.int8(1 if mark in OPENING else -1)
+        votes = does[index] if mark in VARYING else np.zeros(len(index), dtype=np.int8)
+        mostly = np.sign(nearby(votes))
+        does[index] = np.where(votes != 0, votes, np.where(mostly != 0, mostly, usual))
+    return does
+
+
+def nearby(votes: Roles) -> npt.NDArray[np.int64]:
+    """For each of `votes` `(M,)` the sum of those around it, NEAR before and after."""
+    total = np.concatenate([[0], votes.cumsum(dtype=np.int64)])
+    index = np.arange(len(votes))
+    first, last = np.maximum(index - NEAR, 0), np.minimum(index + NEAR + 1, len(votes))
+    around: npt.NDArray[np.int64] = total[last] - total[first]
+    return around
+
+
+def places(text: str) -> Roles:
+    """1 at marks where only an opening one can stand, -1 where only a closing one can `(N,)`."""
+    is_passed, index = where(text, _PASSED.__contains__), np.flatnonzero(where(text, MARKS.__contains__))
+    padded = np.append(code_points(text), np.uint32(ord("\n")))  # before the text, and after it
+    before = padded[np.append(-1, latest(~is_passed))[index]]
+    after = padded[np.append(len(text) - 1 - latest(~is_passed[::-1])[::-1], len(text))[index + 1]]
+
+    def among(points: CodePoints, test: Callable[[str], bool]) -> Mask:
+        return where(points.tobytes().decode("utf-32-le", "surrogatepass"), test)
+
+    space_before, space_after = among(before, str.isspace), among(after, str.isspace)
+    bracket_before = among(before, lambda character: character in "¿¡：" or unicodedata.category(character) == "Ps")
+    mark_after = among(after, lambda character: character in _PUNCTUATION or unicodedata.category(character) == "Pe")
+    opens = (space_before | bracket_before) & ~space_after & ~mark_after
+    closes = ~space_before & ~bracket_before & (space_after | mark_after) | (space_before & among(after, _PAUSES.__contains__))
+    found = np.zeros(len(text), dtype=np.int8)
+    found[index] = opens.astype(np.int8) - closes
+    return found
+
+
+def inside_double_quotes(text: str) -> Mask:
+    """Between double quotes, "straight", “curly” or «angled», in the text's own convention; a blank line ends a quotation."""
+    read = remarks(text)
+    does, ends = roles(read), _ends(text, read)
+    straight = where(read, STRAIGHT.__contains__) & ~matched(_GERSHAYIM, read)
+    curly, low = where(read, CURLY.__contains__), where(read, LOW_DOUBLE.__contains__)
+    is_first = _count(straight, low | ends) == 1
+    typed = straight & (does < 0) & is_first & held(low, (curly & (does < 0)) | ends)  # as in „so"
+    found = held(curly & (does > 0), (curly & (does < 0)) | typed | ends) | _between(ANGLED, read, does, ends)
+    found |= _count(straight & ~typed, ends) % 2 == 1
+    if main_language(text) == TEX:
+        found |= held(matched(_TEX_OPENING, read), matched(_TEX_CLOSING, read) | ends)
+    return found | marked(text).doubles
+
+
+def _ends(text: str, read: str) -> Mask:
+    """Where every quotation ends: at a blank line, and in code outside its comments."""
+    return blank_lines(read) | (marked(text).blocks & ~marked(text).comments & visible(text))
+
+
+def _between(marks: str, read: str, does: Roles, ends: Mask) -> Mask:
+    """Between an opening one of the marks and a closing one, `(N,)`."""
+    are = where(read, marks.__contains__)
+    return held(are & (does > 0), (are & (does < 0)) | ends)
+
+
+def _count(marks: Mask, resets: Mask) -> npt.NDArray[np.int64]:
+    """How many marks `(N,)` there were since the last reset."""
+    total = np.append(0, marks.cumsum(dtype=np.int64))
+    count: npt.NDArray[np.int64] = total[1:] - total[latest(resets) + 1]
+    return count
+
+
+def inside_single_quotes(text: str) -> Mask:
+    """Between 'single' quotes, ‘curly’ or ‹angled›, but not apostrophes (looks ahead for the closing one); not in code."""
+    read = remarks(text)
+    does, ends = roles(read), _ends(text, read)
+    opens, closes = _single_marks(read, does, ends, is_tex=main_language(text) == TEX)
+    found = held(opens & _ahead(closes, ends), closes | ends) | _between(ANGLED_SINGLE, read, does, ends)
+    return found & ~marked(text).blocks
+
+
+def _single_marks(read: str, does: Roles, ends: Mask, *, is_tex: bool) -> tuple[Mask, Mask]:
+    """Of single marks that have no angle those that open and those that close, `(N,)` each."""
+    curly, high, low = matched(_OPENING_CURLY, read), where(read, "‘".__eq__), where(read, LOW_SINGLE.__contains__)
+    index = np.flatnonzero(curly | matched(_APOSTROPHE, read))
+    curly[index] &= nearby(np.where(curly[index], 1, -1).astype(np.int8)) > 0  # where ’ opens, it is seldom an apostrophe
+    is_followed = np.append(visible(read)[1:], [False])[: len(read)]
+    opens = matched(_OPENING_STRAIGHT, read) | curly | low | (high & (does > 0) & is_followed)
+    if is_tex:
+        opens |= matched(_TEX_SINGLE, read)
+    high_closes = high & (does < 0)
+    closes = matched(_CLOSING_SINGLE, read) & ~opens
+    closes &= ~(held(low, high_closes | ends) & _ahead(high_closes, ends | low))  # in ‚so‘ it is an apostrophe
+    closes |= high_closes
+    possessive = matched(_POSSESSIVE, read) & closes
+    return opens, closes & ~(possessive & _ahead(closes & ~possessive, ends | opens))
+
+
+def _ahead(marks: Mask, stops: Mask) -> Mask:
+    """Whether one of the marks comes before the next stop, `(N,)`, the character itself included."""
+    return held(marks[::-1], stops[::-1])[::-1]
+
+
+def inside_quotes(text: str) -> Mask:
+    """Between quotation marks of any kind, 「corner」 marks too, and in the strings of code (looks ahead as single ones do)."""
+    read = remarks(text)
+    are, does = where(read, CORNER.__contains__), roles(read)
+    corner = depth(are & (does > 0), are & (does < 0), _ends(text, read)) > 0  # 「so 『and』 so」
+    return inside_double_quotes(text) | inside_single_quotes(text) | corner | marked(text).strings
