@@ -41,7 +41,7 @@ def marked(text: str) -> Marked:
             elif group in {"string", "text", "long", "stray"}:
                 spans = list(_string(*match.span(group), group))
                 strings += spans
-                doubles += spans if text[match.start(group)] == '"' else []
+                doubles += spans if text.startswith('"', match.start(group)) else []
     code = [part for part in parts(text) if part.is_code]
     return Marked(
         comments=covered(len(text), comments),
@@ -62,8 +62,7 @@ def _string(start: int, stop: int, group: str) -> Iterator[tuple[int, int]]:
 
 def prose(text: str) -> str:
     """The text with its code and comments blanked out."""
-    read, comments = filled(text, parts(text)), marked(text).comments & visible(text)
-    return with_characters(read, comments, "\ufffc") if comments.any() else read
+    return with_characters(filled(text, parts(text)), marked(text).comments & visible(text), "\ufffc")
 
 
 def writing(text: str) -> str:

@@ -38,7 +38,7 @@ _CODE = {
         r"(?P<block>[^\\]*+(?:\\(?!end\{(?P=fence)\})[^\\]*+)*+)|%[^\n]*+|\\[^\n]"
     ),
 }
-_MARKED = tuple(map(re.compile, (f"(?m){_FENCE}", f"{_COMMENT}-->", f"(?i){_SCRIPT}")))
+_FENCED, _SCRIPTED, _COMMENTED = map(re.compile, (f"(?m){_FENCE}", f"(?i){_SCRIPT}", f"{_COMMENT}(?P<end>-->)?"))
 _INDENTED = re.compile(
     r"^(?P<before>(?![ \t]|[-*+] |\d{1,3}[.)] )[^\n]++\n(?:[ \t\r]*+\n)++)(?P<block>(?:(?: {4}|\t)[^\n]*+\n|[ \t\r]*+\n)++)",
     re.M,
@@ -75,8 +75,8 @@ def main_language(text: str) -> str:
 
 def _without_marked(text: str) -> str:
     """The text without what is marked as code, but for code in a paragraph."""
-    for pattern in _MARKED:
-        text = pattern.sub("", text)
+    text = _SCRIPTED.sub("", _FENCED.sub("", text))
+    text = _COMMENTED.sub(lambda match: "" if match["end"] else match[0], text)
     return _INDENTED.sub(lambda match: match["before"], text)
 
 

@@ -14,15 +14,16 @@ from charlm.features.spans import Mask, Numbers, blank_lines, covered, latest, m
 
 _SURE_CLOSERS = r"\"'”’»)\]_*」』）】》〉"
 _CLOSERS = _SURE_CLOSERS + "“‘«›‹"
-_GREEK = r"(?:(?<=[\u0370-\u03ff\u1f00-\u1fff])|(?<=[\u0370-\u03ff\u1f00-\u1fff][»”\")]));"  # a question mark after Greek
-_QUESTION = rf"[?؟⁇⁈‽\u037e፧]|{_GREEK}"
-_SENTENCE_END = re.compile(  # not the full stop of a title, an initial, or e.g. and i.e.; in Armenian, : is typed for ։
-    rf"(?P<alone>[。！？｡।॥]|(?<!\d)．)[{_SURE_CLOSERS}]*+"
-    rf"|(?:[.!…։۔።။׃]|{_QUESTION}|(?:(?<=[\u0561-\u0587])|(?<=[\u0561-\u0587]»)):)(?<![.!?…؟]{{2}})(?<!\b[DMS][rst]\.)(?<!\bMrs\.)(?<!\bRev\.)"
-    rf"(?<!\b[A-ZÀ-ÞΑ-ΩЀ-Я]\.)(?<!\b[^\W\d_]\.[^\W\d_]\.)[.!?…؟]*+[{_CLOSERS}]*+(?:\s|\Z)"
+_ASKS = r"(?:(?<!;)|(?<=[\u0370-\u03ff\u1f00-\u1fff];)|(?<=[\u0370-\u03ff\u1f00-\u1fff][»”\")];))"  # ; does after Greek
+_STOPS = r"(?:(?<!:)|(?<=[\u0561-\u0587]:)|(?<=[\u0561-\u0587]»:))"  # : does after Armenian, typed for ։
+_SENTENCE_END = re.compile(  # not the full stop of a title, an initial, or e.g. and i.e.
+    rf"[.!?…。！？｡।॥．։۔።။׃؟⁇⁈‽;፧;:](?:(?:(?<=[。！？｡।॥])|(?<=．)(?<!\d．))(?P<alone>)[{_SURE_CLOSERS}]*+"
+    rf"|(?<![.!?…؟]{{2}})(?<!\b[DMS][rst]\.)(?<!\bMrs\.)(?<!\bRev\.)(?<!\b[A-ZÀ-ÞΑ-ΩЀ-Я]\.)(?<!\b[^\W\d_]\.[^\W\d_]\.)"
+    rf"{_ASKS}{_STOPS}[.!?…؟]*+[{_CLOSERS}]*+(?:\s|\Z))"
 )
 _QUESTION_END = re.compile(  # not that of an address or a regular expression
-    rf"(?:？|(?<![(\[{{|*+^$\\])(?:{_QUESTION})(?=[.!?…؟]*+(?:[\s,;:،—–{_CLOSERS}\u2e80-\uffef-]|\Z)))[.!?…؟]*+[{_CLOSERS}]*+[\s,;:،—–-]*+"
+    rf"[?？؟⁇⁈‽;፧;](?:(?<=？)|{_ASKS}(?<![(\[{{|*+^$\\].)(?=[.!?…؟]*+(?:[\s,;:،—–{_CLOSERS}\u2e80-\uffef-]|\Z)))"
+    rf"[.!?…؟]*+[{_CLOSERS}]*+[\s,;:—–-]*+"
 )
 _SOFT = r"\n(?![^\S\n]*+\n)"  # a newline within a paragraph
 _EMPHASIS = {
@@ -80,7 +81,7 @@ def position_in_sentence(text: str) -> Numbers:
 def _sentence_ends(text: str) -> Mask:
     spans = []
     for match in _SENTENCE_END.finditer(text):
-        if match["alone"]:
+        if match["alone"] is not None:
             spans.append(match.span())
         elif match[0][-1].isspace():
             spans.append((match.end() - 1, match.end()))

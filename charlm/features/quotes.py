@@ -8,7 +8,6 @@ marks like it mostly do around there. So a text may mix languages. 《》 and �
 
 import re
 import unicodedata
-from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +16,7 @@ from charlm.features.code import marked, remarks
 from charlm.features.languages import TEX
 from charlm.features.parts import main_language
 from charlm.features.spans import Mask, blank_lines, depth, held, latest, matched, visible, where
-from charlm.text.vocab import CodePoints, code_points
+from charlm.text.vocab import code_points
 
 Roles = npt.NDArray[np.int8]  # 1 opens, -1 closes, 0 neither
 
@@ -40,14 +39,14 @@ _UNSPACED = (  # letters of scripts that put words or particles side by side: a 
     r"\U00020000-\U0003ffff"
 )
 _ELISION = r"(?:tis|twas|twere|twill|twould|twixt|em|er|tili?l?|cause|cos|bout|gainst|neath|scape|d|s|t|ll|re|ve|n)\b"
-_BEFORE = r"(?<![^\s(\[（「『«„“”»\"—–-])"
-_OPENING_STRAIGHT = re.compile(rf"{_BEFORE}'(?=[^\s'])(?!(?i:{_ELISION}))")
-_OPENING_CURLY = re.compile(rf"{_BEFORE}’(?=[^\W\d])(?!(?i:{_ELISION}))")
-_APOSTROPHE = re.compile(rf"(?<=[^\W_])’(?=[^\W_{_UNSPACED}])")
-_CLOSING_SINGLE = re.compile(rf"(?<=\S)['’](?![^\W{_UNSPACED}])")
-_POSSESSIVE = re.compile(r"(?<=s)['’](?= [^\W\d_])")  # the dogs' bowl
-_GERSHAYIM = re.compile(r"(?<=[א-ת])[\"״](?=[א-ת](?![א-ת]))")  # of a Hebrew abbreviation
-_TEX_OPENING, _TEX_CLOSING, _TEX_SINGLE = re.compile("(?<=`)`"), re.compile("(?<=')'"), re.compile(r"(?<!`)`(?![`\s])")
+_AFTER_SPACE = r"(?<![^\s(\[（「『«„“”»\"—–-].)"  # what stands before the mark that was read last
+_OPENING_STRAIGHT = re.compile(rf"'{_AFTER_SPACE}(?=[^\s'])(?!(?i:{_ELISION}))")
+_OPENING_CURLY = re.compile(rf"’{_AFTER_SPACE}(?=[^\W\d])(?!(?i:{_ELISION}))")
+_APOSTROPHE = re.compile(rf"’(?<=[^\W_].)(?=[^\W_{_UNSPACED}])")
+_CLOSING_SINGLE = re.compile(rf"['’](?<=\S.)(?![^\W{_UNSPACED}])")
+_POSSESSIVE = re.compile(r"['’](?<=s.)(?= [^\W\d_])")  # the dogs' bowl
+_GERSHAYIM = re.compile(r"[\"״](?<=[א-ת].)(?=[א-ת](?![א-ת]))")  # of a Hebrew abbreviation
+_TEX_OPENING, _TEX_CLOSING, _TEX_SINGLE = re.compile("`(?<=``)"), re.compile("'(?<='')"), re.compile(r"`(?<!``)(?![`\s])")
 
 
 def roles(text: str) -> Roles:
@@ -73,18 +72,15 @@ def nearby(votes: Roles) -> npt.NDArray[np.int64]:
 def places(text: str) -> Roles:
     """1 at marks where only an opening one can stand, -1 where only a closing one can `(N,)`."""
     is_passed, index = where(text, _PASSED.__contains__), np.flatnonzero(where(text, MARKS.__contains__))
-    padded = np.append(code_points(text), np.uint32(ord("\n")))  # before the text, and after it
-    before = padded[np.append(-1, latest(~is_passed))[index]]
-    after = padded[np.append(len(text) - 1 - latest(~is_passed[::-1])[::-1], len(text))[index + 1]]
-
-    def among(points: CodePoints, test: Callable[[str], bool]) -> Mask:
-        return where(points.tobytes().decode("utf-32-le", "surrogatepass"), test)
-
-    space_before, space_after = among(before, str.isspace), among(after, str.isspace)
-    bracket_before = among(before, lambda character: character in "¿¡：" or unicodedata.category(character) == "Ps")
-    mark_after = among(after, lambda character: character in _PUNCTUATION or unicodedata.category(character) == "Pe")
+    before = np.append(-1, latest(~is_passed))[index]
+    after = np.append(len(text) - 1 - latest(~is_passed[::-1])[::-1], len(text))[index + 1]
+    padded = text + "\n"  # which is before the text, too
+    space_before, space_after = where(padded, str.isspace)[before], where(padded, str.isspace)[after]
+    bracket_before = where(padded, lambda character: character in "¿¡：" or unicodedata.category(character) == "Ps")[before]
+    mark_after = where(padded, lambda character: character in _PUNCTUATION or unicodedata.category(character) == "Pe")[after]
+    pause_after = where(padded, _PAUSES.__contains__)[after]
     opens = (space_before | bracket_before) & ~space_after & ~mark_after
-    closes = ~space_before & ~bracket_before & (space_after | mark_after) | (space_before & among(after, _PAUSES.__contains__))
+    closes = ~space_before & ~bracket_before & (space_after | mark_after) | (space_before & pause_after)
     found = np.zeros(len(text), dtype=np.int8)
     found[index] = opens.astype(np.int8) - closes
     return found

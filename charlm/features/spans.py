@@ -25,6 +25,8 @@ def where(text: str, test: Callable[[str], bool]) -> Mask:
 
 def with_characters(text: str, mask: Mask, character: str) -> str:
     """The text with another character where the mask `(N,)` is True."""
+    if not mask.any():
+        return text
     return np.where(mask, np.uint32(ord(character)), code_points(text)).tobytes().decode("utf-32-le", "surrogatepass")
 
 
