@@ -70,7 +70,7 @@ KINDS = {
             r"|(?:where|and|or|on|set)\s++[\w.]++\s*+[=<>]|[\w\"`]++ (?:int|integer|bigint|smallint|varchar|char|text"
             r"|date|timestamp|numeric|decimal|serial|boolean|real)\b)"
         ),
-        sign=re.compile(r"(?i)\b(?:select|insert\s++into|create|delete\s++from|alter|drop|update\s++\w++\s++set)\b"),
+        sign=_lines(r"(?i:select|insert\s++into|create\s++\w|delete\s++from|alter\s++\w|drop\s++\w|update\s++\w++\s++set)\b"),
         has_marks=False,
     ),
     "lua": Kind(
@@ -105,8 +105,9 @@ KINDS = {
     "yaml": Kind(
         lines=_lines(
             r"---\r?$|(?:- )*+[a-z_][\w./-]*+:(?:\r?$| [\d\"'\[{&*!|>-]| (?:true|false|null|yes|no)\b| \S++\r?$)"
-            r"|(?<=[ \t])[\w.-]++:(?:\r?$| )|- [\w.-]++: "
+            r"|(?<=[ \t])[a-z_][\w.-]*+:(?:\r?$| )|- [a-z_][\w.-]*+: "
         ),
+        sign=_lines(r"[a-z_][\w.-]*+:\r?\n[ \t]*+(?:- |[a-z_][\w.-]*+:)|- [a-z_][\w.-]*+:"),  # one inside another
         share=0.4,
         has_marks=False,
     ),
