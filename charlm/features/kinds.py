@@ -42,7 +42,7 @@ KINDS = {
     ),
     "slash": Kind(
         lines=re.compile(
-            r"^[ \t]*+(?:(?://|/\*|\*/|#[ \t]*+(?:include|define|if|endif|ifdef|ifndef)\b)[^\n]*+|\"[^\"\n]*+\":)|[;{}],?\r?$",
+            r"^[ \t]*+(?://|/\*|\*/|#[ \t]*+(?:include|define|if|endif|ifdef|ifndef)\b)[^\n]*+|[;{}],?\r?$",
             re.M,
         ),
         share=0.1,
@@ -70,7 +70,7 @@ KINDS = {
             r"|(?:where|and|or|on|set)\s++[\w.]++\s*+[=<>]|[\w\"`]++ (?:int|integer|bigint|smallint|varchar|char|text"
             r"|date|timestamp|numeric|decimal|serial|boolean|real)\b)"
         ),
-        sign=_lines(r"(?i:select|insert\s++into|create\s++\w|delete\s++from|alter\s++\w|drop\s++\w|update\s++\w++\s++set)\b"),
+        sign=_lines(r"(?i:select|insert\s++into|create|delete\s++from|alter|drop|update\s++\w++\s++set)\s"),
         has_marks=False,
     ),
     "lua": Kind(

@@ -39,8 +39,9 @@ _CODE = {
     ),
 }
 _FENCED, _SCRIPTED, _COMMENTED = map(re.compile, (f"(?m){_FENCE}", f"(?i){_SCRIPT}", f"{_COMMENT}(?P<end>-->)?"))
-_INDENTED = re.compile(
-    r"^(?P<before>(?![ \t]|[-*+] |\d{1,3}[.)] )[^\n]++\n(?:[ \t\r]*+\n)++)(?P<block>(?:(?: {4}|\t)[^\n]*+\n|[ \t\r]*+\n)++)",
+_INDENTED = re.compile(  # by four, after a blank line that follows neither a list nor code
+    r"^(?P<before>(?![ \t]|[-*+] |\d{1,3}[.)] |(?:class|def|async|if|else|elif|for|while|with|try|except|function|struct)\b)"
+    r"[^\n]++(?<![{(\[,;=\\])\n(?:[ \t\r]*+\n)++)(?P<block>(?:(?: {4}|\t)[^\n]*+\n|[ \t\r]*+\n)++)",
     re.M,
 )
 
@@ -59,7 +60,7 @@ class Part:
 @lru_cache(maxsize=2)  # the text that is being labelled, feature after feature
 def parts(text: str) -> tuple[Part, ...]:
     """The parts of a text in their order, without gaps."""
-    main = language_of(_without_marked(text))
+    main = _main_language(text)
     if main not in WRITING:
         return (Part(start=0, stop=len(text), language=main),)
     code = [part for match in _CODE[main].finditer(text) for part in _code_parts(match, main)]
@@ -73,11 +74,15 @@ def main_language(text: str) -> str:
     return next((part.language for part in parts(text) if not part.is_code), PROSE)
 
 
-def _without_marked(text: str) -> str:
-    """The text without what is marked as code, but for code in a paragraph."""
+def _main_language(text: str) -> str:
+    """The language of what nothing marks as code, or of all of it where that, without what is indented, is no prose."""
     text = _SCRIPTED.sub("", _FENCED.sub("", text))
     text = _COMMENTED.sub(lambda match: "" if match["end"] else match[0], text)
-    return _INDENTED.sub(lambda match: match["before"], text)
+    main = language_of(text)
+    if main not in WRITING and (blocks := [match["block"] for match in _INDENTED.finditer(text)]):
+        is_prose = language_of(_INDENTED.sub(r"\g<before>", text)) == PROSE and language_of("\n".join(blocks)) not in WRITING
+        return PROSE if is_prose else main
+    return main
 
 
 def _code_parts(match: re.Match[str], main: str) -> Iterator[Part]:

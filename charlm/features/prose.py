@@ -6,10 +6,10 @@ No expression reads anything twice: repeats are possessive, and looking ahead fo
 import re
 from collections.abc import Iterator
 
-from charlm.features.code import prose, remarks, writing
+from charlm.features.code import prose, writing
 from charlm.features.languages import MARKUP, PROSE, TEX
 from charlm.features.parts import main_language
-from charlm.features.quotes import roles
+from charlm.features.quotes import quoted
 from charlm.features.spans import Mask, Numbers, blank_lines, covered, latest, matched, since_visible, where
 
 _SURE_CLOSERS = r"\"'”’»)\]_*」』）】》〉"
@@ -74,7 +74,7 @@ def position_in_sentence(text: str) -> Numbers:
     """Characters since the sentence began; white space after . ! ? ends it, except after titles (Mr.), as does a blank line."""
     read = writing(text)
     ends = _sentence_ends(read) | blank_lines(read)
-    is_late = (since_visible(read, ends) == 1) & (roles(remarks(text)) < 0)  # as in « Oui ! »
+    is_late = (since_visible(read, ends) == 1) & (quoted(text).does < 0)  # as in « Oui ! »
     return since_visible(read, ends | is_late)
 
 

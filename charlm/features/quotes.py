@@ -8,6 +8,8 @@ marks like it mostly do around there. So a text may mix languages. 《》 and �
 
 import re
 import unicodedata
+from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -86,30 +88,45 @@ def places(text: str) -> Roles:
     return found
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quoted:
+    """What can be quoted in a text, what each mark in it does, and where every quotation ends, `(N,)`: at a blank line, and in
+    code outside its comments.
+    """
+
+    read: str
+    does: Roles
+    ends: Mask
+
+    def are(self, marks: str) -> Mask:
+        """Where these marks are, `(N,)`."""
+        return where(self.read, marks.__contains__)
+
+    def between(self, marks: str) -> Mask:
+        """Between an opening one of these marks and a closing one, `(N,)`."""
+        are = self.are(marks)
+        return held(are & (self.does > 0), (are & (self.does < 0)) | self.ends)
+
+
+@lru_cache(maxsize=2)  # the text that is being labelled, feature after feature
+def quoted(text: str) -> Quoted:
+    """A text's quotation marks, without those of code."""
+    read, found = remarks(text), marked(text)
+    return Quoted(read=read, does=roles(read), ends=blank_lines(read) | (found.blocks & ~found.comments & visible(text)))
+
+
 def inside_double_quotes(text: str) -> Mask:
     """Between double quotes, "straight", “curly” or «angled», in the text's own convention; a blank line ends a quotation."""
-    read = remarks(text)
-    does, ends = roles(read), _ends(text, read)
-    straight = where(read, STRAIGHT.__contains__) & ~matched(_GERSHAYIM, read)
-    curly, low = where(read, CURLY.__contains__), where(read, LOW_DOUBLE.__contains__)
-    is_first = _count(straight, low | ends) == 1
-    typed = straight & (does < 0) & is_first & held(low, (curly & (does < 0)) | ends)  # as in „so"
-    found = held(curly & (does > 0), (curly & (does < 0)) | typed | ends) | _between(ANGLED, read, does, ends)
-    found |= _count(straight & ~typed, ends) % 2 == 1
+    found = quoted(text)
+    straight, curly, low = found.are(STRAIGHT) & ~matched(_GERSHAYIM, found.read), found.are(CURLY), found.are(LOW_DOUBLE)
+    closes = (curly & (found.does < 0)) | found.ends
+    is_first = _count(straight, low | found.ends) == 1
+    typed = straight & (found.does < 0) & is_first & held(low, closes)  # as in „so"
+    within = held(curly & (found.does > 0), closes | typed) | found.between(ANGLED)
+    within |= _count(straight & ~typed, found.ends) % 2 == 1
     if main_language(text) == TEX:
-        found |= held(matched(_TEX_OPENING, read), matched(_TEX_CLOSING, read) | ends)
-    return found | marked(text).doubles
-
-
-def _ends(text: str, read: str) -> Mask:
-    """Where every quotation ends: at a blank line, and in code outside its comments."""
-    return blank_lines(read) | (marked(text).blocks & ~marked(text).comments & visible(text))
-
-
-def _between(marks: str, read: str, does: Roles, ends: Mask) -> Mask:
-    """Between an opening one of the marks and a closing one, `(N,)`."""
-    are = where(read, marks.__contains__)
-    return held(are & (does > 0), (are & (does < 0)) | ends)
+        within |= held(matched(_TEX_OPENING, found.read), matched(_TEX_CLOSING, found.read) | found.ends)
+    return within | marked(text).doubles
 
 
 def _count(marks: Mask, resets: Mask) -> npt.NDArray[np.int64]:
@@ -121,28 +138,28 @@ def _count(marks: Mask, resets: Mask) -> npt.NDArray[np.int64]:
 
 def inside_single_quotes(text: str) -> Mask:
     """Between 'single' quotes, ‘curly’ or ‹angled›, but not apostrophes (looks ahead for the closing one); not in code."""
-    read = remarks(text)
-    does, ends = roles(read), _ends(text, read)
-    opens, closes = _single_marks(read, does, ends, is_tex=main_language(text) == TEX)
-    found = held(opens & _ahead(closes, ends), closes | ends) | _between(ANGLED_SINGLE, read, does, ends)
-    return found & ~marked(text).blocks
+    found = quoted(text)
+    opens, closes = _single_marks(found, is_tex=main_language(text) == TEX)
+    within = held(opens & _ahead(closes, found.ends), closes | found.ends) | found.between(ANGLED_SINGLE)
+    return within & ~marked(text).blocks
 
 
-def _single_marks(read: str, does: Roles, ends: Mask, *, is_tex: bool) -> tuple[Mask, Mask]:
+def _single_marks(found: Quoted, *, is_tex: bool) -> tuple[Mask, Mask]:
     """Of single marks that have no angle those that open and those that close, `(N,)` each."""
-    curly, high, low = matched(_OPENING_CURLY, read), where(read, "‘".__eq__), where(read, LOW_SINGLE.__contains__)
+    read, high, low = found.read, found.are("‘"), found.are(LOW_SINGLE)
+    curly = matched(_OPENING_CURLY, read)
     index = np.flatnonzero(curly | matched(_APOSTROPHE, read))
     curly[index] &= nearby(np.where(curly[index], 1, -1).astype(np.int8)) > 0  # where ’ opens, it is seldom an apostrophe
     is_followed = np.append(visible(read)[1:], [False])[: len(read)]
-    opens = matched(_OPENING_STRAIGHT, read) | curly | low | (high & (does > 0) & is_followed)
+    opens = matched(_OPENING_STRAIGHT, read) | curly | low | (high & (found.does > 0) & is_followed)
     if is_tex:
         opens |= matched(_TEX_SINGLE, read)
-    high_closes = high & (does < 0)
+    high_closes = high & (found.does < 0)
     closes = matched(_CLOSING_SINGLE, read) & ~opens
-    closes &= ~(held(low, high_closes | ends) & _ahead(high_closes, ends | low))  # in ‚so‘ it is an apostrophe
+    closes &= ~(held(low, high_closes | found.ends) & _ahead(high_closes, found.ends | low))  # in ‚so‘ it is an apostrophe
     closes |= high_closes
     possessive = matched(_POSSESSIVE, read) & closes
-    return opens, closes & ~(possessive & _ahead(closes & ~possessive, ends | opens))
+    return opens, closes & ~(possessive & _ahead(closes & ~possessive, found.ends | opens))
 
 
 def _ahead(marks: Mask, stops: Mask) -> Mask:
@@ -152,7 +169,7 @@ def _ahead(marks: Mask, stops: Mask) -> Mask:
 
 def inside_quotes(text: str) -> Mask:
     """Between quotation marks of any kind, 「corner」 marks too, and in the strings of code (looks ahead as single ones do)."""
-    read = remarks(text)
-    are, does = where(read, CORNER.__contains__), roles(read)
-    corner = depth(are & (does > 0), are & (does < 0), _ends(text, read)) > 0  # 「so 『and』 so」
-    return inside_double_quotes(text) | inside_single_quotes(text) | corner | marked(text).strings
+    found = quoted(text)
+    corner = found.are(CORNER)
+    within = depth(corner & (found.does > 0), corner & (found.does < 0), found.ends) > 0  # 「so 『and』 so」
+    return within | inside_double_quotes(text) | inside_single_quotes(text) | marked(text).strings

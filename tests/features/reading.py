@@ -16,6 +16,7 @@ def forget() -> None:
     """Decide anew."""
     LISTED.cache_clear()
     code.marked.cache_clear()
+    quotes.quoted.cache_clear()
 
 
 @contextmanager

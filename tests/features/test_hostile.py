@@ -98,6 +98,7 @@ IN_FORMATS = (
 )
 
 
+@pytest.mark.timeout(100)  # most take a second
 @pytest.mark.parametrize("piece", ODD)
 def test_hostile_prose_is_read_in_time(piece):
     """A hundred thousand of the same mark take no more than a moment: the test would time out if one were quadratic."""
