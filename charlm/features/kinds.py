@@ -126,23 +126,27 @@ KINDS = {
         has_marks=False,
     ),
     MARKUP: Kind(lines=re.compile(r"^[^\n<]*+<[/!?\w][^\n]*+", re.M), share=0, has_marks=False),
-    PROSE: Kind(  # Markdown, against the tags that it may have
-        lines=_lines(r"#{1,6}+ \S|[-*+] |\d{1,3}[.)] |`{3}|~{3}|[^\n<]*\]\("), share=0, has_marks=False
+    PROSE: Kind(
+        lines=re.compile(r"^(?:#{1,6}+ \S|[-*+] |\d{1,3}[.)] |[^\n<]*+\[[^\n\]<]++\]\()", re.M), share=0, has_marks=False
     ),
 }
 
 
-def language_of(text: str) -> str:
-    """The language of a text, a name in LANGUAGES; "" for prose and for what is too little to tell."""
+def language_of(text: str, *, has_fences: bool = False) -> str:
+    """The language of a text, a name in LANGUAGES; "" for prose and for what is too little to tell.
+
+    In a text with tags, or one that had fences before they were taken out, the lines of Markdown count as those of a language.
+    """
     visible = sum(map(len, text.split()))
     if len(_LATEX.findall(text)) > visible * LEAST_LATEX:
         return TEX
     num_lines = sum(map(bool, map(str.strip, text.split("\n"))))
     has_marks = len(_MARK.findall(text)) > visible * LEAST_MARKS
-    is_tagged = len(_TAG.findall(text)) > visible * LEAST_TAGS
+    has_tags = len(_TAG.findall(text)) > visible * LEAST_TAGS
+    is_possible = {PROSE: has_tags or has_fences, MARKUP: has_tags and not has_fences}
     shares = {PROSE: 0.0}
     for name, kind in KINDS.items():
-        if is_tagged if name in {MARKUP, PROSE} else has_marks or not kind.has_marks:
+        if is_possible.get(name, has_marks or not kind.has_marks):
             found = len(kind.lines.findall(text))
             if found > num_lines * kind.share and (found > 1 or num_lines == 1) and kind.sign.search(text):
                 shares[name] = found / num_lines

@@ -76,9 +76,9 @@ def main_language(text: str) -> str:
 
 def _main_language(text: str) -> str:
     """The language of what nothing marks as code, or of all of it where that, without what is indented, is no prose."""
-    text = _SCRIPTED.sub("", _FENCED.sub("", text))
-    text = _COMMENTED.sub(lambda match: "" if match["end"] else match[0], text)
-    main = language_of(text)
+    text, num_fences = _FENCED.subn("", text)
+    text = _COMMENTED.sub(lambda match: "" if match["end"] else match[0], _SCRIPTED.sub("", text))
+    main = language_of(text, has_fences=num_fences > 0)
     if main not in WRITING and (blocks := [match["block"] for match in _INDENTED.finditer(text)]):
         is_prose = language_of(_INDENTED.sub(r"\g<before>", text)) == PROSE and language_of("\n".join(blocks)) not in WRITING
         return PROSE if is_prose else main

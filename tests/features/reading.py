@@ -23,7 +23,7 @@ def forget() -> None:
 def read_as(language: str) -> Iterator[None]:
     """Any text, and any code in it that names no language, is in one language."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(parts, "language_of", lambda _text: language)
+        patch.setattr(parts, "language_of", lambda _text, **_: language)
         forget()
         yield
     forget()
