@@ -51,9 +51,9 @@ def _depths(text: str, *, is_markup: bool) -> Iterator[tuple[int, int]]:
     void = _VOID - {name.lower() for name in _END.findall(text)}  # in XML, <link> may have an end
     opened: list[str] = []
     counts: Counter[str] = Counter()
-    for match in _EVENT.finditer(text):
+    for match in _EVENT.finditer(text) if "<" in text else ():
         name = (match["name"] or "").lower()
-        if match["blank"] is not None and not is_markup:
+        if match["blank"] is not None and opened and not is_markup:
             opened.clear()
             counts.clear()
             yield match.end(), 0

@@ -34,6 +34,7 @@ GROUPS = {
     "formats": OF_FORMATS,
     "readmes": (*OF_FORMATS, "inside_single_quotes"),
     "quoted_code": QUOTES,
+    "elements": ("element_depth",),
 }
 
 
@@ -76,6 +77,8 @@ def label(feature: str, depths: dict[str, np.ndarray], starts: np.ndarray) -> np
     """A feature's labels from how many marks of each kind are open `(N,)` and where sentences start."""
     if feature == "bracket_depth":
         return depths["round"] + depths["other brackets"]
+    if feature == "element_depth":
+        return depths["other brackets"]
     if feature == "position_in_sentence":
         return starts
     kinds = {
