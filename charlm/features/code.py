@@ -15,7 +15,7 @@ from charlm.features.languages import LANGUAGES, MARKUP, Condition
 from charlm.features.parts import filled, main_language, parts
 from charlm.features.spans import Mask, covered, depth, visible, where, with_characters
 
-_TAG = re.compile(r"<(?:!--[^-]*+(?:-(?!->)[^-]*+)*+(?:-->)?|(?=[/!?A-Za-z])(?:[^<>\"']++|\"[^\"<]*+\"?|'[^'<]*+'?)*+>?)")
+_TAG = re.compile(r"<(?:!--[^-]*+(?:-(?!->)[^-]*+)*+(?:-->)?|(?=[/!?A-Za-z])(?:[^<>\"']++|\"[^\"<]*+\"?|'[^'<]*+'?)*+>?)?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,12 +82,12 @@ def _without_tags(read: str, text: str) -> str:
 
 def inside_comment(text: str) -> Mask:
     """In a comment of code, LaTeX or HTML: after # // -- ; or %, or in /* */ <!-- --> {- -}, by the marks that the text has."""
-    return marked(text).comments
+    return marked(text).comments.copy()
 
 
 def inside_string(text: str) -> Mask:
     """In a string of source code or JSON, with one quote or three, or in the value of an attribute in HTML or XML."""
-    return marked(text).strings
+    return marked(text).strings.copy()
 
 
 def inside_if_condition(text: str) -> Mask:

@@ -38,3 +38,11 @@ def test_line_ends_of_windows_change_nothing(case: Case):
         if name == "position_in_sentence":
             labels, expected = labels == 1, expected == 1
         np.testing.assert_array_equal(labels, expected, f"{name} of {read!r}")
+
+
+@pytest.mark.parametrize("case", cases("readmes"), ids=lambda case: case.name)
+def test_many_texts_in_a_row_are_read_as_one(case: Case):
+    """Thirty times the same README has thirty times its labels."""
+    for name, expected in case.labels.items():
+        labels = FEATURES[name].label((case.text + "\n") * 30).reshape(30, -1)
+        np.testing.assert_array_equal(labels[:, :-1], np.broadcast_to(expected, (30, len(expected))), name)
