@@ -17,12 +17,12 @@ _CLOSERS = _SURE_CLOSERS + "“‘«›‹"
 _ASKS = r"(?:(?<!;)|(?<=[\u0370-\u03ff\u1f00-\u1fff];)|(?<=[\u0370-\u03ff\u1f00-\u1fff][»”\")];))"  # ; does after Greek
 _STOPS = r"(?:(?<!:)|(?<=[\u0561-\u0587]:)|(?<=[\u0561-\u0587]»:))"  # : does after Armenian, typed for ։
 _SENTENCE_END = re.compile(  # not the full stop of a title, an initial, or e.g. and i.e.
-    rf"[.!?…。！？｡।॥．։۔።။׃؟⁇⁈‽;፧;:](?:(?:(?<=[。！？｡।॥])|(?<=．)(?<!\d．))(?P<alone>)[{_SURE_CLOSERS}]*+"
+    rf"[.!?…。！？｡।॥．։۔።။׃؟⁇⁈‽\u037e፧;:](?:(?:(?<=[。！？｡।॥])|(?<=．)(?<!\d．))(?P<alone>)[{_SURE_CLOSERS}]*+"
     rf"|(?<![.!?…؟]{{2}})(?<!\b[DMS][rst]\.)(?<!\bMrs\.)(?<!\bRev\.)(?<!\b[A-ZÀ-ÞΑ-ΩЀ-Я]\.)(?<!\b[^\W\d_]\.[^\W\d_]\.)"
     rf"{_ASKS}{_STOPS}[.!?…؟]*+[{_CLOSERS}]*+(?:\s|\Z))"
 )
 _QUESTION_END = re.compile(  # not that of an address or a regular expression
-    rf"[?？؟⁇⁈‽;፧;](?:(?<=？)|{_ASKS}(?<![(\[{{|*+^$\\].)(?=[.!?…؟]*+(?:[\s,;:،—–{_CLOSERS}\u2e80-\uffef-]|\Z)))"
+    rf"[?？؟⁇⁈‽\u037e፧;](?:(?<=？)|{_ASKS}(?<![(\[{{|*+^$\\].)(?=[.!?…؟]*+(?:[\s,;:،—–{_CLOSERS}\u2e80-\uffef-]|\Z)))"
     rf"[.!?…؟]*+[{_CLOSERS}]*+[\s,;:—–-]*+"
 )
 _SOFT = r"\n(?![^\S\n]*+\n)"  # a newline within a paragraph

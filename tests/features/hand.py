@@ -21,7 +21,7 @@ SPANS = {
 }
 START = "¶"
 MARKS = {*"".join(SPANS.values()), START}
-SPACES = str.maketrans("␣⍽", "\u202f\u00a0")
+UNSEEN = str.maketrans("␣⍽⁏", "\u202f\u00a0\u037e")
 QUOTES = ("inside_quotes", "inside_double_quotes", "inside_single_quotes")
 BRACKETS = ("inside_parentheses", "bracket_depth")
 OF_WRITING = (*QUOTES, *BRACKETS, "inside_question", "position_in_sentence")
@@ -63,7 +63,7 @@ def case(name: str, note: str, features: tuple[str, ...]) -> Case:
             open_now[kind] += (character == opening) - (character == closing)
         assert min(open_now.values()) >= 0, f"{name}: closed before it is opened, at {text[-20:]!r}"
         if character not in MARKS:
-            text += character.translate(SPACES)
+            text += character.translate(UNSEEN)
             for kind, depth in open_now.items():
                 depths[kind].append(depth)
             starts.append(is_start)
