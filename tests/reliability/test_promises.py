@@ -14,11 +14,13 @@ from benchmarks.reliability.removals import REMOVALS, Removal
 ROOT = Path(__file__).parent.parent.parent
 
 
-LONGER = ["exactness", "signals", "errors", "races", "hostile", "removals"]
+LONGER = ["kills", "exactness", "signals", "errors", "races", "hostile", "removals"]
 QUICK = [asked.name for asked in FIGURES if asked.name not in LONGER]
 
 
-@pytest.mark.parametrize("names", [QUICK, pytest.param(LONGER, marks=pytest.mark.slow)], ids=["quick", "longer"])
+@pytest.mark.parametrize(
+    "names", [pytest.param(QUICK, id="quick"), *(pytest.param([name], id=name, marks=pytest.mark.slow) for name in LONGER)]
+)
 def test_every_promise_holds_in_its_quick_form(names):
     """Kills, losses of power, signals, errors, races, damage, forgeries, hostile texts and code points: nothing is wrong."""
     command = [sys.executable, "-m", "benchmarks.reliability", "--quick", "--only", *names]
