@@ -52,7 +52,16 @@ ORDERS = {
         {"text_baselines", "character_baselines"},
         {"baselines", "judge"},
     ],
-    "features": [{"spans"}, {"code"}, {"prose", "plain"}, {"registry"}, {"labels"}],
+    "features": [
+        {"spans", "languages"},
+        {"kinds"},
+        {"parts"},
+        {"code"},
+        {"quotes", "markup"},
+        {"prose", "plain"},
+        {"registry"},
+        {"labels"},
+    ],
     "checkpoint": [{"fields", "format"}, {"card"}, {"model", "training", "baselines"}],
     "inspection": [
         {"findings", "statistics", "telling"},

@@ -1,4 +1,7 @@
-"""A text's features as levels, from which ranks are made. Knows no model."""
+"""A text's features as levels, from which ranks are made. Knows no model.
+
+What a text is, and what its marks do, is decided in each volume by itself, from what stands in it and around it.
+"""
 
 from collections.abc import Sequence
 

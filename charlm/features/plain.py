@@ -5,10 +5,13 @@ import unicodedata
 import numpy as np
 
 from charlm.features import code
+from charlm.features.parts import parts
+from charlm.features.quotes import MARKS
 from charlm.features.spans import (
     Mask,
     Numbers,
     blank_lines,
+    covered,
     depth,
     held,
     latest,
@@ -19,24 +22,33 @@ from charlm.features.spans import (
     where,
 )
 
+_ROUND = "()（）﹙﹚"
+
 
 def inside_parentheses(text: str) -> Mask:
-    """Between ( and ); a blank line closes all, except in code, where those in strings and comments do not count."""
-    return _open_brackets(text, "(", ")") > 0
+    """Between ( and ), or the wide （ and ）; a blank line closes all, but not in code, whose strings do not count."""
+    return _open_brackets(text, _ROUND) > 0
 
 
 def bracket_depth(text: str) -> Numbers:
-    """How many of ( [ { are open; a blank line closes all, except in code, where those in strings and comments do not count."""
-    return _open_brackets(text, "([{", ")]}")
+    """How many of ( [ { （ 【 《 and others are open; a blank line closes all, but not in code, whose strings do not count."""
+    return _open_brackets(text, "")
 
 
-def _open_brackets(text: str, opening: str, closing: str) -> Numbers:
-    opens, closes, resets = where(text, opening.__contains__), where(text, closing.__contains__), blank_lines(text)
-    if code.looks_like_code(text):
-        comments, strings = code.comments_and_strings(text)
-        counts, resets = ~(comments | strings), np.zeros_like(resets)
-        opens, closes = opens & counts, closes & counts
-    return depth(opens, closes, resets)
+def _open_brackets(text: str, kinds: str) -> Numbers:
+    """How many brackets of these kinds are open, "" for all; in prose, and by itself in each part that is code."""
+    opens = where(text, lambda character: _is_bracket(character, "Ps", kinds))
+    closes = where(text, lambda character: _is_bracket(character, "Pe", kinds))
+    found = code.marked(text)
+    in_code, writing = found.code & ~found.comments & ~found.strings, ~found.code
+    edges = covered(len(text), ((part.start - 1, part.start) for part in parts(text)[1:]))
+    outside = depth(opens & writing, closes & writing, blank_lines(code.prose(text)))
+    return outside + np.where(found.code, depth(opens & in_code, closes & in_code, edges), np.int32(0))
+
+
+def _is_bracket(character: str, category: str, kinds: str) -> bool:
+    """Unicode has some quotation marks among the brackets."""
+    return unicodedata.category(character) == category and character not in MARKS and (not kinds or character in kinds)
 
 
 def next_is_newline(text: str) -> Mask:

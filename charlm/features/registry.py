@@ -2,7 +2,7 @@
 
 Labels, like a unit's values, are taken after a character is read: the label at t is what holds once character t has been read,
 so that an opening quote is inside and the closing one outside. A rule that looks ahead says so. The functions in `plain`,
-`prose` and `code` are the features; their docstrings are the descriptions that people see.
+`prose`, `quotes`, `markup` and `code` are the features; their docstrings are the descriptions that people see.
 """
 
 import re
@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from charlm.errors import UsageError
-from charlm.features import code, plain, prose
+from charlm.features import code, markup, plain, prose, quotes
 from charlm.features.spans import Mask, Numbers, matched
 
 LabelValues = npt.NDArray[np.bool_] | npt.NDArray[np.int32]
@@ -96,14 +96,15 @@ def _missing_number(labels: LabelValues, place: str) -> str | None:
 
 
 _YES_NO: tuple[Callable[[str], Mask], ...] = (
-    prose.inside_double_quotes,
-    prose.inside_single_quotes,
+    quotes.inside_quotes,
+    quotes.inside_double_quotes,
+    quotes.inside_single_quotes,
     plain.inside_parentheses,
     prose.inside_question,
     prose.inside_emphasis,
     prose.inside_heading,
     prose.inside_math,
-    prose.inside_tag,
+    markup.inside_tag,
     prose.inside_url,
     code.inside_comment,
     code.inside_string,
@@ -120,6 +121,7 @@ _GRADED: tuple[Callable[[str], Numbers], ...] = (
     plain.column,
     plain.indentation,
     plain.bracket_depth,
+    markup.element_depth,
     plain.position_in_word,
     prose.position_in_sentence,
     plain.position_in_paragraph,

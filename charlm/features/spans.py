@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 import numpy.typing as npt
 
-from charlm.text.vocab import NUM_CODE_POINTS, code_points
+from charlm.text.vocab import code_points
 
 Mask = npt.NDArray[np.bool_]
 Numbers = npt.NDArray[np.int32]
@@ -17,9 +17,17 @@ Numbers = npt.NDArray[np.int32]
 
 def where(text: str, test: Callable[[str], bool]) -> Mask:
     """At each character whether `test` holds for it: `(N,)`. Tests each different character once."""
-    table = np.zeros(NUM_CODE_POINTS, dtype=np.bool_)
+    points = code_points(text)
+    table = np.zeros(int(points.max(initial=0)) + 1, dtype=np.bool_)
     table[[ord(character) for character in set(text) if test(character)]] = True
-    return table[code_points(text)]
+    return table[points]
+
+
+def with_characters(text: str, mask: Mask, character: str) -> str:
+    """The text with another character where the mask `(N,)` is True."""
+    if not mask.any():
+        return text
+    return np.where(mask, np.uint32(ord(character)), code_points(text)).tobytes().decode("utf-32-le", "surrogatepass")
 
 
 def covered(length: int, spans: Iterable[tuple[int, int]]) -> Mask:
@@ -77,6 +85,6 @@ def since_visible(text: str, resets: Mask) -> Numbers:
     return since(resets | (latest(visible(text)) <= latest(resets)))
 
 
-def matched(pattern: re.Pattern[str], text: str, group: int = 0) -> Mask:
+def matched(pattern: re.Pattern[str], text: str, group: int | str = 0) -> Mask:
     """The characters that matches of `pattern`, or of one of its groups, cover: `(N,)`."""
     return covered(len(text), (match.span(group) for match in pattern.finditer(text)))

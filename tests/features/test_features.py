@@ -15,9 +15,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charlm.errors import UsageError
-from charlm.features import code
+from charlm.features import parts
+from charlm.features.kinds import language_of
+from charlm.features.languages import LANGUAGES
+from charlm.features.languages import WRITING as PROSE_LIKE
 from charlm.features.registry import FEATURES, Feature, from_regex, missing, parse_feature
 from tests.conftest import AUSTEN
+from tests.features.reading import decided_from, read_as
 
 PROSE = AUSTEN.read_text(encoding="utf-8")[:50_000]
 C_CODE = """\
@@ -38,6 +42,7 @@ PYTHON = [module.__file__ for module in (argparse, io, inspect, re, textwrap, to
 
 # What these say of a character depends on what follows it; all others could be computed while reading.
 LOOKS_AHEAD = {
+    "inside_quotes",
     "inside_single_quotes",
     "inside_question",
     "inside_emphasis",
@@ -48,15 +53,29 @@ LOOKS_AHEAD = {
     "next_is_newline",
 }
 
-OF_CODE = {"inside_comment", "inside_string", "inside_if_condition"}
+OF_CODE = ("inside_comment", "inside_string", "inside_if_condition")
+OF_BOTH = {"inside_quotes", "inside_double_quotes", "inside_parentheses", "inside_question", "inside_url"}
 
 each_feature = pytest.mark.parametrize("feature", FEATURES.values(), ids=FEATURES)
-each_kind = pytest.mark.parametrize("kind", ["", "hash", "slash", "markup"], ids=["prose", "hash", "slash", "markup"])
-PIECES = ['"""', "'''", "\n\n", "\r\n", "\nif ", "elif ", "<!--", "-->", "/*", "*/", "http://", "www.", "Mr. "]
+PIECES = ['"""', "'''", "\n\n", "\r\n", "\nif ", "elif ", "<!--", "-->", "/*", "*/", "http://", "www.", "Mr. ", "\n```\n"]
+PIECES += [
+    "\n```js\n",
+    "``",
+    "<script>",
+    "</script>",
+    "\\begin{verbatim}",
+    "\\end{verbatim}",
+    "--[[",
+    "]]",
+    "{-",
+    "-}",
+    "<<A\n",
+]
+PIECES += ["\nA\n", "#|", "|#", "<b>", "</b>", "<br/>", "<![CDATA[", "then ", "(if "]
 texts = st.one_of(
     st.text(st.characters(), max_size=60),
     st.lists(
-        st.sampled_from([*"ab AB1.!?'\"`()[]{}<>#/*\\_$-:=,&“”‘’«»é가😀\0\ud800\t\r\n", *PIECES]),
+        st.sampled_from([*"ab AB1.!?'\"`()[]{}<>#/*\\_$-:;%=,&“”„‘’«»「」（》¿؟।é가😀\0\ud800\t\r\n", *PIECES]),
         max_size=30,
     ).map("".join),
 )
@@ -264,18 +283,19 @@ def test_writing_is_labelled(name, text, labels):
 
 
 @pytest.mark.parametrize(("name", "text", "labels"), rows(CODE))
-def test_code_is_labelled(name, text, labels, monkeypatch):
-    """Each rule as one would draw it beneath a line of code of a known kind."""
-    kind, name = name.split()
-    monkeypatch.setattr(code, "kind", lambda _text: kind)
-    assert drawn(FEATURES[name].label(text.replace("~", "\n").replace("^", "\r"))) == labels
+def test_code_is_labelled(name, text, labels):
+    """Each rule as one would draw it beneath a line of code in a known language."""
+    language, name = name.split()
+    with read_as(language):
+        assert drawn(FEATURES[name].label(text.replace("~", "\n").replace("^", "\r"))) == labels
 
 
 @pytest.mark.parametrize("name", [name for name in FEATURES if name.startswith("inside_") or name == "speaker_line"])
 def test_code_is_not_read_as_prose_nor_prose_as_code(name):
     """What only prose has is nowhere in code, and what only code has is nowhere in a novel."""
-    is_of_both = name in {"inside_double_quotes", "inside_parentheses", "inside_question", "inside_url"}
-    assert is_of_both or not FEATURES[name].label(PROSE if name in OF_CODE else C_CODE + "# a\n\n$x$ _y_ <b>\n\nNo:\n").any()
+    assert (
+        name in OF_BOTH or not FEATURES[name].label(PROSE if name in OF_CODE else C_CODE + "# a\n\n$x$ _y_ <b>\n\nNo:\n").any()
+    )
 
 
 KINDS = [(PROSE, ""), (C_CODE, "slash"), ('{"a": [1, 2], "b": "c"}', "slash"), ("", ""), ("word", "")]
@@ -284,7 +304,7 @@ KINDS += [
     ("# Title\n\nA *list* (see [b](c)) of\n\n- words\n- more\n", ""),
 ]
 KINDS += [
-    ("\\section{A}\nWe \\emph{know} $f(x) = 1$,\n\\begin{proof}\n\\end{proof}\n", ""),
+    ("\\section{A}\nWe \\emph{know} $f(x) = 1$,\n\\begin{proof}\n\\end{proof}\n", "tex"),
     ("<p>a <b>b</b></p>\n" * 9, "markup"),
 ]
 KINDS += [(source(path), "hash") for path in PYTHON]
@@ -293,24 +313,26 @@ KINDS += [(source(path), "hash") for path in PYTHON]
 @pytest.mark.parametrize(("text", "kind"), KINDS, ids=range(len(KINDS)))
 def test_a_texts_kind_is_told_from_its_marks(text, kind):
     """A novel, verse, Markdown and LaTeX are no code; Python is, and C and JSON; markup is a kind of its own."""
-    assert code.kind(text) == kind
-    assert code.looks_like_code(text) == (kind in {"hash", "slash"})
+    assert language_of(text) == kind
+    assert [part.language for part in parts.parts(text)] == [kind] * bool(text)
+    assert all(part.is_code == (kind not in PROSE_LIKE) for part in parts.parts(text))
 
 
-@each_kind
 @each_feature
-@settings(max_examples=40, deadline=None)  # of each of a hundred; and a busy machine is no fault
-@given(text=texts, where=st.integers(0, 60))
-def test_labels_fit_the_text_and_read_from_left_to_right(feature, kind, text, where):
-    """Any text has one label a character, of the feature's type; unless a feature says so, what follows changes none."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(code, "kind", lambda _text: kind)
+@settings(max_examples=100, deadline=None)  # and a busy machine is no fault
+@given(text=texts, where=st.integers(0, 60), language=st.sampled_from(list(LANGUAGES)))
+def test_labels_fit_the_text_and_read_from_left_to_right(feature, text, where, language):
+    """Any text has one label a character, of the feature's type; unless a feature says so, what follows changes none, once
+    it is decided what the parts of the text are and what its quotation marks do.
+    """
+    with read_as(language):
         labels = feature.label(text)
         assert labels.shape == (len(text),)
         assert labels.dtype == (np.int32 if feature.is_graded else np.bool_)
         assert not (labels < 0).any()
         if feature.name not in LOOKS_AHEAD:
-            np.testing.assert_array_equal(feature.label(text[:where]), labels[:where])
+            with decided_from(text):
+                np.testing.assert_array_equal(feature.label(text[:where]), labels[:where])
 
 
 @each_feature
@@ -334,38 +356,6 @@ def test_every_feature_has_its_name_and_a_plain_line(feature):
     assert FEATURES[feature.name] is feature
     assert re.fullmatch(r"[A-Z][^\n]{10,125}\.", feature.description)
     assert ("looks ahead" in feature.description) == (feature.name in LOOKS_AHEAD)
-
-
-ODD = ['"', "(", "<", "_", "$", "[", " ", "\n", "'", "`", "\\", ".", "#", "/", "*", "{(;\n", " 'a", "_a ", "$a ", "<a ", '<a "']
-ODD += [
-    "<a '",
-    "if (",
-    "\nif a\n",
-    '"""a',
-    "/*",
-    "<!--",
-    "</a ",
-    "a:\n\n",
-    ".'",
-    "\n ",
-    "\\$",
-    "http://",
-    "x = (",
-    "\0",
-    "\ud800",
-]
-
-
-@pytest.mark.parametrize("piece", ODD)
-@each_kind
-def test_hostile_texts_are_read_in_time(piece, kind, monkeypatch):
-    """A hundred thousand of the same mark take no more than a moment: the test would time out if one were quadratic."""
-    monkeypatch.setattr(code, "kind", lambda _text: kind)
-    text = piece * (100_000 // len(piece))
-    for name in FEATURES if kind == "" else OF_CODE:
-        assert len(FEATURES[name].label(text)) == len(text)
-    monkeypatch.undo()
-    assert code.kind(text) in {"", "hash", "slash", "markup"}
 
 
 def slow_labels(text: str) -> dict[str, list[int]]:

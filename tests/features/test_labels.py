@@ -14,6 +14,7 @@ from charlm.features.labels import MOST_LEVELS, Labels, characters
 from charlm.features.registry import FEATURES, from_regex, known, missing
 from charlm.text.vocab import Vocab
 from tests.conftest import AUSTEN
+from tests.features.hand import cases
 from tests.inspection import reference
 
 TEXT = AUSTEN.read_text(encoding="utf-8")[3000:5000]
@@ -52,6 +53,20 @@ def test_the_whole_text_in_volumes_is_the_whole_text():
     with small_volumes() as labels:
         for whole, label in zip(WHOLE, labels.between(0, 2000), strict=True):
             np.testing.assert_array_equal(label, whole)
+
+
+MIXED = "".join(case.text + "\n\n" for group in ("readmes", "scripts") for case in cases(group) if "closed" not in case.name)
+
+
+def test_a_mixed_text_in_volumes_is_that_in_one_go(monkeypatch):
+    """Markdown with code in many languages, and prose in many more: read in volumes of a few pages, all labels are the same."""
+    vocab = Vocab(kind="char", symbols=tuple(sorted(set(map(ord, MIXED)))), start=0)
+    ids, every = vocab.encode(MIXED), list(FEATURES.values())
+    expected = Labels(ids, vocab, every).between(0, len(ids))
+    for name, size in {"VOLUME": 3000, "BEFORE": 2500, "AFTER": 1500}.items():
+        monkeypatch.setattr(labels_module, name, size)
+    for feature, label, whole in zip(every, Labels(ids, vocab, every).between(0, len(ids)), expected, strict=True):
+        np.testing.assert_array_equal(label, whole, feature.name)
 
 
 def test_some_features_labels_are_those_among_all():
