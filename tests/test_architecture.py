@@ -27,6 +27,7 @@ ORDERS = {
     "text": [
         {"vocab"},
         {"source"},
+        {"finding", "parts"},
         {"corpus"},
         {"streams", "examples"},
         {"tagged", "restoring", "batches"},

@@ -14,7 +14,7 @@ from charlm.checkpoint.format import read_tensors, to_bytes
 from charlm.config import End, ModelConfig, TrainConfig, later
 from charlm.errors import CheckpointError, brief
 from charlm.tensorfile import TensorFile
-from charlm.text.corpus import Splits
+from charlm.text.parts import Splits
 from charlm.training.trainer import Trainer
 
 MOST_EPOCHS = 1 << 53

@@ -152,11 +152,12 @@ def read_texts(texts: list[str], vocab: "Vocab", config: CorpusConfig, *, skip_u
     import numpy as np
 
     from charlm.display.terminal import visible_line
-    from charlm.text.source import find_files, read_symbols
+    from charlm.text.finding import find_files
+    from charlm.text.source import read_symbols
 
     notices: list[str] = []
     pieces, count, unseen = [vocab.encode("")], 0, None
-    for name in find_files(texts, config.glob):
+    for name in find_files(texts, config, notices):
         for symbols in read_symbols(name, config, notices=notices):
             try:
                 pieces.append(vocab.encode_symbols(symbols, before=count))

@@ -2,7 +2,6 @@
 
 import codecs
 import hashlib
-import os
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
@@ -37,34 +36,6 @@ BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 BEGINNINGS = (*PACKED, *(mark for mark, _ in BYTE_ORDER_MARKS), codecs.BOM_UTF8)  # that say what a file is
-
-
-def find_files(arguments: Sequence[str], glob: str) -> list[str]:
-    """The files that CORPUS arguments name, in order; a folder stands for the files in it that match `glob`, sorted.
-
-    "-" is standard input. Raises `TextError` for a missing file, an empty name, a device, or a folder without a match, and
-    `UsageError` for a `glob` that is not a pattern.
-    """
-    files: list[str] = []
-    for argument in arguments:
-        if not argument:
-            raise TextError("the name of a text is empty", "name a file or a folder, or - for standard input")
-        path = Path(argument)
-        if not (path.is_char_device() and path.samefile(os.devnull)):
-            refuse_device(path, argument, "a file or a folder")
-        if argument != "-" and path.is_dir():
-            try:
-                found = sorted(str(file) for file in path.rglob(glob) if file.is_file())
-            except (ValueError, NotImplementedError) as error:
-                raise UsageError(f"--glob {glob!r} is not a pattern for names in a folder", "try one such as '*.py'") from error
-            if not found:
-                raise TextError(f"no file under {argument} matches {glob!r}", "name a pattern, such as --glob '*.py'")
-            files += found
-        elif argument == "-" or path.exists():
-            files.append(argument)
-        else:
-            raise TextError(f"there is no file {argument}", "check the path; - reads standard input")
-    return files
 
 
 def refuse_device(path: Path, called: str, instead: str) -> None:
