@@ -9,7 +9,7 @@ import torch
 
 from charlm.machine import processor_name
 
-LISTS = ("--clamp", "--feature", "--prompt", "--show", "--stop")  # options that may be given several times
+LISTS = ("--clamp", "--feature", "--glob", "--prompt", "--show", "--stop")  # options that may be given several times
 
 
 def describe_machine() -> str:

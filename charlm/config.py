@@ -81,7 +81,9 @@ class ModelConfig:
 class CorpusConfig:
     """How files become a sequence of symbols, and how the sequence is split: train, validation, test, in that order.
 
-    `normalize` is the normal form of Unicode that a text is brought into; empty leaves it as it is.
+    Files match `glob` or one of `more_globs`. Several are joined with `separator` between, or, where that is None, with a
+    newline where one does not end in one. `normalize` is the normal form of Unicode that a text is brought into; empty leaves
+    it as it is.
 
     Where a model gives labels, they become labelled texts: `columns` says where a row has its text and its label, and `restore`
     what is taken out of a text to be put back.
@@ -95,6 +97,13 @@ class CorpusConfig:
     columns: str = later("")
     restore: str = later("")
     normalize: str = later("")
+    more_globs: tuple[str, ...] = later(())
+    separator: str | None = later(None)
+
+    @property
+    def globs(self) -> tuple[str, ...]:
+        """The patterns, one of which the name of a file in a folder must match."""
+        return (self.glob, *self.more_globs)
 
     def __post_init__(self) -> None:
         _check_choice("--symbols", self.symbols, SYMBOL_KINDS)
@@ -103,6 +112,9 @@ class CorpusConfig:
             raise UsageError(
                 f"--normalize {self.normalize} was given with --symbols byte, which keeps all bytes", "leave it out"
             )
+        if self.separator is not None and self.symbols == "byte":
+            what = f"--separator is {self.separator!r}, and with --symbols byte no byte is ever added"
+            raise UsageError(what, "leave it out: files are joined as they are")
         _check_choice("--restore", self.restore or RESTORABLE[0], RESTORABLE)
         _check(0 <= self.validation_fraction < 1, "--validation-fraction", self.validation_fraction, "in [0, 1)")
         _check(0 <= self.test_fraction < 1, "--test-fraction", self.test_fraction, "in [0, 1)")

@@ -11,9 +11,9 @@ from charlm.checkpoint.fields import from_json, vocab_from_json
 from charlm.config import MOST, CorpusConfig, ModelConfig, TrainConfig, later
 from charlm.errors import CheckpointError, brief
 from charlm.tensorfile import TensorFile
-from charlm.text.corpus import Splits
 from charlm.text.formats import UNFIT
 from charlm.text.gathering import MOST_LABELS
+from charlm.text.parts import Splits
 from charlm.text.restoring import are_restorable
 from charlm.text.vocab import Vocab
 

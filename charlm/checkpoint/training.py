@@ -13,8 +13,9 @@ from charlm.checkpoint.fields import from_json, to_json
 from charlm.checkpoint.format import read_tensors, to_bytes
 from charlm.config import End, ModelConfig, TrainConfig, later
 from charlm.errors import CheckpointError, brief
+from charlm.model.network import Network
 from charlm.tensorfile import TensorFile
-from charlm.text.corpus import Splits
+from charlm.text.parts import Splits
 from charlm.training.trainer import Trainer
 
 MOST_EPOCHS = 1 << 53
@@ -72,6 +73,19 @@ def trainer_bytes(trainer: Trainer[Any], about: About | None = None) -> bytes:
         stale=trainer.stale,
     )
     return to_bytes(trainer.tensors(), to_json(Head(kind="training", position=position, run=about)))
+
+
+def read_weights(path: Path, model: Network) -> int:
+    """Fill `model` with the weights of the state at `path`; returns its step. Raises `CheckpointError` for a damaged file."""
+    with TensorFile(path, "training") as file:
+        head = from_json(Head, file.head, f"{path}: head")
+        expected = {f"model.{name}": parameter for name, parameter in model.named_parameters()}
+        rest = frozenset(name for name in file.shapes if not name.startswith("model."))
+        tensors = read_tensors(file, expected, also=rest)
+    with torch.no_grad():
+        for name, parameter in expected.items():
+            parameter.copy_(tensors[name])
+    return head.position.step
 
 
 def load_trainer(path: Path, trainer: Trainer[Any], about: About | None = None) -> list[str]:

@@ -46,7 +46,7 @@ def evaluate(
         ),
     ] = None,
     encoding: options.Encoding = None,
-    glob: options.Glob = options.DEFAULT_TEXT.glob,
+    glob: options.Glob = None,
     json: options.Json = False,
     checkpoint: options.Checkpoint = None,
     device: options.Device = "auto",
@@ -64,7 +64,7 @@ def evaluate(
         raise UsageError("--json and --per-character were given together", "give one of them")
     check_unknown(unknown)
     path, model, card = options.find_and_open(checkpoint if texts else _with_labels(checkpoint), device, threads)
-    reading = replace(options.reading_of(card, encoding), glob=glob)
+    reading = replace(options.reading_of(card, encoding), **options.globs(glob))
     from charlm.model.heads import Labeller
     from charlm.model.language_model import LanguageModel
 

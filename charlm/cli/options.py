@@ -63,8 +63,12 @@ Unknown = Annotated[
 ]
 ENCODING = "The text's encoding: utf-8, latin-1, utf-16, ..."
 Encoding = Annotated[str | None, typer.Option(help=ENCODING, show_default="that of the text the model learned from")]
-Glob = Annotated[str, typer.Option(help="Which files of a folder to read.")]
 DEFAULT_TEXT = CorpusConfig()
+Glob = Annotated[
+    list[str] | None,
+    typer.Option(help="Which files of a folder to read. May be repeated.", show_default=DEFAULT_TEXT.glob),
+]
+ESCAPES = {r"\n": "\n", r"\t": "\t", r"\r": "\r", r"\\": "\\"}
 MOST_HELD = 1e6  # the largest value a unit may be held at; beyond it sums overflow in float32
 
 
@@ -89,6 +93,17 @@ def meant_by(name: str, known: Sequence[str]) -> str | None:
     names |= {habit: ours for habit, ours in SYNONYMS.items() if ours in known}
     near = difflib.get_close_matches(name.replace("_", "-").lower(), names, 1, 0.7)
     return names[near[0]] if near else None
+
+
+def globs(given: Sequence[str] | None) -> dict[str, Any]:
+    """The fields of `CorpusConfig` for what --glob was given."""
+    first, *more = given or [DEFAULT_TEXT.glob]
+    return {"glob": first, "more_globs": tuple(more)}
+
+
+def unescaped(text: str) -> str:
+    r"""The text with \n, \t, \r and \\ as what they stand for; any other backslash is one."""
+    return re.sub(r"\\[ntr\\]", lambda found: ESCAPES[found.group()], text)
 
 
 def config_from(cls: Callable[..., T], values: dict[str, Any]) -> T:
@@ -163,11 +178,12 @@ def read_texts(texts: list[str], vocab: "Vocab", config: CorpusConfig, *, skip_u
     import numpy as np
 
     from charlm.display.terminal import visible_line
-    from charlm.text.source import find_files, read_symbols
+    from charlm.text.finding import find_files
+    from charlm.text.source import read_symbols
 
     notices: list[str] = []
     pieces, count, unseen = [vocab.encode("")], 0, None
-    for name in find_files(texts, config.glob):
+    for name in find_files(texts, config, notices):
         for symbols in read_symbols(name, config, notices=notices, may_be_bytes=False):
             try:
                 pieces.append(vocab.encode_symbols(symbols, before=count))

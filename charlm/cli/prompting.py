@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from charlm.cli import options
 from charlm.config import CorpusConfig
 from charlm.errors import TextError, UsageError, counted
 
 if TYPE_CHECKING:
     from charlm.text.vocab import Ids, Vocab
-
-ESCAPES = {r"\n": "\n", r"\t": "\t", r"\r": "\r", r"\\": "\\"}
 
 
 def check_prompts(prompts: Sequence[str], file: str | None) -> None:
@@ -70,11 +69,6 @@ def encode_stop(vocab: "Vocab", stop: str, form: str) -> list[int]:
     from charlm.text.normalising import normalised
 
     try:
-        return list(map(int, vocab.encode(normalised(unescaped(stop), form, "the --stop text"), of="--stop text")))
+        return list(map(int, vocab.encode(normalised(options.unescaped(stop), form, "the --stop text"), of="--stop text")))
     except TextError as error:
         raise TextError(error.message, "it could never be drawn, so leave that --stop out") from error
-
-
-def unescaped(text: str) -> str:
-    r"""The text with \n, \t, \r and \\ as what they stand for; any other backslash is one."""
-    return re.sub(r"\\[ntr\\]", lambda found: ESCAPES[found.group()], text)

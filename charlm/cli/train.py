@@ -129,7 +129,14 @@ def train(
             callback=upper,
         ),
     ] = TEXT.normalize,
-    glob: options.Glob = TEXT.glob,
+    glob: options.Glob = None,
+    separator: Annotated[
+        str | None,
+        typer.Option(
+            help=r"What stands between files that are joined; knows \n, \t, \r and \\.",
+            show_default="a newline where a file does not end in one",
+        ),
+    ] = TEXT.separator,
     validation_fraction: Annotated[
         float, typer.Option(help="Share that picks the best model; of a text, the part before the test part.")
     ] = TEXT.validation_fraction,
@@ -216,7 +223,8 @@ def _start(corpus: Sequence[str], values: dict[str, Any], end: End | None, typed
         preset=values["preset"],
         speed=values["speed"],
     )
-    text = options.config_from(CorpusConfig, values)
+    separator = None if values["separator"] is None else options.unescaped(values["separator"])
+    text = options.config_from(CorpusConfig, values | options.globs(values["glob"]) | {"separator": separator})
     if not corpus and values["init_from"]:
         what = "--init-from was given without CORPUS, the text to learn from now"
         raise UsageError(what, f"name one; on its own text a run goes on with --resume {shlex.quote(values['init_from'])}")

@@ -14,7 +14,7 @@ from charlm.tasks.registry import model_class
 from charlm.text.corpus import Corpus, Tell, encode_corpus, open_corpus
 from charlm.text.dataset import encode_examples, open_examples
 from charlm.text.examples import Dataset
-from charlm.text.source import find_files
+from charlm.text.finding import find_files
 
 Data = Corpus | Dataset
 
@@ -24,7 +24,9 @@ def encode_data(arguments: Sequence[str], text: CorpusConfig, task: str, folder:
     kind = model_class(task)
     if issubclass(kind, Labeller):
         return encode_examples(arguments, text, folder / EXAMPLES, by_character=kind.by_character, tell=tell)
-    return encode_corpus(find_files(arguments, text.glob), text, folder / CORPUS, tell)
+    notices: list[str] = []
+    corpus, further = encode_corpus(find_files(arguments, text, notices), text, folder / CORPUS, tell)
+    return corpus, [*notices, *further]
 
 
 def open_data(folder: Path, record: RunRecord) -> Data:

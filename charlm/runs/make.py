@@ -29,7 +29,7 @@ from charlm.runs.record import MOST_FILES, RUN, Choice, RunRecord, number_of, wr
 from charlm.runs.speed import GIVEN, MEASURED, ROUGH, Speed, speed_here
 from charlm.text.corpus import Tell
 from charlm.text.examples import Dataset
-from charlm.text.source import find_files
+from charlm.text.finding import find_files
 from charlm.training.optimiser import OPTIMISERS
 
 SMALLER = "choose a smaller --hidden-size, --num-layers, --batch-size or --seq-len"
@@ -58,7 +58,7 @@ def make_run(
     if init_from is not None:
         wish = with_sizes_of(wish, init_from, text.symbols)
     here = settle(wish.training.device, wish.training.precision, wish.training.threads)
-    files = find_files(arguments, text.glob)
+    files = find_files(arguments, text)
     target = _plain(out) if out else _free_name(arguments[0])
     _check_target(target, overwrite=overwrite)
     begun = partial(

@@ -14,7 +14,7 @@ from charlm.checkpoint.fields import from_json, to_json
 from charlm.config import CorpusConfig, End, ModelConfig, TrainConfig, check_threads, later
 from charlm.errors import CheckpointError, UsageError, brief
 from charlm.files import write_atomically
-from charlm.text.corpus import Splits
+from charlm.text.parts import Splits
 from charlm.text.vocab import Vocab
 
 RUN = "run.json"

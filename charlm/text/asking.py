@@ -12,10 +12,11 @@ from pathlib import Path
 from charlm.config import CorpusConfig
 from charlm.errors import TextError, UsageError
 from charlm.text.examples import Example
+from charlm.text.finding import find_files
 from charlm.text.formats import RIGHT, Columns, comma_rows, number_of, object_of, value_of
 from charlm.text.normalising import normalised
 from charlm.text.restoring import LONGEST, STRETCH, stretches, taken_out
-from charlm.text.source import find_files, read_symbols
+from charlm.text.source import read_symbols
 from charlm.text.tagged import Block, sentence_of, text_of
 from charlm.text.vocab import Vocab
 
@@ -61,7 +62,7 @@ def questions(
     called = "standard input" if name == "-" else name
     if name != "-" and Path(name).is_dir():
         raise TextError(f"{name} is a folder", "name a file in it, or give - for standard input")
-    find_files([name], "*")  # for its errors
+    find_files([name], config)  # for its errors
     parts = _parts(name, config if config.restore else replace(config, normalize=""), called, notices, tell)
     ending = Path(name).suffix.lower()
     if config.restore:

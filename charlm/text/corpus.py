@@ -4,8 +4,8 @@ The text is read twice: once to learn which symbols there are, once to encode th
 keeps its files.
 """
 
+import contextlib
 import hashlib
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,32 +14,13 @@ import numpy as np
 import numpy.typing as npt
 
 from charlm.config import CorpusConfig
-from charlm.errors import TextError, UsageError, counted
+from charlm.errors import TextError, counted
 from charlm.text.decoding import CHUNK_BYTES
+from charlm.text.parts import Parts, Splits
 from charlm.text.source import read_symbols, sha256_of, spool
-from charlm.text.vocab import NUM_CODE_POINTS, Ids, Vocab
+from charlm.text.vocab import NUM_CODE_POINTS, Ids, Vocab, code_points
 
 Tell = Callable[[str, float], None]  # a stage, and how far it is, from 0 to 1
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Splits:
-    """Contiguous parts of a corpus, in this order: ids [0, train), [train, validation) and [validation, test)."""
-
-    train: int
-    validation: int
-    test: int
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.train <= self.validation <= self.test:
-            raise UsageError(f"splits at {self.train}, {self.validation} and {self.test} are not in order")
-
-    @classmethod
-    def of(cls, num_symbols: int, config: CorpusConfig) -> "Splits":
-        """The bounds for `num_symbols` ids by the fractions of `config`, each bound rounded down."""
-        validation = int(num_symbols * (1 - config.test_fraction))
-        train = int(num_symbols * (1 - config.test_fraction - config.validation_fraction))
-        return cls(train=min(train, validation), validation=validation, test=num_symbols)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,10 +50,11 @@ class Corpus:
 def encode_corpus(
     files: Sequence[str], config: CorpusConfig, target: Path, tell: Tell = lambda _stage, _fraction: None
 ) -> tuple[Corpus, list[str]]:
-    """Encode `files`, joined without a separator, into the file `target`; give the corpus, and notices for people.
+    """Encode `files`, joined as `config` says, into the file `target`; give the corpus, and notices for people.
 
-    Ids are written in the smallest unsigned type, little-endian. `tell` hears the stage and how far it is. Raises `TextError`
-    for a text that cannot be read, is empty, has one symbol only, or changes between the two readings.
+    Of several files each gives its own end to the parts that are held back. Ids are written in the smallest unsigned type,
+    little-endian. `tell` hears the stage and how far it is. Raises `TextError` for a text that cannot be read, is empty, has
+    one symbol only, or changes between the two readings.
     """
     tell("copying the text", 0.0)
     paths = spool(files, target.parent)
@@ -80,25 +62,43 @@ def encode_corpus(
     counts = np.zeros(NUM_CODE_POINTS, dtype=np.int64)
     digest = hashlib.sha256()
     notices: list[str] = []
+    ends = [0]
     for path, name in zip(paths, files, strict=True):
         called = "standard input" if name == "-" else name
         for symbols in read_symbols(path, config, digest=digest, notices=notices, called=called):
             seen = np.bincount(symbols)
             counts[: len(seen)] += seen
             reading.chunk("reading the text")
+        ends.append(int(counts.sum()))
     _check_counts(counts, files)
+    splits = [Splits.of(size, config) for size in np.diff(ends).tolist()]
+    joint = _joint(config) if sum(each.test > 0 for each in splits) > 1 else ""
+    counts[code_points(joint)] += 1  # the vocabulary must have it
     vocab = Vocab.from_counts(counts, config.symbols)
     again = hashlib.sha256()
     reading.done = 0
-    ids_sha256 = _write_ids(paths, config, vocab, target, again, reading)
+    with contextlib.closing(Parts(target, vocab, joint, is_always=config.separator is not None)) as parts:
+        for path, each in zip(paths, splits, strict=True):
+            parts.begin()
+            _encode(path, each, config, parts, again, reading)
+        ids_sha256 = parts.join()
     if again.digest() != digest.digest():
         raise _changed(files)
     for path in paths:
         if path.parent == target.parent and path.name.startswith(".spool-"):
             path.unlink()
-    splits = Splits.of(int(counts.sum()), config)
-    ids = _mapped(target, vocab)
-    return Corpus(ids=ids, vocab=vocab, splits=splits, sha256=digest.hexdigest(), ids_sha256=ids_sha256), notices
+    notices += parts.notices(len(files))
+    corpus = Corpus(
+        ids=_mapped(target, vocab), vocab=vocab, splits=parts.splits, sha256=digest.hexdigest(), ids_sha256=ids_sha256
+    )
+    return corpus, notices
+
+
+def _joint(config: CorpusConfig) -> str:
+    """What may stand between two files."""
+    if config.symbols == "byte":
+        return ""
+    return "\n" if config.separator is None else config.separator
 
 
 @dataclass(slots=True)
@@ -115,25 +115,20 @@ class _Reading:
         self.tell(stage, min(1.0, self.done / max(1, self.size)))
 
 
-def _write_ids(
-    paths: Sequence[Path], config: CorpusConfig, vocab: Vocab, target: Path, again: "hashlib._Hash", reading: "_Reading"
-) -> str:
-    """Write the ids, and give the SHA-256 of the file. Feeds every byte of the text to `again`."""
-    digest = hashlib.sha256()
-    with target.open("wb") as out:
-        for path in paths:
-            for symbols in read_symbols(path, config, digest=again):
-                try:
-                    ids = vocab.encode_symbols(symbols)
-                except TextError as error:
-                    raise _changed([str(path)]) from error
-                raw = ids.astype(vocab.dtype.newbyteorder("<")).tobytes()
-                digest.update(raw)
-                out.write(raw)
-                reading.chunk("encoding the text")
-        out.flush()
-        os.fsync(out.fileno())
-    return digest.hexdigest()
+def _encode(
+    path: Path, splits: Splits, config: CorpusConfig, parts: Parts, again: "hashlib._Hash", reading: "_Reading"
+) -> None:
+    """Write a file's ids into the parts, by its own `splits`. Feeds every byte of the text to `again`."""
+    bounds, done = (splits.train, splits.validation), 0
+    for symbols in read_symbols(path, config, digest=again):
+        try:
+            ids = parts.vocab.encode_symbols(symbols)
+        except TextError as error:
+            raise _changed([str(path)]) from error
+        for part, piece in enumerate(np.split(ids, [max(0, bound - done) for bound in bounds])):
+            parts.add(part, piece)
+        done += len(ids)
+        reading.chunk("encoding the text")
 
 
 def _changed(files: Sequence[str]) -> TextError:

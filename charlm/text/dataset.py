@@ -15,12 +15,14 @@ import numpy.typing as npt
 
 from charlm.config import CorpusConfig
 from charlm.errors import TextError, UsageError, brief, counted
-from charlm.text.corpus import Splits, Tell
+from charlm.text.corpus import Tell
 from charlm.text.examples import REPLACEMENT, UNLABELLED, Dataset, Example, Examples, ids_of
+from charlm.text.finding import find_files
 from charlm.text.formats import labelled_texts
 from charlm.text.gathering import PARTS, Gathered
+from charlm.text.parts import Splits
 from charlm.text.restoring import nearest, stretches
-from charlm.text.source import find_files, read_text, sha256_of
+from charlm.text.source import read_text, sha256_of
 from charlm.text.vocab import NUM_CODE_POINTS, Ids, Vocab, code_points
 
 AT_ONCE = 4096  # texts that are encoded together
@@ -145,7 +147,7 @@ def _sources(
     if not by_character or config.symbols == "byte" or config.columns:
         option = "--task classify" if not by_character else "--columns" if config.columns else "--symbols byte"
         raise UsageError(f"--restore {config.restore} was given with {option}, which does not fit", "leave one of them out")
-    for name in find_files(files, config.glob):
+    for name in find_files(files, config, notices):
         called = "standard input" if name == "-" else name
         text = read_text(name, config, digest=digest, notices=notices, called=called, may_be_bytes=False)
         yield from stretches(text, config.restore, called)

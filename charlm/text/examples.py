@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from charlm.text.corpus import Splits
+from charlm.text.parts import Splits
 from charlm.text.vocab import Ids, Vocab
 
 UNLABELLED = 0xFFFF  # a character without a label (the blank between two words of a treebank): not learned, not scored

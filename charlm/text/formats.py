@@ -15,8 +15,9 @@ from pathlib import Path
 from charlm.config import CorpusConfig
 from charlm.errors import TextError, UsageError, brief
 from charlm.text.examples import Example
+from charlm.text.finding import find_files
 from charlm.text.normalising import normalised
-from charlm.text.source import find_files, read_text
+from charlm.text.source import read_text
 from charlm.text.tagged import lines_of, read_characters, read_treebank
 
 Reader = Callable[[str, str, "Columns"], Iterator[Example]]  # of a file's text, its name for people, and where its columns are
@@ -97,7 +98,7 @@ def labelled_texts(
     may_be_bytes = may_be_bytes and not by_character
     as_written = replace(config, normalize="")  # what parts cells and fields has other forms
     for argument in arguments:
-        for name, label in _files_of(argument, config.glob, by_character=by_character):
+        for name, label in _files_of(argument, config, notices, by_character=by_character):
             called = "standard input" if name == "-" else name
             text = read_text(name, as_written, digest=digest, notices=notices, called=called, may_be_bytes=may_be_bytes)
             found = (
@@ -108,9 +109,11 @@ def labelled_texts(
             yield from (_checked(example, config) for example in found)
 
 
-def _files_of(argument: str, glob: str, *, by_character: bool) -> Iterator[tuple[str, str | None]]:
+def _files_of(
+    argument: str, config: CorpusConfig, notices: list[str] | None, *, by_character: bool
+) -> Iterator[tuple[str, str | None]]:
     """The files that an argument names, each with the label that its subfolder gives it, if one does."""
-    files = find_files([argument], glob)
+    files = find_files([argument], config, notices)
     if by_character or argument == "-" or not Path(argument).is_dir():
         yield from ((file, None) for file in files)
         return

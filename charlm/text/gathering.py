@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 from charlm.config import CorpusConfig
 from charlm.errors import TextError, brief, counted
-from charlm.text.corpus import Splits
 from charlm.text.examples import BEGINS, Example
+from charlm.text.parts import Splits
 from charlm.text.restoring import OTHER, learnable
 
 TRAIN, VALIDATION, TEST = range(3)

@@ -1,7 +1,6 @@
 """Files, folders and pipes -> symbols, in chunks, so that a text may be larger than memory. Knows nothing of vocabularies."""
 
 import hashlib
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,38 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from charlm.config import CorpusConfig
-from charlm.errors import RunError, TextError, UsageError
+from charlm.errors import RunError, TextError
 from charlm.text.decoding import CHUNK_BYTES, characters
 
 ANY_FILE, NOT_BYTES = "--symbols byte takes any file", "try another --encoding"  # for a file that is no text
-
-
-def find_files(arguments: Sequence[str], glob: str) -> list[str]:
-    """The files that CORPUS arguments name, in order; a folder stands for the files in it that match `glob`, sorted.
-
-    "-" is standard input. Raises `TextError` for a missing file, an empty name, a device, or a folder without a match, and
-    `UsageError` for a `glob` that is not a pattern.
-    """
-    files: list[str] = []
-    for argument in arguments:
-        if not argument:
-            raise TextError("the name of a text is empty", "name a file or a folder, or - for standard input")
-        path = Path(argument)
-        if not (path.is_char_device() and path.samefile(os.devnull)):
-            refuse_device(path, argument, "a file or a folder")
-        if argument != "-" and path.is_dir():
-            try:
-                found = sorted(str(file) for file in path.rglob(glob) if file.is_file())
-            except (ValueError, NotImplementedError) as error:
-                raise UsageError(f"--glob {glob!r} is not a pattern for names in a folder", "try one such as '*.py'") from error
-            if not found:
-                raise TextError(f"no file under {argument} matches {glob!r}", "name a pattern, such as --glob '*.py'")
-            files += found
-        elif argument == "-" or path.exists():
-            files.append(argument)
-        else:
-            raise TextError(f"there is no file {argument}", "check the path; - reads standard input")
-    return files
 
 
 def refuse_device(path: Path, called: str, instead: str) -> None:

@@ -16,7 +16,7 @@ from charlm.config import CorpusConfig, ModelConfig, TrainConfig
 from charlm.errors import CheckpointError
 from charlm.model.language_model import LanguageModel
 from charlm.tensorfile import METADATA_KEY, MOST_BRACKETS, MOST_CHARACTERS, MOST_HEADER, NO_DIGEST, TensorFile
-from charlm.text.corpus import Splits
+from charlm.text.parts import Splits
 from charlm.text.vocab import Vocab
 
 CPU = torch.device("cpu")

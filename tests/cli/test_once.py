@@ -6,7 +6,7 @@ import pytest
 import typer
 
 from charlm.cli.app import COMMANDS, app
-from charlm.cli.prompting import unescaped
+from charlm.cli.options import unescaped
 from charlm.errors import UsageError
 from tests.commands import TEXT, is_error, trained
 
@@ -17,7 +17,7 @@ OPTIONS = [
     for option in command.params
     if option.param_type_name == "option" and "--help" not in option.opts
 ]
-LISTS = {"--prompt", "--stop", "--clamp", "--feature", "--show"}
+LISTS = {"--prompt", "--stop", "--clamp", "--feature", "--glob", "--show"}
 SEPARATOR = "\n----------\n"
 
 

@@ -14,7 +14,7 @@ from charlm.config import CorpusConfig, End, ModelConfig, TrainConfig
 from charlm.runs.drive import drive
 from charlm.runs.folder import open_run
 from charlm.runs.record import MachineFacts, RunRecord
-from charlm.text.corpus import Splits
+from charlm.text.parts import Splits
 from charlm.text.vocab import Vocab
 from charlm.training.events import Event, StepsDone
 

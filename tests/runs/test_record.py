@@ -8,7 +8,7 @@ import pytest
 
 from charlm.errors import CheckpointError
 from charlm.runs.record import MOST_NUMBER, hashes_in, number_of, read_record, write_record
-from charlm.text.corpus import Splits
+from charlm.text.parts import Splits
 from tests.runs.reference import RECORD
 
 WRONG = {

@@ -7,8 +7,9 @@ from charlm.config import End, ModelConfig, TrainConfig
 from charlm.model.heads import Labeller
 from charlm.model.network import Network, sizes_of
 from charlm.tasks.registry import TASKS, model_class
-from charlm.text.corpus import Corpus, Splits
+from charlm.text.corpus import Corpus
 from charlm.text.examples import INSIDE, UNLABELLED, Dataset, Examples
+from charlm.text.parts import Splits
 from charlm.text.vocab import Vocab
 from charlm.training.task import Task
 from charlm.training.trainer import Trainer

@@ -9,9 +9,11 @@ import pytest
 from charlm.config import CorpusConfig
 from charlm.errors import TextError, UsageError
 from charlm.text import corpus, decoding, source
-from charlm.text.corpus import Splits, encode_corpus, open_corpus
-from charlm.text.source import find_files
+from charlm.text.corpus import encode_corpus, open_corpus
+from charlm.text.finding import find_files
+from charlm.text.parts import Splits
 
+PYTHON = CorpusConfig(glob="*.py")
 HARD = "líne one\r\nline 두 번째\rthree 😀\n\n\ttail\0\x1b[0m"
 
 
@@ -70,9 +72,9 @@ def test_a_byte_order_mark_of_another_encoding_names_it(tmp_path, encoding):
 
 def test_a_utf8_mark_is_left_out_and_said(tmp_path):
     """It is no part of the text, but of its hash, and offsets still count it."""
-    (tmp_path / "t").write_bytes(b"\xef\xbb\xbfhello")
+    (tmp_path / "t").write_bytes(b"\xef\xbb\xbfhello hello")
     found, notices = encode_corpus([str(tmp_path / "t")], CorpusConfig(), tmp_path / "ids")
-    assert text_of(found) == "hello"
+    assert text_of(found) == "hello hello"
     assert len(notices) == 1
     assert "byte order mark" in notices[0]
     with pytest.raises(TextError, match="offset 5, line 1"):
@@ -80,13 +82,32 @@ def test_a_utf8_mark_is_left_out_and_said(tmp_path):
 
 
 def test_files_are_joined_with_nothing_between(tmp_path):
-    """The corpus of several files is their concatenation, and so is what is hashed."""
-    for name, text in (("b.txt", "two"), ("a.txt", "one"), ("c.py", "no")):
+    """Each gives its own end to each part; a newline stands where a piece does not end in one; what is hashed is the bytes."""
+    for name, text in (("b.txt", "the two\n"), ("a.txt", "one, and"), ("c.py", "no"), ("d.txt", "")):
         (tmp_path / name).write_text(text)
-    files = find_files([str(tmp_path)], "*.txt")
-    found, _ = encode_corpus(files, CorpusConfig(), tmp_path / "ids")
-    assert text_of(found) == "onetwo"
-    assert found.sha256 == hashlib.sha256(b"onetwo").hexdigest()
+    notices: list[str] = []
+    files = find_files([str(tmp_path)], CorpusConfig(), notices)
+    found, said = encode_corpus(files, CorpusConfig(validation_fraction=0.25, test_fraction=0.25), tmp_path / "ids")
+    assert text_of(found) == "one,\nthe " + " a\ntw" + "nd\no\n"
+    assert found.splits == Splits(train=9, validation=14, test=19)
+    assert found.sha256 == hashlib.sha256(b"one, andthe two\n").hexdigest()
+    assert found.ids_sha256 == hashlib.sha256((tmp_path / "ids").read_bytes()).hexdigest()
+    assert "3 files, 16 bytes" in notices[0]
+    assert "3 pieces" in "".join(said)
+
+
+@pytest.mark.parametrize(("separator", "whole"), [("", "abcdabcdef"), ("\n", "abcd\nabcdef\n"), ("--", "abcd--abcdef--")])
+def test_files_are_joined_as_wanted(separator, whole, tmp_path):
+    """A separator stands between all files, also where there is a newline, and none where it is empty; never in bytes."""
+    files = [str(tmp_path / name) for name in ("1", "2", "3")]
+    for name, text in zip(files, ("abcd", "abcdef", ""), strict=True):
+        Path(name).write_text(text)
+    config = CorpusConfig(validation_fraction=0, separator=separator)
+    assert text_of(encode_corpus(files, config, tmp_path / "ids")[0]) == whole.removesuffix(separator)
+    found, _ = encode_corpus(files, CorpusConfig(symbols="byte", validation_fraction=0), tmp_path / "ids")
+    assert text_of(found) == "abcdabcdef"
+    with pytest.raises(UsageError, match="--separator"):
+        CorpusConfig(symbols="byte", separator=separator)
 
 
 def test_folders_are_searched_and_sorted(tmp_path):
@@ -94,9 +115,9 @@ def test_folders_are_searched_and_sorted(tmp_path):
     (tmp_path / "in").mkdir()
     for name in ("z.py", "in/b.py", "in/a.txt", "a.py"):
         (tmp_path / name).write_text("x")
-    names = [Path(file).relative_to(tmp_path).as_posix() for file in find_files([str(tmp_path)], "*.py")]
+    names = [Path(file).relative_to(tmp_path).as_posix() for file in find_files([str(tmp_path)], PYTHON)]
     assert names == ["a.py", "in/b.py", "z.py"]
-    assert find_files(["-", str(tmp_path / "in/a.txt")], "*.py") == ["-", str(tmp_path / "in/a.txt")]
+    assert find_files(["-", str(tmp_path / "in/a.txt")], PYTHON) == ["-", str(tmp_path / "in/a.txt")]
 
 
 @pytest.mark.parametrize(("raw", "says"), [(b"", "is empty"), (b"aaaa", "one symbol only, 'a'")])
@@ -123,7 +144,7 @@ def test_a_decoder_may_fail_in_its_own_way(tmp_path, encoding):
 def test_a_pattern_that_is_none_is_refused(tmp_path):
     """What cannot be looked for in a folder is a usage error that names --glob."""
     with pytest.raises(UsageError, match="--glob"):
-        find_files([str(tmp_path)], "/x")
+        find_files([str(tmp_path)], CorpusConfig(glob="/x"))
 
 
 def test_a_file_that_changes_while_it_is_read_is_said_to(tmp_path, monkeypatch):

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from charlm.config import NORMAL_FORMS, CorpusConfig
 from charlm.errors import TextError, UsageError
-from charlm.text import decoding, source
+from charlm.text import decoding
+from charlm.text.finding import find_files
 from charlm.text.source import read_symbols, read_text
 from tests.text.test_guessing import MORE, PROSE, TWO_KILOBYTES, kept
 from tests.text.test_normalising import HOSTILE
@@ -177,7 +178,7 @@ def test_of_a_folder_the_file_is_named():
     Path("in/b.txt").write_bytes("nicht schön\n".encode("latin-1"))
     read = []
     with pytest.raises(TextError, match=r"^in/b\.txt is not utf-8") as error:
-        read += [read_text(name, CorpusConfig()) for name in source.find_files(["in"], "*.txt")]
+        read += [read_text(name, CorpusConfig()) for name in find_files(["in"], CorpusConfig())]
     assert advised(error.value) == "cp1252"
 
 

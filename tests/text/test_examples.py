@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from charlm.config import CorpusConfig
 from charlm.errors import TextError, UsageError
-from charlm.text.corpus import Splits
 from charlm.text.dataset import encode_examples, open_examples, read_examples, unlabelled
 from charlm.text.examples import UNLABELLED, Dataset, Examples, ids_of
 from charlm.text.gathering import TEST, TRAIN, VALIDATION, part_of
+from charlm.text.parts import Splits
 from charlm.text.vocab import Vocab
 
 ROWS = [(f"text {number} {'é가'[number % 2]}", "abc"[number % 3]) for number in range(97)]
