@@ -49,6 +49,7 @@ def inspect_cells(
     encoding: options.Encoding = None,
     json: options.Json = False,
     checkpoint: options.Checkpoint = None,
+    last: options.Last = False,
     device: options.Device = "auto",
     threads: options.Threads = 0,
     version: options.Version = False,
@@ -77,7 +78,8 @@ def inspect_cells(
     from charlm.cli import looking, subjects  # here, because they load torch and --help must not
 
     features = looking.all_features(feature or [])
-    path, model, card = options.find_and_open(checkpoint, device, 1)  # one thread for torch, since we run workers of our own
+    # One thread for torch, since we run workers of our own.
+    path, model, card = options.find_and_open(checkpoint, device, 1, last=last)
     sources = {"the text itself": Path(text or ""), "the model itself": path}
     options.check_target("--html", html, sources)
     options.check_target("--save-activations", save_activations, sources | ({"the page of --html": html} if html else {}))
