@@ -3,7 +3,6 @@
 import contextlib
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -65,7 +64,7 @@ def evaluate(
         raise UsageError("--json and --per-character were given together", "give one of them")
     check_unknown(unknown)
     path, model, card = options.find_and_open(checkpoint if texts else _with_labels(checkpoint), device, threads, last=last)
-    reading = replace(options.reading_of(card, encoding), **options.globs(glob))
+    reading = options.reading_of(card, encoding, glob)
     from charlm.model.heads import Labeller
     from charlm.model.language_model import LanguageModel
 

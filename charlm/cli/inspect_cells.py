@@ -20,7 +20,9 @@ def inspect_cells(
     text: Annotated[
         str | None,
         typer.Argument(
-            metavar="TEXT", help="A text file, labelled texts, or - for standard input.", show_default="the held-out part"
+            metavar="TEXT",
+            help="A text file, a folder, labelled texts, or - for standard input.",
+            show_default="the held-out part",
         ),
     ] = None,
     feature: Annotated[
@@ -47,6 +49,7 @@ def inspect_cells(
     seed: Annotated[int, typer.Option(help="The same seed gives the same p-values.")] = DEFAULT.seed,
     unknown: options.Unknown = "error",
     encoding: options.Encoding = None,
+    glob: options.Glob = None,
     json: options.Json = False,
     checkpoint: options.Checkpoint = None,
     last: options.Last = False,
@@ -87,7 +90,7 @@ def inspect_cells(
         check_unit("--show", layer, unit, card.model)
     looking.check_signal(signal, model)
     workers = threads or os.cpu_count() or 1
-    subject = subjects.subject_of(text, path, model, card, options.reading_of(card, encoding), unknown, config, workers)
+    subject = subjects.subject_of(text, path, model, card, options.reading_of(card, encoding, glob), unknown, config, workers)
     if save_activations is not None:
         looking.save(save_activations, subject)
     if is_search:

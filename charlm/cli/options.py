@@ -66,10 +66,8 @@ Unknown = Annotated[
 ENCODING = "The text's encoding: utf-8, latin-1, utf-16, ..."
 Encoding = Annotated[str | None, typer.Option(help=ENCODING, show_default="that of the text the model learned from")]
 DEFAULT_TEXT = CorpusConfig()
-Glob = Annotated[
-    list[str] | None,
-    typer.Option(help="Which files of a folder to read. May be repeated.", show_default=DEFAULT_TEXT.glob),
-]
+WHICH_FILES = "Which files of a folder to read. May be repeated."
+Glob = Annotated[list[str] | None, typer.Option(help=WHICH_FILES, show_default="those the model learned from")]
 ESCAPES = {r"\n": "\n", r"\t": "\t", r"\r": "\r", r"\\": "\\"}
 MOST_HELD = 1e6  # the largest value a unit may be held at; beyond it sums overflow in float32
 
@@ -171,9 +169,11 @@ def named_model(checkpoint: str | None, *, last: bool) -> Path:
     return path
 
 
-def reading_of(card: "ModelCard", encoding: str | None) -> CorpusConfig:
-    """How a text is read for a model: as its own was, but for the `encoding`, if one is given."""
-    return replace(card.text, symbols=card.vocab.kind, encoding=card.text.encoding if encoding is None else encoding)
+def reading_of(card: "ModelCard", encoding: str | None, glob: Sequence[str] | None = None) -> CorpusConfig:
+    """How a text is read for a model: as its own was, but for the `encoding` and the patterns `glob`, where they are given."""
+    files = globs(glob) if glob else {}
+    encoding = card.text.encoding if encoding is None else encoding
+    return replace(card.text, symbols=card.vocab.kind, encoding=encoding, **files)
 
 
 def read_texts(texts: list[str], vocab: "Vocab", config: CorpusConfig, *, skip_unknown: bool) -> tuple["Ids", int]:
