@@ -178,23 +178,19 @@ def read_texts(texts: list[str], vocab: "Vocab", config: CorpusConfig, *, skip_u
     import numpy as np
 
     from charlm.display.terminal import visible_line
+    from charlm.text.encoding import Encoder
     from charlm.text.finding import find_files
     from charlm.text.source import read_symbols
 
     notices: list[str] = []
-    pieces, count, unseen = [vocab.encode("")], 0, None
+    pieces, encoder = [vocab.encode("")], Encoder(vocab)
     for name in find_files(texts, config, notices):
-        for symbols in read_symbols(name, config, notices=notices, may_be_bytes=False):
-            try:
-                pieces.append(vocab.encode_symbols(symbols, before=count))
-            except TextError as error:
-                unseen = unseen or error  # the first is named, all are counted
-                pieces.append(vocab.encode_symbols(symbols, skip_unknown=True))
-            count += symbols.size
+        pieces.extend(map(encoder.feed, read_symbols(name, config, notices=notices, may_be_bytes=False)))
+    pieces.append(encoder.end())
     for notice in notices:
         print(visible_line(notice), file=sys.stderr)
     ids = np.concatenate(pieces)
-    skipped = count - len(ids)
+    skipped, unseen = encoder.skipped, encoder.unseen
     if unseen is not None and not skip_unknown:
         raise TextError(f"{unseen.message}; {counted(skipped, 'such character')} in all", unseen.hint)
     if skipped:

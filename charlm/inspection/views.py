@@ -130,11 +130,12 @@ class Viewer:
 
 
 def pieces(vocab: Vocab, ids: Ids, *, each: bool = False) -> tuple[str, ...]:
-    """What to show for each of `ids`. A byte model's character is shown at its last byte or, with `each`, byte by byte."""
-    if vocab.kind == "char":
+    """What to show for each of `ids`. A character in bytes is shown at its last byte or, with `each`, byte by byte."""
+    if vocab.kind == "char" and not vocab.is_spelt:
         return tuple(vocab.decode(ids))
     if each:
-        return tuple(chr(number) if number < 0x80 else f"\\x{number:02x}" for number in ids.tolist())
+        forms = (vocab.symbols_for([number]) for number in ids.tolist())
+        return tuple(form.decode("utf-8", "backslashreplace") for form in forms)
     decode = vocab.decoder()
     return tuple(decode([number], False) for number in ids.tolist())
 

@@ -70,6 +70,9 @@ def size_of(data: Data) -> int:
 def in_words(data: Data) -> str:
     """How much there is of it."""
     characters = f"{size_of(data):,} characters of {len(data.vocab)} kinds"
+    if data.vocab.is_spelt:
+        size = data.vocab.num_characters(data.ids) if isinstance(data, Corpus) else size_of(data)
+        return f"{size:,} characters, in {size_of(data):,} symbols of {len(data.vocab):,} kinds"
     if isinstance(data, Dataset):
         return f"{counted(len(data.examples), 'text')}, {characters}, with {counted(len(data.labels), 'label')}"
     return characters
