@@ -85,10 +85,10 @@ def describe(card: "ModelCard", parameters: int) -> dict[str, Any]:
 def _vocabulary(vocab: "Vocab") -> str:
     """What the symbols are."""
     characters = vocab.characters
-    size, shown = f"{len(vocab)} symbols ({vocab.kind})", characters or "all 256 bytes"
+    size, shown = f"{len(vocab)} symbols ({vocab.kind})", _in_a_line(characters) or "all 256 bytes"
     if vocab.is_spelt:
         size = f"{counted(len(characters), 'character')}, 256 bytes for rarer ones"
-    shown = f"{size}: {_in_a_line(shown)}"
+    shown = f"{size}: {shown}"
     if vocab.kind != "word":
         return shown
     some = vocab.words[:: 1 + len(vocab.words) // MOST_NAMES]
