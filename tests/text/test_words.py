@@ -1,6 +1,7 @@
 """Laws of words and of what is spelt: every text comes back, however it is cut and whatever the vocabulary lacks."""
 
 import json
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -45,7 +46,7 @@ def tokens_of(text: str) -> list[str]:
 def cut(text: str, places: list[int]) -> list[str]:
     """The text in pieces that end at some places."""
     bounds = sorted({min(place, len(text)) for place in places} | {0, len(text)})
-    return [text[start:end] for start, end in zip(bounds, bounds[1:], strict=False)]
+    return [text[start:end] for start, end in pairwise(bounds)]
 
 
 @given(VOCABS, TEXTS)
@@ -115,7 +116,7 @@ def test_tokens_are_held_back_no_further_than_needed(text: str):
 
 
 def test_rare_characters_are_bytes_and_rare_words_characters():
-    """A word below the count is spelt in its characters, and a character below it in its bytes; others have an id of their own."""
+    """A word below the count is spelt in its characters, and a character in its bytes; others have ids of their own."""
     vocab = vocab_of("one two one two one é é four", "word", 2)
     assert vocab.words == ("one", "two")
     assert vocab.characters == " enotwé"
