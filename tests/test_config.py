@@ -31,7 +31,7 @@ BAD = [
     (ModelConfig, "hidden_size", [0, -1, 10**9]),
     (ModelConfig, "num_layers", [0, -1, 65]),
     (ModelConfig, "dropout", [-0.1, 1, 1.5, NAN]),
-    (CorpusConfig, "symbols", ["word"]),
+    (CorpusConfig, "symbols", ["words"]),
     (CorpusConfig, "validation_fraction", [-0.1, 1, NAN]),
     (CorpusConfig, "test_fraction", [-0.1, 1, NAN]),
     (TrainConfig, "batch_size", [0, 1 << 21]),

@@ -145,7 +145,7 @@ def vocab_from_json(data: object, where: str) -> Vocab:
     if not (bytes_only or entry.kind in ("char", "word")):
         raise CheckpointError(f"{where}.kind is {brief(repr(entry.kind))}, and must be char, word, or byte without symbols")
     if entry.spells != (entry.kind == "word") and entry.kind != "char":
-        raise CheckpointError(f"{where}.spells is {entry.spells}, and kind is {entry.kind}")
+        raise CheckpointError(f"{where}.kind is {entry.kind}, and spells is {entry.spells}")
     symbols = range(256) if bytes_only else [ord(symbol) for symbol in entry.symbols]
     for before, after in pairwise(symbols):
         if before >= after:
