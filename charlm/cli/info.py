@@ -18,6 +18,7 @@ STATES = {"last": "the last state", "mean": "the mean of all states", "max": "th
 def info(
     json: options.Json = False,
     checkpoint: options.Checkpoint = None,
+    last: options.Last = False,
     device: options.Device = "auto",
     threads: options.Threads = 0,
     version: options.Version = False,
@@ -30,20 +31,27 @@ def info(
     check_threads(threads)
     from charlm.checkpoint.card import read_card
 
-    card, parameters = read_card(options.named_model(checkpoint))
+    path = options.named_model(checkpoint, last=last)
+    if last:
+        from charlm.runs.newest import newest_card
+
+        card, parameters = newest_card(path)
+    else:
+        card, parameters = read_card(path)
     contents = describe(card, parameters)
     if json:
         options.print_json(contents)
         return
     from charlm.display.terminal import table
 
+    which = "the newest state" if last else "the best model"
     both_ways = ", both ways" if card.model.bidirectional else ""
     things = "texts" if card.labels else "symbols"
     rows = {
         "model": f"{card.model.num_layers} x {card.model.hidden_size} {card.model.cell.upper()}{both_ways}, embedding "
         f"{card.model.embedding_size}, dropout {card.model.dropout:g}, {contents['parameters']:,} parameters",
         "vocabulary": _vocabulary(card.vocab),
-        "trained": f"the best model, of step {card.step}; {card.training.batch_size} x {card.training.seq_len} a step, "
+        "trained": f"{which}, of step {card.step}; {card.training.batch_size} x {card.training.seq_len} a step, "
         f"learning rate {card.training.learning_rate:g}, seed {card.training.seed}, on {card.setting.device} "
         f"in {card.setting.precision} with torch {card.setting.torch}",
         "corpus": f"{card.splits.test:,} {things}, SHA-256 {card.corpus_sha256}; train {card.splits.train:,}, validation "

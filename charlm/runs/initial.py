@@ -37,7 +37,8 @@ def with_sizes_of(wish: Wish, path: Path, symbols: str) -> Wish:
         raise UsageError(what, "name the run of a language model, one without labels")
     if card.vocab.kind != symbols:
         what = f"--symbols is {symbols}, and the model of --init-from has {card.vocab.kind}"
-        has_no_use = card.vocab.kind == "byte" and wish.training.task == "tag"  # no byte has a label
+        tasks = {"byte": ("language", "classify"), "word": ("language",)}  # no byte has a label, and texts no words
+        has_no_use = wish.training.task not in tasks.get(card.vocab.kind, (wish.training.task,))
         raise UsageError(what, ("" if has_no_use else f"say --symbols {card.vocab.kind}, or ") + "name another model")
     if wish.preset != "auto":
         raise UsageError(f"--preset {wish.preset} was given with --init-from, whose sizes are the model's", "leave it out")

@@ -17,7 +17,7 @@ from charlm.config import CorpusConfig
 from charlm.errors import TextError, counted
 from charlm.text.decoding import CHUNK_BYTES
 from charlm.text.encoding import Encoder
-from charlm.text.parts import Parts, Splits
+from charlm.text.parts import Parts, Splits, joint_of
 from charlm.text.source import read_symbols, sha256_of, spool
 from charlm.text.vocab import NUM_CODE_POINTS, Ids, Vocab, code_points
 from charlm.text.words import Tokens, WordCounts
@@ -78,7 +78,7 @@ def encode_corpus(
         ends.append(int(counts.sum()))
     _check_counts(counts, files)
     splits = [Splits.of(size, config) for size in np.diff(ends).tolist()]
-    joint = _joint(config) if sum(each.test > 0 for each in splits) > 1 else ""
+    joint = joint_of(config) if sum(each.test > 0 for each in splits) > 1 else ""
     counts[code_points(joint)] += 1  # the vocabulary must have it
     vocab = Vocab.from_counts(counts, config.symbols, config.min_count, words.common(config.min_count))
     again = hashlib.sha256()
@@ -98,13 +98,6 @@ def encode_corpus(
         ids=_mapped(target, vocab), vocab=vocab, splits=parts.splits, sha256=digest.hexdigest(), ids_sha256=ids_sha256
     )
     return corpus, notices
-
-
-def _joint(config: CorpusConfig) -> str:
-    """What may stand between two files."""
-    if config.symbols == "byte":
-        return ""
-    return "\n" if config.separator is None else config.separator
 
 
 @dataclass(slots=True)
