@@ -14,9 +14,11 @@ from charlm.config import End, later
 from charlm.errors import CheckpointError, NewerError, UsageError, brief
 from charlm.text.spelling import BYTE0, NUM_BYTES, is_surrogate
 from charlm.text.vocab import Vocab, code_points
-from charlm.text.words import LONGEST
+from charlm.text.words import LONGEST, MOST_WORDS
 
 T = TypeVar("T")
+
+BETWEEN = "|"  # words have none
 
 
 def to_json(value: Any) -> dict[str, Any]:  # noqa: ANN401 (any dataclass; its type has no name)
@@ -121,21 +123,21 @@ def _name(kind: object) -> str:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VocabEntry:
     """A vocabulary as JSON stores it: `symbols` is the string of all its characters, empty for bytes. Where it `spells` others,
-    bytes follow them, and then `words`.
+    bytes follow them, and then `words`, which are one string too, with `BETWEEN` between them, for a header has few commas.
     """
 
     kind: str
     start: int
     symbols: str
     spells: bool = later(False)
-    words: tuple[str, ...] = later(())
+    words: str = later("")
 
 
 def vocab_to_json(vocab: Vocab) -> dict[str, Any]:
     """Turn a vocabulary into JSON."""
-    return to_json(
-        VocabEntry(kind=vocab.kind, start=vocab.start, symbols=vocab.characters, spells=vocab.is_spelt, words=vocab.words)
-    )
+    words = BETWEEN.join(vocab.words)
+    entry = VocabEntry(kind=vocab.kind, start=vocab.start, symbols=vocab.characters, spells=vocab.is_spelt, words=words)
+    return to_json(entry)
 
 
 def vocab_from_json(data: object, where: str) -> Vocab:
@@ -153,26 +155,32 @@ def vocab_from_json(data: object, where: str) -> Vocab:
     for symbol in symbols:
         if 0xD800 <= symbol < 0xE000:
             raise CheckpointError(f"{where}.symbols has U+{symbol:04X}, which is half a character")
-    _check_words(entry, where)
+    words = _words(entry, where)
     spelling = range(BYTE0, BYTE0 + NUM_BYTES) if entry.spells else ()
-    vocab = Vocab(kind=entry.kind, symbols=(*symbols, *spelling), start=entry.start, words=entry.words)
+    vocab = Vocab(kind=entry.kind, symbols=(*symbols, *spelling), start=entry.start, words=words)
     if not 0 <= entry.start < len(vocab):
         raise CheckpointError(f"{where}.start is {entry.start}, and there are {len(vocab)} symbols")
     return vocab
 
 
-def _check_words(entry: VocabEntry, where: str) -> None:
-    """Raise `CheckpointError` unless the words could be those of a vocabulary."""
-    if entry.words and entry.kind != "word":
-        raise CheckpointError(f"{where}.words has {brief(repr(entry.words[0]))}, and kind is {entry.kind}")
-    for word in entry.words:
+def _words(entry: VocabEntry, where: str) -> tuple[str, ...]:
+    """The words. Raises `CheckpointError` unless they could be those of a vocabulary."""
+    if not entry.words:
+        return ()
+    if entry.kind != "word":
+        raise CheckpointError(f"{where}.words has {brief(repr(entry.words))}, and kind is {entry.kind}")
+    if entry.words.count(BETWEEN) >= MOST_WORDS:
+        raise CheckpointError(f"{where}.words has more than {MOST_WORDS:,} words")
+    words = tuple(entry.words.split(BETWEEN))
+    for word in words:
         if not 1 < len(word) <= LONGEST:
             raise CheckpointError(f"{where}.words has {brief(repr(word))}, and each must have 2 to {LONGEST} characters")
         if is_surrogate(code_points(word)).any():
             raise CheckpointError(f"{where}.words has {brief(repr(word))}, with half a character")
-    for word, after in pairwise(entry.words):
+    for word, after in pairwise(words):
         if word >= after:
             raise CheckpointError(f"{where}.words has {brief(repr(after))} twice, or out of its order")
+    return words
 
 
 # Classes that files store, or once stored, in another form than field by field.

@@ -5,6 +5,7 @@ character. In scripts that put no space between words each character is a token.
 token ends depends on no more than `LONGEST` + 1 characters from its beginning on, so that a text may come in pieces.
 """
 
+import json
 import re
 import unicodedata
 from collections import Counter
@@ -18,7 +19,7 @@ Ends = npt.NDArray[np.int64]
 
 LONGEST = 64  # characters in a token
 MOST_WORDS = 50_000  # in a vocabulary; the commonest
-MOST_LETTERS = 500_000  # of all words of a vocabulary together, which files have to hold
+MOST_BYTES = 700_000  # of all words of a vocabulary together as JSON, which files have to hold
 MOST_COUNTED = 1 << 20  # different words that are counted at a time; of more, the rarest are forgotten
 
 ASSIGNED = 0x40000  # above it no code point is a letter, or white space
@@ -106,5 +107,5 @@ class WordCounts:
         found = [(-count, word) for word, count in self.counts.items() if count >= min_count]
         found.sort()
         words = [word for _, word in found[:MOST_WORDS]]
-        letters = np.cumsum([len(word) for word in words])
-        return tuple(sorted(words[: int((letters <= MOST_LETTERS).sum())]))
+        sizes = np.cumsum([len(json.dumps(word, ensure_ascii=False).encode()) for word in words])
+        return tuple(sorted(words[: int((sizes <= MOST_BYTES).sum())]))

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from charlm.checkpoint.fields import vocab_from_json, vocab_to_json
 from charlm.errors import CheckpointError, TextError
+from charlm.tensorfile import MOST_CHARACTERS, MOST_HEADER
 from charlm.text import words
 from charlm.text.encoding import Encoder
 from charlm.text.spelling import BYTE0
@@ -160,30 +161,30 @@ def test_memory_for_counting_is_bounded(monkeypatch):
     counts.add(points := code_points("five more of them here"), token_ends(points))
     monkeypatch.setattr(words, "MOST_WORDS", 4)
     assert counts.common(1) == ("common", "five", "here", "more")
-    monkeypatch.setattr(words, "MOST_LETTERS", 11)
+    monkeypatch.setattr(words, "MOST_BYTES", 17)
     assert counts.common(1) == ("common", "five")
 
 
-GOOD = {"kind": "word", "start": 0, "symbols": "ab", "spells": True, "words": ["ab", "ba"]}
+GOOD = {"kind": "word", "start": 0, "symbols": "ab", "spells": True, "words": "ab|ba"}
 
 
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        ({"words": ["ba", "ab"]}, "twice, or out of its order"),
-        ({"words": ["ab", "ab"]}, "twice, or out of its order"),
-        ({"words": [""]}, "2 to 64 characters"),
-        ({"words": ["a"]}, "2 to 64 characters"),
-        ({"words": ["a" * 65]}, "2 to 64 characters"),
-        ({"words": ["a\ud800"]}, "half a character"),
-        ({"words": "ab"}, "must be a list of str"),
-        ({"words": ["ab", 3]}, "must be a list of str"),
+        ({"words": "ba|ab"}, "twice, or out of its order"),
+        ({"words": "ab|ab"}, "twice, or out of its order"),
+        ({"words": "|ab"}, "2 to 64 characters"),
+        ({"words": "ab|b"}, "2 to 64 characters"),
+        ({"words": "a" * 65}, "2 to 64 characters"),
+        ({"words": "a\ud800"}, "half a character"),
+        ({"words": "|" * 50_000}, "more than 50,000 words"),
+        ({"words": ["ab"]}, "must be str"),
         ({"kind": "char"}, "kind is char"),
         ({"spells": False}, "spells is False"),
         ({"spells": 1}, "must be bool"),
         ({"start": 260}, "there are 260 symbols"),
         ({"kind": "byte"}, "kind is"),
-        ({"kind": "byte", "symbols": "", "words": []}, "spells is True"),
+        ({"kind": "byte", "symbols": "", "words": ""}, "spells is True"),
         ({"symbols": "ba"}, "out of its order"),
     ],
 )
@@ -201,3 +202,18 @@ def test_bytes_have_room_for_others():
     vocab = vocab_of("a a", "char", 2)
     assert vocab.symbols == (ord("a"), *range(BYTE0, BYTE0 + 256))
     assert BYTE0 - NUM_CODE_POINTS == 256
+
+
+def test_the_largest_vocabulary_fits_a_file():
+    """All of Unicode, and the most and longest words there may be, fit the header that a file may have."""
+    counts, spaces = WordCounts(), "\x0b\x0c"
+    for number in range(20_000):
+        counts.counts["".join(spaces[number >> bit & 1] for bit in range(15))] = 1
+        counts.counts[f"\U00010400{number:05}"] = 2
+    everything = (*range(0xD800), *range(0xE000, 0x110000), *range(BYTE0, BYTE0 + 256))
+    vocab = Vocab(kind="word", symbols=everything, start=10, words=counts.common(1))
+    assert 20_000 < len(vocab.words) < 40_000
+    stored = json.dumps(vocab_to_json(vocab), ensure_ascii=False)
+    assert len(stored.encode()) < MOST_HEADER - 100_000
+    assert len(stored) < MOST_CHARACTERS - 100_000
+    assert stored.count(",") < 100
