@@ -48,6 +48,7 @@ BAD = [
     (SampleConfig, "top_k", [-1, 10**400]),
     (SampleConfig, "top_p", [0, 1.01, NAN]),
     (SampleConfig, "length", [-1, 10**400]),
+    (CorpusConfig, "min_count", [0, -1, 10**400]),
     (CorpusConfig, "restore", ["vowels"]),
     (CorpusConfig, "normalize", ["nfc", "NFKD", "yes"]),
     (TrainConfig, "patience", [-1, 10**400]),
