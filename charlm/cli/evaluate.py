@@ -145,15 +145,12 @@ def _shown(losses: Iterator["Tensor"], ids: "Ids", vocab: "Vocab") -> Iterator["
     print(f"surprise: {screen.legend()} 0 to {MOST_NATS:g} nats or more", file=sys.stderr)
     decode = vocab.decoder()
     screen.write(first := decode(ids[:1], False), [0.0] * len(first))
-    position, spelling = 1, 0.0
+    position, spent = 1, 0.0
     for nats in losses:
         for value in nats.tolist():
             text = decode(ids[position : position + 1], False)
-            if vocab.is_spelt and not text:  # a byte of a character that is still to come
-                spelling += value
-            share = (value + spelling) / max(1, len(text)) if vocab.is_spelt else value
-            screen.write(text, [share] * len(text))
-            spelling = spelling if not text else 0.0
-            position += 1
+            spent = spent + value if vocab.is_spelt else value  # a character costs all of its bytes
+            screen.write(text, [spent / len(text) if vocab.is_spelt else spent] * len(text) if text else [])
+            spent, position = 0.0 if text else spent, position + 1
         yield nats
     screen.close()

@@ -56,6 +56,11 @@ class Labels:
         self.ids, self.vocab, self.features, self.starts = ids, vocab, tuple(features), starts
         self.volumes: dict[int, list[npt.NDArray[np.uint16]]] = {}
 
+    @property
+    def num_characters(self) -> int:
+        """How many characters the text has (or bytes, where those are symbols)."""
+        return self.vocab.num_characters(self.ids)
+
     def between(self, start: int, stop: int) -> Levels:
         """For each feature its labels at characters `start` to `stop`: levels from 0 on, int64 `(stop - start,)`."""
         volumes = range(start // VOLUME, (max(start, stop - 1)) // VOLUME + 1)

@@ -124,7 +124,7 @@ class Viewer:
         squares = np.concatenate([[0], (values.astype(np.float64) ** 2).cumsum()])
         mean: Floats = (sums[length:] - sums[:-length]) / length
         variance = (squares[length:] - squares[:-length]) / length - mean**2
-        newline = np.array([piece == "\n" for piece in self.pieces[: len(variance) - 1]], dtype=bool)
+        newline = np.array([piece.endswith("\n") for piece in self.pieces[: len(variance) - 1]], dtype=bool)
         is_start = np.concatenate([[True], newline]) if newline.any() else np.ones(len(variance), dtype=bool)
         return int(np.where(is_start, variance, -1.0).argmax())
 

@@ -14,7 +14,7 @@ from charlm.text.corpus import open_corpus
 from charlm.text.examples import Dataset, Examples
 from charlm.text.parts import Splits
 from charlm.text.source import read_symbols, sha256_of
-from charlm.text.vocab import Ids
+from charlm.text.vocab import Ids, code_points
 
 DATA = Path("data")
 HELD_OUT = "held-out.txt"  # lies beside a model that is shared without its corpus
@@ -76,7 +76,9 @@ def _own_texts(model: Path, card: ModelCard) -> tuple[Dataset, Path]:
 
 def _read(path: Path, card: ModelCard, *, is_whole: bool = False) -> Ids:
     """Read a text into ids, as the model's corpus was read: the `is_whole` of it in its parts, where a word may be cut."""
-    symbols = np.concatenate([*read_symbols(path, card.text), np.zeros(0, dtype=np.uint8)])
-    splits = Splits.of(len(symbols), card.text)
-    parts = np.split(symbols, [splits.train, splits.validation]) if is_whole else [symbols]
-    return np.concatenate([card.vocab.encode_symbols(part) for part in parts])
+    pieces = read_symbols(path, card.text)
+    if card.vocab.is_spelt:
+        symbols = np.concatenate([*pieces, code_points("")])
+        splits = Splits.of(len(symbols), card.text)
+        pieces = iter(np.split(symbols, [splits.train, splits.validation]) if is_whole else [symbols])
+    return np.concatenate([card.vocab.encode_symbols(piece) for piece in pieces])
