@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 DEVICE_NAMES = ("auto", "cpu", "cuda", "mps")
 PRECISION_NAMES = ("auto", "fp32", "bf16", "fp16")
-SYMBOL_KINDS = ("char", "byte")
+SYMBOL_KINDS = ("char", "byte", "word")
 RESTORABLE = ("spaces", "case", "punctuation")
 NORMAL_FORMS = ("NFC", "NFD", "NFKC")
 PRESET_NAMES = ("auto", "small", "medium", "large")
@@ -83,7 +83,7 @@ class CorpusConfig:
 
     Files match `glob` or one of `more_globs`. Several are joined with `separator` between, or, where that is None, with a
     newline where one does not end in one. `normalize` is the normal form of Unicode that a text is brought into; empty leaves
-    it as it is.
+    it as it is. Characters and words that occur fewer than `min_count` times are spelt.
 
     Where a model gives labels, they become labelled texts: `columns` says where a row has its text and its label, and `restore`
     what is taken out of a text to be put back.
@@ -99,6 +99,7 @@ class CorpusConfig:
     normalize: str = later("")
     more_globs: tuple[str, ...] = later(())
     separator: str | None = later(None)
+    min_count: int = later(1)
 
     @property
     def globs(self) -> tuple[str, ...]:
@@ -115,6 +116,7 @@ class CorpusConfig:
         if self.separator is not None and self.symbols == "byte":
             what = f"--separator is {self.separator!r}, and with --symbols byte no byte is ever added"
             raise UsageError(what, "leave it out: files are joined as they are")
+        _check_range("--min-count", self.min_count, 1, MOST)
         _check_choice("--restore", self.restore or RESTORABLE[0], RESTORABLE)
         _check(0 <= self.validation_fraction < 1, "--validation-fraction", self.validation_fraction, "in [0, 1)")
         _check(0 <= self.test_fraction < 1, "--test-fraction", self.test_fraction, "in [0, 1)")

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -18,7 +19,7 @@ from charlm.model.language_model import LanguageModel, next_symbol_nats
 from charlm.model.relay import relay
 from charlm.model.stack import ModelState, detach
 from charlm.text.streams import as_tensor
-from charlm.text.vocab import Ids
+from charlm.text.vocab import Ids, Vocab
 
 CHAPTER = 1 << 16  # characters that are read at a time
 LANES, LEAST_LANE = 16, 512  # of a chapter, and the least characters in a lane
@@ -134,13 +135,18 @@ def dynamic_surprisals(
                 p.lerp_(p0, decay).addcdiv_(gradient, (square / count).sqrt_().add_(1e-8), value=-rate)
 
 
-def total(nats: Iterator[Tensor]) -> Score:
-    """The sum of losses that come piece by piece, in float64."""
+def total(nats: Iterator[Tensor], num_characters: int | None = None) -> Score:
+    """The sum of losses that come piece by piece, in float64: of as many characters as there are, or of `num_characters`."""
     total_nats, count = 0.0, 0
     for piece in nats:
         total_nats += piece.double().sum().item()
         count += piece.numel()
-    return Score(nats=total_nats, num_characters=count)
+    return Score(nats=total_nats, num_characters=count if num_characters is None else num_characters)
+
+
+def predicted(vocab: Vocab, ids: Ids) -> int:
+    """How many characters of a text `ids` `(N,)` are predicted: all but those of the first id, which is only read."""
+    return vocab.num_characters(ids[1:])
 
 
 def approximate_cost(num_characters: int) -> int:
@@ -149,9 +155,9 @@ def approximate_cost(num_characters: int) -> int:
 
 
 @torch.inference_mode()
-def approximate_score(model: LanguageModel, ids: Ids) -> Score:
+def approximate_score(model: LanguageModel, ids: Ids, widths: npt.NDArray[np.int64] | None = None) -> Score:
     """A look at the loss of `ids`: up to 64 lanes side by side, each warmed up on the text before it, over at most 50,000
-    characters spread evenly over the text.
+    symbols spread evenly over the text. `widths` `(V,)` are the characters each stands for, where that is not one.
     """
     lanes = max(1, min(LOOK_LANES, len(ids) // (4 * WARM_UP)))
     length = min(len(ids) - 1, MOST_CHARACTERS) // lanes  # predictions that count, in each lane
@@ -170,4 +176,7 @@ def approximate_score(model: LanguageModel, ids: Ids) -> Score:
         logits, state = model(chunk[:-1], state)
         losses = next_symbol_nats(logits, chunk[1:]).cpu().double()
         nats += (losses * counts[start : start + window]).sum().item()
-    return Score(nats=nats, num_characters=lanes * length)
+    if widths is None:
+        return Score(nats=nats, num_characters=lanes * length)
+    read = widths[ids[read_from + steps]][1:]
+    return Score(nats=nats, num_characters=max(1, int(read[counts.numpy()].sum())))

@@ -168,12 +168,17 @@ def coarse(speed: float, before: float | None = None) -> float:
 
 
 def choose(
-    wish: Wish, num_characters: int, num_symbols: int = SYMBOLS, speed: float | None = None, own_rate: float | None = None
+    wish: Wish,
+    num_characters: int,
+    num_symbols: int = SYMBOLS,
+    speed: float | None = None,
+    own_rate: float | None = None,
+    unit: str = "characters",
 ) -> Recipe:
     """The recipe for a training part of `num_characters` with `num_symbols` different ones, on a machine of this `speed`.
 
     With an end in steps or epochs the speed changes nothing. An optimiser's `own_rate` replaces the recipe's rate, which was
-    found for Muon.
+    found for Muon. What is read is called `unit`, for people.
     """
     known = (wish.speed or speed) if wish.depends_on_speed else None
     reading = _Reading(max(1, num_characters), num_symbols, known or ROUND)  # an empty part becomes an error later
@@ -201,7 +206,7 @@ def choose(
     times = f"{passes:,.0f}" if passes >= 100 else f"{passes:.3g}"
     here = f"at {known:.0f} characters/s (of a 2 x 256 network), " if known else ""
     why = (
-        f"recipe: {here}about {characters:,.0f} characters to read, {times} times the {num_characters:,} that train; "
+        f"recipe: {here}about {characters:,.0f} {unit} to read, {times} times the {num_characters:,} that train; "
         f"{model.num_layers} x {model.hidden_size}, dropout {model.dropout:g}, batch {training.batch_size} x "
         f"{training.seq_len}, rate {training.learning_rate:g}"
     )

@@ -25,8 +25,9 @@ LEVELS = (
 ORDERS = {
     "": [{"errors"}, {"config", "files", "machine"}, {"recipe", "tensorfile"}, {"label_recipe"}],
     "text": [
+        {"spelling", "words"},
         {"vocab", "alphabets"},
-        {"guessing", "normalising"},
+        {"encoding", "guessing", "normalising"},
         {"decoding"},
         {"source"},
         {"finding", "parts"},

@@ -6,15 +6,19 @@ A field the file leaves out takes its default. So a field added later needs a de
 import sys
 import types
 from collections.abc import Callable, Collection
-from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from itertools import pairwise
 from typing import Any, TypeVar, get_args, get_origin
 
-from charlm.config import End
+from charlm.config import End, later
 from charlm.errors import CheckpointError, NewerError, UsageError, brief
-from charlm.text.vocab import Vocab
+from charlm.text.spelling import BYTE0, NUM_BYTES, is_surrogate
+from charlm.text.vocab import Vocab, code_points
+from charlm.text.words import LONGEST, MOST_WORDS
 
 T = TypeVar("T")
+
+BETWEEN = "|"  # words have none
 
 
 def to_json(value: Any) -> dict[str, Any]:  # noqa: ANN401 (any dataclass; its type has no name)
@@ -118,25 +122,32 @@ def _name(kind: object) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VocabEntry:
-    """A vocabulary as JSON stores it: `symbols` is the string of all its characters, empty for bytes."""
+    """A vocabulary as JSON stores it: `symbols` is the string of all its characters, empty for bytes. Where it `spells` others,
+    bytes follow them, and then `words`, which are one string too, with `BETWEEN` between them, for a header has few commas.
+    """
 
     kind: str
     start: int
     symbols: str
+    spells: bool = later(False)
+    words: str = later("")
 
 
 def vocab_to_json(vocab: Vocab) -> dict[str, Any]:
     """Turn a vocabulary into JSON."""
-    symbols = "".join(map(chr, vocab.symbols)) if vocab.kind == "char" else ""
-    return asdict(VocabEntry(kind=vocab.kind, start=vocab.start, symbols=symbols))
+    words = BETWEEN.join(vocab.words)
+    entry = VocabEntry(kind=vocab.kind, start=vocab.start, symbols=vocab.characters, spells=vocab.is_spelt, words=words)
+    return to_json(entry)
 
 
 def vocab_from_json(data: object, where: str) -> Vocab:
     """Read the vocabulary `vocab_to_json` wrote. Raises `CheckpointError` unless ids and characters match one to one."""
     entry = from_json(VocabEntry, data, where)
     bytes_only = entry.kind == "byte" and not entry.symbols
-    if not (bytes_only or entry.kind == "char"):
-        raise CheckpointError(f"{where}.kind is {brief(repr(entry.kind))}, and must be char, or byte without symbols")
+    if not (bytes_only or entry.kind in ("char", "word")):
+        raise CheckpointError(f"{where}.kind is {brief(repr(entry.kind))}, and must be char, word, or byte without symbols")
+    if entry.spells != (entry.kind == "word") and entry.kind != "char":
+        raise CheckpointError(f"{where}.kind is {entry.kind}, and spells is {entry.spells}")
     symbols = range(256) if bytes_only else [ord(symbol) for symbol in entry.symbols]
     for before, after in pairwise(symbols):
         if before >= after:
@@ -144,9 +155,32 @@ def vocab_from_json(data: object, where: str) -> Vocab:
     for symbol in symbols:
         if 0xD800 <= symbol < 0xE000:
             raise CheckpointError(f"{where}.symbols has U+{symbol:04X}, which is half a character")
-    if not 0 <= entry.start < len(symbols):
-        raise CheckpointError(f"{where}.start is {entry.start}, and there are {len(symbols)} symbols")
-    return Vocab(kind=entry.kind, symbols=tuple(symbols), start=entry.start)
+    words = _words(entry, where)
+    spelling = range(BYTE0, BYTE0 + NUM_BYTES) if entry.spells else ()
+    vocab = Vocab(kind=entry.kind, symbols=(*symbols, *spelling), start=entry.start, words=words)
+    if not 0 <= entry.start < len(vocab):
+        raise CheckpointError(f"{where}.start is {entry.start}, and there are {len(vocab)} symbols")
+    return vocab
+
+
+def _words(entry: VocabEntry, where: str) -> tuple[str, ...]:
+    """The words. Raises `CheckpointError` unless they could be those of a vocabulary."""
+    if not entry.words:
+        return ()
+    if entry.kind != "word":
+        raise CheckpointError(f"{where}.words has {brief(repr(entry.words))}, and kind is {entry.kind}")
+    if entry.words.count(BETWEEN) >= MOST_WORDS:
+        raise CheckpointError(f"{where}.words has more than {MOST_WORDS:,} words")
+    words = tuple(entry.words.split(BETWEEN))
+    for word in words:
+        if not 1 < len(word) <= LONGEST:
+            raise CheckpointError(f"{where}.words has {brief(repr(word))}, and each must have 2 to {LONGEST} characters")
+        if is_surrogate(code_points(word)).any():
+            raise CheckpointError(f"{where}.words has {brief(repr(word))}, with half a character")
+    for word, after in pairwise(words):
+        if word >= after:
+            raise CheckpointError(f"{where}.words has {brief(repr(after))} twice, or out of its order")
+    return words
 
 
 # Classes that files store, or once stored, in another form than field by field.

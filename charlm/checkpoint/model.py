@@ -67,6 +67,8 @@ def _check_kind(path: Path, kind: type[Network], card: ModelCard) -> None:
         problem = f"restore is {card.text.restore}"
     elif by_character and card.vocab.kind == "byte":
         problem = "symbols are bytes"
+    elif card.labels and card.vocab.is_spelt:
+        problem = "rare symbols are spelt"
     if problem:
         what = f"{path}: {problem}, and the task is {card.training.task}"
         raise CheckpointError(what, DAMAGED)

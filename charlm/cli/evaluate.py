@@ -104,11 +104,12 @@ def _score_text(
     json: bool,
 ) -> None:
     ids, skipped = options.read_texts(texts, card.vocab, reading, skip_unknown=skip_unknown)
-    if len(ids) < 2:
-        raise TextError(f"the text has {counted(len(ids), 'character')}", "at least 2 are needed: the first is not predicted")
     from charlm.display.waiting import waiting
-    from charlm.evaluation import CHAPTER, dynamic_surprisals, surprisals, total
+    from charlm.evaluation import CHAPTER, dynamic_surprisals, predicted, surprisals, total
 
+    if (number := predicted(card.vocab, ids)) < 1:
+        has, unit = card.vocab.num_characters(ids), "symbols" if card.vocab.is_spelt else "characters"
+        raise TextError(f"the text has {counted(has, 'character')}", f"2 {unit} are needed: the first is not predicted")
     is_watched = per_character and sys.stdout.isatty()
     with contextlib.nullcontext(lambda *_: None) if is_watched else waiting() as tell:
 
@@ -117,7 +118,7 @@ def _score_text(
 
         at_a_time = WATCHED if is_watched else CHAPTER
         losses = dynamic_surprisals(model, ids, look_up) if dynamic else surprisals(model, ids, look_up, at_a_time)
-        score = total(_shown(losses, ids, card.vocab) if per_character else losses)
+        score = total(_shown(losses, ids, card.vocab) if per_character else losses, number)
     numbers = {
         "nats_per_char": score.nats_per_character,
         "bits_per_char": score.bits_per_character,
@@ -144,11 +145,12 @@ def _shown(losses: Iterator["Tensor"], ids: "Ids", vocab: "Vocab") -> Iterator["
     print(f"surprise: {screen.legend()} 0 to {MOST_NATS:g} nats or more", file=sys.stderr)
     decode = vocab.decoder()
     screen.write(first := decode(ids[:1], False), [0.0] * len(first))
-    position = 1
+    position, spent = 1, 0.0
     for nats in losses:
         for value in nats.tolist():
             text = decode(ids[position : position + 1], False)
-            screen.write(text, [value] * len(text))
-            position += 1
+            spent = spent + value if vocab.is_spelt else value  # a character costs all of its bytes
+            screen.write(text, [spent / len(text) if vocab.is_spelt else spent] * len(text) if text else [])
+            spent, position = 0.0 if text else spent, position + 1
         yield nats
     screen.close()

@@ -9,8 +9,9 @@ from charlm.errors import brief, counted
 
 if TYPE_CHECKING:
     from charlm.checkpoint.card import ModelCard
+    from charlm.text.vocab import Vocab
 
-MOST_NAMES = 8  # of labels that are shown
+MOST_NAMES = 8  # of labels, or of words, that are shown
 STATES = {"last": "the last state", "mean": "the mean of all states", "max": "the maximum of all states"}
 
 
@@ -43,16 +44,13 @@ def info(
         return
     from charlm.display.terminal import table
 
-    symbols = "all 256 bytes"
-    if card.vocab.kind == "char":
-        symbols = "".join(map(chr, card.vocab.symbols)).translate({ord("\n"): "⏎", ord(" "): "␣"})
     which = "the newest state" if last else "the best model"
     both_ways = ", both ways" if card.model.bidirectional else ""
     things = "texts" if card.labels else "symbols"
     rows = {
         "model": f"{card.model.num_layers} x {card.model.hidden_size} {card.model.cell.upper()}{both_ways}, embedding "
         f"{card.model.embedding_size}, dropout {card.model.dropout:g}, {contents['parameters']:,} parameters",
-        "vocabulary": f"{len(card.vocab)} symbols ({card.vocab.kind}): {symbols}",
+        "vocabulary": _vocabulary(card.vocab),
         "trained": f"{which}, of step {card.step}; {card.training.batch_size} x {card.training.seq_len} a step, "
         f"learning rate {card.training.learning_rate:g}, seed {card.training.seed}, on {card.setting.device} "
         f"in {card.setting.precision} with torch {card.setting.torch}",
@@ -67,7 +65,9 @@ def info(
 
 def describe(card: "ModelCard", parameters: int) -> dict[str, Any]:
     """Make the JSON output of `charlm info`."""
-    symbols = "".join(map(chr, card.vocab.symbols)) if card.vocab.kind == "char" else None
+    vocab = card.vocab
+    symbols = None if vocab.kind == "byte" else vocab.characters
+    spelling = {"spells": True, "words": list(vocab.words)} if vocab.is_spelt else {}
     nats = card.scores.validation_nats
     from charlm.checkpoint.fields import to_json
     from charlm.training.events import bits
@@ -83,11 +83,29 @@ def describe(card: "ModelCard", parameters: int) -> dict[str, Any]:
         "training": to_json(card.training)
         | to_json(card.setting)
         | {"step": card.step, "text": to_json(card.text), "splits": to_json(card.splits), "corpus_sha256": card.corpus_sha256},
-        "vocab": {"kind": card.vocab.kind, "size": len(card.vocab), "symbols": symbols},
+        "vocab": {"kind": vocab.kind, "size": len(vocab), "symbols": symbols, **spelling},
         "parameters": parameters,
         "scores": scores,
         **labelled,
     }
+
+
+def _vocabulary(vocab: "Vocab") -> str:
+    """What the symbols are."""
+    characters = vocab.characters
+    size, shown = f"{len(vocab)} symbols ({vocab.kind})", _in_a_line(characters) or "all 256 bytes"
+    if vocab.is_spelt:
+        size = f"{counted(len(characters), 'character')}, 256 bytes for rarer ones"
+    shown = f"{size}: {shown}"
+    if vocab.kind != "word":
+        return shown
+    some = vocab.words[:: 1 + len(vocab.words) // MOST_NAMES]
+    such_as = f", such as {', '.join(map(_in_a_line, some))}" if some else ""
+    return f"{counted(len(vocab.words), 'word')}{such_as}; {shown}"
+
+
+def _in_a_line(text: str) -> str:
+    return text.translate({ord("\n"): "⏎", ord(" "): "␣"})
 
 
 def _text(card: "ModelCard") -> str:

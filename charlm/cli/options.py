@@ -184,28 +184,25 @@ def read_texts(texts: list[str], vocab: "Vocab", config: CorpusConfig, *, skip_u
     import numpy as np
 
     from charlm.display.terminal import visible_line
+    from charlm.text.encoding import Encoder
     from charlm.text.finding import find_files
-    from charlm.text.parts import NEWLINE, joint_of
+    from charlm.text.parts import joint_of
     from charlm.text.source import read_symbols
 
     notices: list[str] = []
-    pieces, count, unseen, last = [vocab.encode("")], 0, None, NEWLINE
-    joint, joined = vocab.encode(joint_of(config), skip_unknown=True), 0
+    pieces, encoder, last = [vocab.encode("")], Encoder(vocab), ord("\n")
+    joint = vocab.encode(joint_of(config), skip_unknown=True)
     for name in find_files(texts, config, notices):
-        if count and joint.size and (config.separator is not None or last != NEWLINE):
+        if encoder.done and joint.size and (config.separator is not None or last != ord("\n")):
             pieces.append(joint)
-            joined += joint.size
         for symbols in read_symbols(name, config, notices=notices, may_be_bytes=False):
-            try:
-                pieces.append(vocab.encode_symbols(symbols, before=count))
-            except TextError as error:
-                unseen = unseen or error  # the first is named, all are counted
-                pieces.append(vocab.encode_symbols(symbols, skip_unknown=True))
-            count, last = count + symbols.size, int(symbols[-1]) if symbols.size else last
+            pieces.append(encoder.feed(symbols))
+            last = int(symbols[-1]) if symbols.size else last
+        pieces.append(encoder.end())
     for notice in notices:
         print(visible_line(notice), file=sys.stderr)
     ids = np.concatenate(pieces)
-    skipped = count + joined - len(ids)
+    skipped, unseen = encoder.skipped, encoder.unseen
     if unseen is not None and not skip_unknown:
         raise TextError(f"{unseen.message}; {counted(skipped, 'such character')} in all", unseen.hint)
     if skipped:

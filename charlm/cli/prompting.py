@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,7 +56,7 @@ def read_prompts(prompts: Sequence[str], file: str | None, reading: CorpusConfig
 def encode_prompt(vocab: "Vocab", text: str, *, skip_unknown: bool) -> "Ids":
     """Ids of a prompt. Raises `TextError` for what the model does not know; `skip_unknown` leaves it out."""
     # Bytes of an argument that are not UTF-8 pass as escapes: a byte vocabulary turns them back, any other reports the first.
-    broken = re.search("[\udc80-\udcff]", text) if vocab.kind == "char" else None
+    broken = re.search("[\udc80-\udcff]", text) if vocab.kind != "byte" else None
     if broken and not skip_unknown:
         byte = ord(broken.group()) - 0xDC00
         where = counted(broken.start(), "character")
@@ -65,10 +65,32 @@ def encode_prompt(vocab: "Vocab", text: str, *, skip_unknown: bool) -> "Ids":
 
 
 def encode_stop(vocab: "Vocab", stop: str, form: str) -> list[int]:
-    """Ids of a text to end before, with its escapes undone, in a normal form. Raises `TextError` for one that cannot come."""
+    """A text to end before, with its escapes undone, in a normal form, as `as_symbols` gives texts.
+
+    Raises `TextError` for one that cannot come.
+    """
     from charlm.text.normalising import normalised
 
     try:
-        return list(map(int, vocab.encode(normalised(options.unescaped(stop), form, "the --stop text"), of="--stop text")))
+        text = normalised(options.unescaped(stop), form, "the --stop text")
+        return list(as_symbols(vocab, map(int, vocab.encode(text, of="--stop text"))))
     except TextError as error:
         raise TextError(error.message, "it could never be drawn, so leave that --stop out") from error
+
+
+def as_symbols(vocab: "Vocab", ids: Iterator[int]) -> Iterator[int]:
+    """What is looked through for a text to end before: the ids as they come, or, of a vocabulary that spells, the code points
+    of what they say. There the same text may be drawn in several ways, as a word or letter by letter.
+    """
+    if not vocab.is_spelt:
+        yield from ids
+        return
+    decode = vocab.decoder()
+    for number in ids:
+        yield from map(ord, decode([number], False))
+    yield from map(ord, decode([], True))
+
+
+def symbols_decoder(vocab: "Vocab") -> Callable[[Sequence[int], bool], str]:
+    """A decoder, as `Vocab.decoder` gives, of what `as_symbols` yields."""
+    return (lambda points, _final: "".join(map(chr, points))) if vocab.is_spelt else vocab.decoder()

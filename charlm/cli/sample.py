@@ -42,7 +42,9 @@ def sample(
         str | None, typer.Option(metavar="FILE", help="A file with the text to continue; - is standard input.")
     ] = None,
     encoding: options.Encoding = None,
-    length: Annotated[int, typer.Option("-n", "--length", help="Characters to draw.")] = DEFAULT.length,
+    length: Annotated[
+        int, typer.Option("-n", "--length", help="Symbols to draw: characters, or those of --symbols.")
+    ] = DEFAULT.length,
     stop: Annotated[
         list[str] | None,
         typer.Option(
@@ -93,19 +95,22 @@ def sample(
     from charlm.sampling import cut_at, generate
     from charlm.text.vocab import with_start
 
+    decode = prompting.symbols_decoder(card.vocab)
     rows = []
     for number, ids in enumerate(prompts):  # each as if it were the only one
         steps = generate(model, with_start(card.vocab, ids), config, torch.Generator().manual_seed(seed), clamps)
         if number and not json:
             sys.stdout.buffer.write(SEPARATOR)
         if not is_kept:
-            _stream(card.vocab, chain(ids.tolist(), cut_at((int(each[0]) for each in steps), stops)))
+            drawn = prompting.as_symbols(card.vocab, (int(each[0]) for each in steps))
+            _stream(card.vocab, chain(prompting.as_symbols(card.vocab, iter(ids.tolist())), cut_at(drawn, stops)))
             continue
-        drawn = [list(cut_at(iter(row), stops)) for row in _drawn(steps, config)]
+        kept = [list(cut_at(prompting.as_symbols(card.vocab, iter(row)), stops)) for row in _drawn(steps, config)]
         if json:
-            rows += [{"prompt": card.vocab.decode(ids), "text": card.vocab.decode(row)} for row in drawn]
+            rows += [{"prompt": card.vocab.decode(ids), "text": decode(row, True)} for row in kept]
         else:
-            _print_each(card.vocab, [[*ids.tolist(), *row] for row in drawn])
+            before = list(prompting.as_symbols(card.vocab, iter(ids.tolist())))
+            _print_each(card.vocab, [[*before, *row] for row in kept])
     if json:
         options.print_json({"samples": rows, "seed": seed})
 
@@ -158,11 +163,11 @@ def _print_each(vocab: "Vocab", rows: Sequence[Sequence[int]]) -> None:
         _stream(vocab, iter(row))
 
 
-def _stream(vocab: "Vocab", ids: Iterator[int]) -> None:
-    """Write symbols as they come: made harmless on a terminal, as exact bytes into a pipe."""
+def _stream(vocab: "Vocab", symbols: Iterator[int]) -> None:
+    """Write symbols, as `as_symbols` gives them, as they come: made harmless on a terminal, as exact bytes into a pipe."""
     on_terminal = sys.stdout.isatty()
     last_flush, ended = 0.0, True
-    for piece in as_written(vocab, ids, on_terminal):
+    for piece in as_written(vocab, symbols, on_terminal):
         sys.stdout.buffer.write(piece)
         ended = piece.endswith(b"\n") or (ended and not piece)
         if (now := time.monotonic()) - last_flush > FLUSH_SECONDS:
@@ -173,15 +178,15 @@ def _stream(vocab: "Vocab", ids: Iterator[int]) -> None:
     sys.stdout.buffer.flush()
 
 
-def as_written(vocab: "Vocab", ids: Iterator[int], on_terminal: bool) -> Iterator[bytes]:
-    """What each id adds to standard output: to a pipe the exact bytes, to a terminal only text that it cannot obey."""
+def as_written(vocab: "Vocab", symbols: Iterator[int], on_terminal: bool) -> Iterator[bytes]:
+    """What each symbol adds to standard output: to a pipe the exact bytes, to a terminal only text that it cannot obey."""
     if vocab.kind == "byte" and not on_terminal:
-        yield from (bytes([symbol]) for symbol in ids)
+        yield from (bytes([symbol]) for symbol in symbols)
         return
     from charlm.display.terminal import visible
 
-    decode = vocab.decoder()
-    for symbol in ids:
+    decode = prompting.symbols_decoder(vocab)
+    for symbol in symbols:
         text = decode([symbol], False)
         yield (visible(text) if on_terminal else text).encode()
     yield decode([], True).encode()

@@ -5,10 +5,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from charlm.config import CorpusConfig
 from charlm.errors import UsageError
 
 POOLING = "mean"  # of a classifier; "last" learned little (benchmarks/RESULTS.md)
 TEST_FRACTION = 0.1  # of labelled texts
+MIN_COUNT = 5  # of words
 # Options allowed with --resume: where the run ends, where it computes and how it is shown.
 WITH_RESUME = {"resume", "max_steps", "epochs", "max_time", "device", "threads", "quiet", "json"}
 
@@ -29,6 +31,22 @@ def run_to_resume(resume: str, typed: set[str]) -> Path:
     from charlm.runs.find import find_run
 
     return find_run(resume)
+
+
+def settle_symbols(values: dict[str, Any], typed: set[str]) -> None:
+    """Fill in how often a symbol must occur to be one. Raises `UsageError` where bytes or labels leave no choice."""
+    if values["min_count"] is None:
+        values["min_count"] = MIN_COUNT if values["symbols"] == "word" else CorpusConfig().min_count
+    if "min_count" in typed and values["symbols"] == "byte":
+        raise UsageError("--min-count was given with --symbols byte, where nothing is too rare", "leave it out")
+    if values["task"] == "language":
+        return
+    if values["symbols"] == "word":
+        what = f"--symbols word was given with --task {values['task']}, which reads texts character by character"
+        raise UsageError(what, "leave it out")
+    if "min_count" in typed:
+        what = f"--min-count was given with --task {values['task']}, which reads what is rare as U+FFFD"
+        raise UsageError(what, "leave it out")
 
 
 def settle_task(corpus: Sequence[str], values: dict[str, Any], typed: set[str]) -> None:

@@ -12,7 +12,7 @@ import typer
 
 from charlm.cli import options
 from charlm.cli.options import lower, upper
-from charlm.cli.settling import POOLING, TEST_FRACTION, run_to_resume, settle_task
+from charlm.cli.settling import MIN_COUNT, POOLING, TEST_FRACTION, run_to_resume, settle_symbols, settle_task
 from charlm.config import CorpusConfig, End, ModelConfig, TrainConfig
 from charlm.errors import UsageError
 from charlm.label_recipe import PATIENCE
@@ -115,8 +115,16 @@ def train(
         typer.Option(metavar="CHARS_PER_SECOND", help="Choose as for this speed, and measure nothing.", hidden=True),
     ] = None,
     symbols: Annotated[
-        str, typer.Option(help="char: Unicode code points; byte: any file at all.", callback=lower)
+        str,
+        typer.Option(help="char: Unicode code points; byte: any file at all; word: words, marks and spaces.", callback=lower),
     ] = TEXT.symbols,
+    min_count: Annotated[
+        int | None,
+        typer.Option(
+            help="Spell a character that is rarer in bytes, and a word in characters.",
+            show_default=f"{TEXT.min_count}, or {MIN_COUNT} with --symbols word",
+        ),
+    ] = None,
     encoding: Annotated[str, typer.Option(help=options.ENCODING)] = TEXT.encoding,
     normalize: Annotated[
         str,
@@ -215,6 +223,7 @@ def train(
 
 def _start(corpus: Sequence[str], values: dict[str, Any], end: End | None, typed: set[str]) -> tuple[Path, list[str]]:
     settle_task(corpus, values, typed)
+    settle_symbols(values, typed)
     wish = Wish(
         model=options.config_from(ModelConfig, values),
         training=options.config_from(TrainConfig, values),

@@ -24,15 +24,15 @@ Bounds = tuple[int, int]
 def characters(vocab: Vocab, ids: Ids) -> tuple[str, npt.NDArray[np.int64]]:
     """The text of `ids` `(N,)`, and how many of its characters are complete after each id: `(N,)`.
 
-    Bytes are read as UTF-8; a byte that belongs to no UTF-8 character is a character of its own.
+    Bytes are read as UTF-8; a byte that belongs to no UTF-8 character is a character of its own. A word is complete at once.
     """
-    if vocab.kind == "char":
+    if vocab.kind == "char" and not vocab.is_spelt:
         return vocab.decode(ids), np.arange(1, len(ids) + 1)
-    text = bytes(ids.tolist()).decode("utf-8", "surrogateescape")
+    text = vocab.symbols_for(ids).decode("utf-8", "surrogateescape")
     codes = code_points(text)
     is_stray = (codes >= 0xDC80) & (codes <= 0xDCFF)
     sizes = np.where(is_stray, 1, 1 + (codes >= 0x80) + (codes >= 0x800) + (codes >= 0x10000))
-    return text, np.searchsorted(sizes.cumsum(), np.arange(1, len(ids) + 1), side="right")
+    return text, np.searchsorted(sizes.cumsum(), vocab.sizes(ids).cumsum(), side="right")
 
 
 def joined(vocab: Vocab, ids: Ids, starts: npt.NDArray[np.int64]) -> tuple[str, npt.NDArray[np.int64]]:
@@ -55,6 +55,11 @@ class Labels:
     ) -> None:
         self.ids, self.vocab, self.features, self.starts = ids, vocab, tuple(features), starts
         self.volumes: dict[int, list[npt.NDArray[np.uint16]]] = {}
+
+    @property
+    def num_characters(self) -> int:
+        """How many characters the text has (or bytes, where those are symbols)."""
+        return self.vocab.num_characters(self.ids)
 
     def between(self, start: int, stop: int) -> Levels:
         """For each feature its labels at characters `start` to `stop`: levels from 0 on, int64 `(stop - start,)`."""

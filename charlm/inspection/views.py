@@ -124,17 +124,18 @@ class Viewer:
         squares = np.concatenate([[0], (values.astype(np.float64) ** 2).cumsum()])
         mean: Floats = (sums[length:] - sums[:-length]) / length
         variance = (squares[length:] - squares[:-length]) / length - mean**2
-        newline = np.array([piece == "\n" for piece in self.pieces[: len(variance) - 1]], dtype=bool)
+        newline = np.array([piece.endswith("\n") for piece in self.pieces[: len(variance) - 1]], dtype=bool)
         is_start = np.concatenate([[True], newline]) if newline.any() else np.ones(len(variance), dtype=bool)
         return int(np.where(is_start, variance, -1.0).argmax())
 
 
 def pieces(vocab: Vocab, ids: Ids, *, each: bool = False) -> tuple[str, ...]:
-    """What to show for each of `ids`. A byte model's character is shown at its last byte or, with `each`, byte by byte."""
-    if vocab.kind == "char":
+    """What to show for each of `ids`. A character in bytes is shown at its last byte or, with `each`, byte by byte."""
+    if vocab.kind == "char" and not vocab.is_spelt:
         return tuple(vocab.decode(ids))
     if each:
-        return tuple(chr(number) if number < 0x80 else f"\\x{number:02x}" for number in ids.tolist())
+        forms = (vocab.symbols_for([number]) for number in ids.tolist())
+        return tuple(form.decode("utf-8", "backslashreplace") for form in forms)
     decode = vocab.decoder()
     return tuple(decode([number], False) for number in ids.tolist())
 

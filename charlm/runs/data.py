@@ -63,13 +63,16 @@ def num_labels(data: Data) -> int:
 
 
 def size_of(data: Data) -> int:
-    """The number of characters of the run's copy."""
+    """The number of symbols of the run's copy."""
     return data.examples.num_characters if isinstance(data, Dataset) else len(data.ids)
 
 
 def in_words(data: Data) -> str:
     """How much there is of it."""
     characters = f"{size_of(data):,} characters of {len(data.vocab)} kinds"
+    if isinstance(data, Corpus) and data.vocab.is_spelt:
+        size = data.vocab.num_characters(data.ids)
+        return f"{size:,} characters, in {size_of(data):,} symbols of {len(data.vocab):,} kinds"
     if isinstance(data, Dataset):
         return f"{counted(len(data.examples), 'text')}, {characters}, with {counted(len(data.labels), 'label')}"
     return characters
@@ -81,5 +84,5 @@ def has_one_label_a_word(data: Data) -> bool:
 
 
 def validation_size(data: Data) -> int:
-    """The number of characters that an exact score of the validation part reads."""
+    """The number of symbols that an exact score of the validation part reads."""
     return data.validation.num_characters if isinstance(data, Dataset) else len(data.validation_ids)

@@ -12,11 +12,13 @@ LEARNED = 0.9  # of the loss of a uniform guess: a model below it has learned so
 class Doubts:
     """Hears of a language model's events, and says once if the validation part is worse than guessed.
 
-    A uniform guess over V symbols loses log V nats at each. What has learned the training part, and loses more on the
-    validation part, was taught by another kind of text; then the "best" model is one that has learned little.
+    A uniform guess over V symbols loses log V nats at each, which may stand for several characters. What has learned the
+    training part, and loses more on the validation part, was taught by another kind of text; then the "best" model is one that
+    has learned little.
     """
 
     num_symbols: int
+    characters_per_symbol: float = 1.0
     train_nats: float = math.inf
     is_said: bool = False
 
@@ -26,7 +28,7 @@ class Doubts:
             self.train_nats = event.loss_nats
         if not isinstance(event, EvalDone) or event.validation_nats is None or self.is_said:
             return ""
-        uniform = math.log(self.num_symbols)
+        uniform = math.log(self.num_symbols) / self.characters_per_symbol
         if event.validation_nats <= uniform or self.train_nats > LEARNED * uniform:
             return ""
         self.is_said = True

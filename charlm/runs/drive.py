@@ -59,7 +59,7 @@ def drive(run: Run, reporter: Reporter, report_seconds: float = 1.0) -> RunDone:
         inexact = [f"not bit-exact from here on: {'; '.join(run.inexact)}"] if run.inexact else []
         for notice in (*run.notices, *inexact, _describe(run, trainer)):
             screen.notice(notice)
-        doubts = Doubts(len(run.data.vocab))
+        doubts = Doubts(len(run.data.vocab), trainer.task.characters_per_symbol)
         for event in _events(run, trainer, stop, screen, report_seconds):
             _handle(event, run, trainer, screen, disk)
             if not run.labels and (doubt := doubts.of(event)):

@@ -92,7 +92,8 @@ def _scored(watch: Watch, model: Network, card: ModelCard) -> ModelCard:
     """The card with the exact score of the validation part, where there is one."""
     size = validation_size(watch.run.data)
     if size > 1:
-        what = f"scoring the best model exactly, on all {counted(size, 'character')} of the validation part"
+        unit = "symbol" if watch.run.data.vocab.is_spelt else "character"
+        what = f"scoring the best model exactly, on all {counted(size, unit)} of the validation part"
         watch.reporter.notice(what)
     score = watch.trainer.task.score(
         model, exact=True, tell=lambda count: watch.tell("scoring the best model exactly", count / size)

@@ -12,8 +12,9 @@ from charlm.runs.find import CORPUS, EXAMPLES
 from charlm.runs.record import RUN, hashes_in, read_record
 from charlm.text.corpus import open_corpus
 from charlm.text.examples import Dataset, Examples
+from charlm.text.parts import Splits
 from charlm.text.source import read_symbols, sha256_of
-from charlm.text.vocab import Ids
+from charlm.text.vocab import Ids, code_points
 
 DATA = Path("data")
 HELD_OUT = "held-out.txt"  # lies beside a model that is shared without its corpus
@@ -39,7 +40,7 @@ def held_out(model: Path, card: ModelCard) -> tuple[Ids, Path]:
                 return ids, run / HELD_OUT
     for path in sorted(DATA.glob("*")) if DATA.is_dir() else ():
         if path.is_file() and sha256_of([path]) == card.corpus_sha256:
-            return _read(path, card)[card.splits.train :], path
+            return _read(path, card, is_whole=True)[card.splits.train :], path
     raise TextError("the corpus that the model was trained on is neither beside it nor under data/", "name a TEXT to read")
 
 
@@ -73,6 +74,11 @@ def _own_texts(model: Path, card: ModelCard) -> tuple[Dataset, Path]:
     return data, run / EXAMPLES
 
 
-def _read(path: Path, card: ModelCard) -> Ids:
-    """Read a text into ids, as the model's corpus was read."""
-    return np.concatenate([card.vocab.encode_symbols(symbols) for symbols in read_symbols(path, card.text)])
+def _read(path: Path, card: ModelCard, *, is_whole: bool = False) -> Ids:
+    """Read a text into ids, as the model's corpus was read: the `is_whole` of it in its parts, where a word may be cut."""
+    pieces = read_symbols(path, card.text)
+    if card.vocab.is_spelt:
+        symbols = np.concatenate([*pieces, code_points("")])
+        splits = Splits.of(len(symbols), card.text)
+        pieces = iter(np.split(symbols, [splits.train, splits.validation]) if is_whole else [symbols])
+    return np.concatenate([card.vocab.encode_symbols(piece) for piece in pieces])

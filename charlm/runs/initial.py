@@ -8,7 +8,6 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from charlm.checkpoint.card import ModelCard, read_card
@@ -38,7 +37,8 @@ def with_sizes_of(wish: Wish, path: Path, symbols: str) -> Wish:
         raise UsageError(what, "name the run of a language model, one without labels")
     if card.vocab.kind != symbols:
         what = f"--symbols is {symbols}, and the model of --init-from has {card.vocab.kind}"
-        has_no_use = card.vocab.kind == "byte" and wish.training.task == "tag"  # no byte has a label
+        tasks = {"byte": ("language", "classify"), "word": ("language",)}  # no byte has a label, and texts no words
+        has_no_use = wish.training.task not in tasks.get(card.vocab.kind, (wish.training.task,))
         raise UsageError(what, ("" if has_no_use else f"say --symbols {card.vocab.kind}, or ") + "name another model")
     if wish.preset != "auto":
         raise UsageError(f"--preset {wish.preset} was given with --init-from, whose sizes are the model's", "leave it out")
@@ -63,12 +63,13 @@ def kept_copy(path: Path, folder: Path) -> Origin:
 def describe(path: Path, vocab: Vocab) -> str:
     """Say in one line what goes over from the model at `path` to a run with this vocabulary."""
     card, _ = read_card(path)
-    new = sorted(set(vocab.symbols) - set(card.vocab.symbols))
+    known = card.vocab.numbers
+    new = [number for symbol, number in vocab.numbers.items() if symbol not in known]
     shape = f"{card.model.num_layers} x {card.model.hidden_size} {card.model.cell.upper()}"
-    named = "".join(map(chr, new[:MOST_NAMED])) + ("..." if len(new) > MOST_NAMED else "")
+    named = vocab.decode(new[:MOST_NAMED]) + ("..." if len(new) > MOST_NAMED else "")
     fresh = f"; fresh weights for {counted(len(new), 'new one')}: {brief(repr(named))}" if new else ""
-    known = f"{len(vocab) - len(new)} of its {counted(len(card.vocab), 'symbol')}"
-    return f"begins with what {path} has learned: its {shape}, and {known}{fresh}"
+    kept = f"{len(vocab) - len(new)} of its {counted(len(card.vocab), 'symbol')}"
+    return f"begins with what {path} has learned: its {shape}, and {kept}{fresh}"
 
 
 def take_over_from(folder: Path, origin: Origin, model: Network, vocab: Vocab) -> None:
@@ -91,8 +92,9 @@ def take_over(model: Network, vocab: Vocab, old: Network, card: ModelCard) -> No
 
     Cells that read backward, and a head that gives labels, keep their fresh weights.
     """
-    _, mine, theirs = np.intersect1d(vocab.symbols, card.vocab.symbols, assume_unique=True, return_indices=True)
-    rows, from_rows = torch.from_numpy(mine), torch.from_numpy(theirs)
+    theirs = card.vocab.numbers
+    both = [(number, theirs[symbol]) for symbol, number in vocab.numbers.items() if symbol in theirs]
+    rows, from_rows = torch.tensor(both, dtype=torch.int64).view(-1, 2).unbind(dim=1)
     model.embedding.weight[rows] = old.embedding.weight[from_rows]
     model.cells.load_state_dict(old.cells.state_dict())
     if isinstance(model, LanguageModel):

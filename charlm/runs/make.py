@@ -130,9 +130,9 @@ def _recipe(wish: Wish, data: Data, speed: float | None) -> Recipe:
     """What was not set, for this much text; an optimiser may have a rate of its own."""
     own_rate = OPTIMISERS[wish.training.optimiser].rate
     if not isinstance(data, Dataset):
-        return choose(wish, len(data.train_ids), len(data.vocab), speed, own_rate)
-    train = data.train
-    texts = Texts(number=len(train), characters=train.num_characters, longest=int(train.lengths.max(initial=1)))
+        size, unit = len(data.train_ids), "symbols" if data.vocab.is_spelt else "characters"
+        return choose(wish, size, len(data.vocab), speed, own_rate, unit)
+    texts = Texts(number=len(data.train), characters=data.train.num_characters, longest=int(data.train.lengths.max(initial=1)))
     return choose_for_labels(wish, texts, speed, own_rate)
 
 

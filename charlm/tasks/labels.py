@@ -34,6 +34,7 @@ class LabelTask:
     model: ClassVar[type[Labeller]]
     shortest: ClassVar = 1.0  # share of a text that is read in training, at least
     num_unread: ClassVar = 0.0  # share of its characters that are not read then
+    characters_per_symbol: ClassVar = 1.0
     has_one_shape: ClassVar = False  # texts are of any length
 
     @classmethod

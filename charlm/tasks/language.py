@@ -11,20 +11,26 @@ import torch
 from torch import Tensor
 
 from charlm.config import TrainConfig
-from charlm.evaluation import Score, TellCount, approximate_cost, approximate_score, ignore, surprisals, total
+from charlm.evaluation import Score, TellCount, approximate_cost, approximate_score, ignore, predicted, surprisals, total
 from charlm.model.language_model import LanguageModel, next_symbol_nats
 from charlm.model.stack import ModelState
 from charlm.text.corpus import Corpus
 from charlm.text.streams import Streams, Window
-from charlm.text.vocab import Ids
+from charlm.text.vocab import Ids, Vocab
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LanguageTask:
-    """To predict each next character of `streams`. Scored on `validation_ids` `(N,)`; not at all where N is below 2."""
+    """To predict each next character of `streams`. Scored on `validation_ids` `(N,)`; not at all where N is below 2.
+
+    Where an id may stand for more or less than one character, `vocab` says for how many, and a symbol that trains has
+    `characters_per_symbol` on average.
+    """
 
     streams: Streams
     validation_ids: Ids
+    vocab: Vocab | None = None
+    characters_per_symbol: float = 1.0
 
     model: ClassVar = LanguageModel
     has_one_shape: ClassVar = True
@@ -32,8 +38,10 @@ class LanguageTask:
     @classmethod
     def of(cls, corpus: Corpus, training: TrainConfig) -> "LanguageTask":
         """The task over a corpus. Raises `TextError` for one that is too short."""
-        streams = Streams.fitted(corpus.train_ids, training.batch_size, training.seq_len, training.seed)
-        return cls(streams=streams, validation_ids=corpus.validation_ids)
+        ids, vocab = corpus.train_ids, corpus.vocab
+        streams = Streams.fitted(ids, training.batch_size, training.seq_len, training.seed)
+        ratio = max(1, vocab.num_characters(ids)) / len(ids)
+        return cls(streams=streams, validation_ids=corpus.validation_ids, vocab=vocab, characters_per_symbol=ratio)
 
     @property
     def batch_size(self) -> int:
@@ -67,6 +75,10 @@ class LanguageTask:
 
     def score(self, model: LanguageModel, *, exact: bool, tell: TellCount = ignore) -> Score | None:
         """The loss on the validation part: exact, as one stream, or a look, in lanes side by side."""
-        if len(self.validation_ids) < 2:  # the first is only read
+        ids, vocab = self.validation_ids, self.vocab
+        number = len(ids) - 1 if vocab is None else predicted(vocab, ids)
+        if number < 1:  # the first is only read
             return None
-        return total(surprisals(model, self.validation_ids, tell)) if exact else approximate_score(model, self.validation_ids)
+        if exact:
+            return total(surprisals(model, ids, tell), number)
+        return approximate_score(model, ids, None if vocab is None else vocab.widths)

@@ -16,9 +16,11 @@ import numpy.typing as npt
 from charlm.config import CorpusConfig
 from charlm.errors import TextError, counted
 from charlm.text.decoding import CHUNK_BYTES
+from charlm.text.encoding import Encoder
 from charlm.text.parts import Parts, Splits, joint_of
 from charlm.text.source import read_symbols, sha256_of, spool
 from charlm.text.vocab import NUM_CODE_POINTS, Ids, Vocab, code_points
+from charlm.text.words import Tokens, WordCounts
 
 Tell = Callable[[str, float], None]  # a stage, and how far it is, from 0 to 1
 
@@ -52,7 +54,8 @@ def encode_corpus(
 ) -> tuple[Corpus, list[str]]:
     """Encode `files`, joined as `config` says, into the file `target`; give the corpus, and notices for people.
 
-    Of several files each gives its own end to the parts that are held back. Ids are written in the smallest unsigned type,
+    Of several files each gives its own end to the parts that are held back: where a part begins is counted in characters of the
+    text (or bytes), so that it is the same for every kind of symbols. Ids are written in the smallest unsigned type,
     little-endian. `tell` hears the stage and how far it is. Raises `TextError` for a text that cannot be read, is empty, has
     one symbol only, or changes between the two readings.
     """
@@ -62,19 +65,22 @@ def encode_corpus(
     counts = np.zeros(NUM_CODE_POINTS, dtype=np.int64)
     digest = hashlib.sha256()
     notices: list[str] = []
-    ends = [0]
+    ends, words = [0], WordCounts()
     for path, name in zip(paths, files, strict=True):
-        called = "standard input" if name == "-" else name
+        called, tokens = "standard input" if name == "-" else name, Tokens()
         for symbols in read_symbols(path, config, digest=digest, notices=notices, called=called):
             seen = np.bincount(symbols)
             counts[: len(seen)] += seen
+            if config.symbols == "word":
+                words.add(*tokens.feed(symbols.astype(np.uint32)))
             reading.chunk("reading the text")
+        words.add(*tokens.feed(code_points(""), final=True))
         ends.append(int(counts.sum()))
     _check_counts(counts, files)
     splits = [Splits.of(size, config) for size in np.diff(ends).tolist()]
     joint = joint_of(config) if sum(each.test > 0 for each in splits) > 1 else ""
     counts[code_points(joint)] += 1  # the vocabulary must have it
-    vocab = Vocab.from_counts(counts, config.symbols)
+    vocab = Vocab.from_counts(counts, config.symbols, config.min_count, words.common(config.min_count))
     again = hashlib.sha256()
     reading.done = 0
     with contextlib.closing(Parts(target, vocab, joint, is_always=config.separator is not None)) as parts:
@@ -113,15 +119,16 @@ def _encode(
 ) -> None:
     """Write a file's ids into the parts, by its own `splits`. Feeds every byte of the text to `again`."""
     bounds, done = (splits.train, splits.validation), 0
+    encoders = [Encoder(parts.vocab) for _ in range(3)]
     for symbols in read_symbols(path, config, digest=again):
-        try:
-            ids = parts.vocab.encode_symbols(symbols)
-        except TextError as error:
-            raise _changed([str(path)]) from error
-        for part, piece in enumerate(np.split(ids, [max(0, bound - done) for bound in bounds])):
-            parts.add(part, piece)
-        done += len(ids)
+        for part, piece in enumerate(np.split(symbols, [max(0, bound - done) for bound in bounds])):
+            parts.add(part, encoders[part].feed(piece))
+        done += len(symbols)
         reading.chunk("encoding the text")
+    for part, encoder in enumerate(encoders):
+        parts.add(part, encoder.end())
+    if any(encoder.unseen for encoder in encoders):
+        raise _changed([str(path)])
 
 
 def _changed(files: Sequence[str]) -> TextError:

@@ -14,9 +14,8 @@ import numpy as np
 
 from charlm.config import CorpusConfig
 from charlm.errors import UsageError, counted
-from charlm.text.vocab import Ids, Vocab, describe_symbol
+from charlm.text.vocab import Ids, Vocab
 
-NEWLINE = ord("\n")
 COPIED = 1 << 20  # bytes at a time
 SHOWN = 5  # symbols in a notice
 OTHER = 0.01  # of a part: if training lacks as many of its characters, it is another kind of text
@@ -61,7 +60,7 @@ class Parts:
         self.files = [target, *(target.parent / f".{target.name}.{number}.tmp" for number in (1, 2))]
         self.outs: list[BinaryIO] = [path.open("wb") for path in self.files]
         self.counts = np.zeros((3, len(vocab)), dtype=np.int64)
-        self.last: list[int | None] = [None, None, None]  # the symbol that a part ends in
+        self.last: list[bytes | None] = [None, None, None]  # what a part ends in
         self.is_open = [False, False, False]  # whether the file that is read now has a piece in the part
         self.num_joints = 0
 
@@ -74,7 +73,7 @@ class Parts:
         if not ids.size:
             return
         last = self.last[part]
-        if not self.is_open[part] and last is not None and self.joint.size and (self.is_always or last != NEWLINE):
+        if not self.is_open[part] and last is not None and self.joint.size and (self.is_always or not last.endswith(b"\n")):
             self._write(part, self.joint)
             self.num_joints += 1
         self.is_open[part] = True
@@ -83,7 +82,7 @@ class Parts:
     def _write(self, part: int, ids: Ids) -> None:
         self.outs[part].write(ids.astype(self.vocab.dtype.newbyteorder("<")).tobytes())
         self.counts[part] += np.bincount(ids, minlength=len(self.vocab))
-        self.last[part] = self.vocab.symbols[int(ids[-1])]
+        self.last[part] = self.vocab.symbols_for(ids[-1:])
 
     def close(self) -> None:
         """Close the files."""
@@ -122,7 +121,7 @@ class Parts:
         only = np.flatnonzero((validation > 0) & (train == 0))
         if only.size:
             common = only[np.argsort(-validation[only], kind="stable")][:SHOWN]
-            which = ", ".join(describe_symbol(self.vocab.symbols[number]) for number in common.tolist())
+            which = ", ".join(map(self.vocab.described, common.tolist()))
             places = int(validation[only].sum())
             share = f"{counted(places, 'place')} of {validation.sum():,}"
             more = ", ..." if only.size > SHOWN else ""

@@ -54,7 +54,7 @@ class Streams:
         """
         fitting = len(ids) // seq_len - 1
         if fitting < 1:
-            has = counted(len(ids), "character")
+            has = counted(len(ids), "symbol")
             what = f"the training part has {has}, and --seq-len {seq_len} needs {2 * seq_len:,} of them"
             raise TextError(what, "give a longer text, or a smaller --seq-len")
         return cls(ids=ids, batch_size=min(batch_size, fitting), seq_len=seq_len, seed=seed)

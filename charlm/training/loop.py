@@ -142,15 +142,16 @@ class Due:
 
 
 def report(trainer: Trainer[M], sums: Sums, elapsed: Callable[[], float]) -> StepsDone:
-    """The means over the steps in `sums`. Waits for the device, and counts the wait as training."""
+    """The means over the steps in `sums`, per character of the text. Waits for the device, and counts that as training."""
     began = elapsed()
     loss, grad_norm = float(sums.loss) / sums.steps, float(sums.grad_norm) / sums.steps
     trainer.seconds += elapsed() - began
     require_finite(trainer, loss, "loss")
     if not trainer.scaler.is_enabled():  # under loss scaling an overflow is ordinary: that step is skipped
         require_finite(trainer, grad_norm, "gradient norm")
-    speed = sums.characters / max(trainer.seconds - sums.since, 1e-9)
-    return StepsDone(**trainer.now(), loss_nats=loss, grad_norm=grad_norm, chars_per_second=speed)
+    size = trainer.task.characters_per_symbol
+    speed = sums.characters * size / max(trainer.seconds - sums.since, 1e-9)
+    return StepsDone(**trainer.now(), loss_nats=loss / size, grad_norm=grad_norm, chars_per_second=speed)
 
 
 def require_finite(trainer: Trainer[M], value: float, what: str) -> None:

@@ -36,6 +36,10 @@ class Task(Protocol[M_contra, B]):
     has_one_shape: ClassVar[bool]  # whether all batches have the same shapes, so that a step can be captured as a CUDA graph
 
     @property
+    def characters_per_symbol(self) -> float:
+        """How many characters of a text a prediction stands for, on average; 1 unless symbols are of several sizes."""
+
+    @property
     def batch_size(self) -> int:
         """The number of streams or examples in a batch; fewer than requested where the data have not enough."""
 

@@ -10,9 +10,9 @@ from charlm.training.events import EvalDone, StepsDone
 UNIFORM = math.log(50)
 
 
-def said(*losses: tuple[float, float | None]) -> list[str]:
-    """What is said at evaluations, each after some steps: the losses of both, in nats."""
-    doubts, now = Doubts(50), {"step": 1, "seconds": 1.0, "progress": 0.5}
+def said(*losses: tuple[float, float | None], size: float = 1.0) -> list[str]:
+    """What is said at evaluations, each after some steps: the losses of both, in nats; symbols have `size` characters."""
+    doubts, now = Doubts(50, size), {"step": 1, "seconds": 1.0, "progress": 0.5}
     found = []
     for training, validation in losses:
         assert doubts.of(StepsDone(**now, loss_nats=training, grad_norm=1.0, chars_per_second=1.0)) == ""
@@ -32,3 +32,9 @@ def test_it_is_said_once_with_both_losses():
 def test_nothing_is_said_of(losses):
     """A loss below a uniform guess, a model that has learned nothing yet, and a run without a validation part."""
     assert said(losses) == [""]
+
+
+def test_words_are_guessed_at_once():
+    """Per character, a uniform guess of words loses as little as they are long."""
+    assert said((0.3, UNIFORM / 3 + 0.01), size=3) != [""]
+    assert said((0.3, UNIFORM / 3 - 0.01), size=3) == [""]

@@ -78,7 +78,7 @@ def test_lanes_shrink_to_what_fits(shape):
 @pytest.mark.parametrize("seq_len", [1, 5, 64])
 def test_a_text_shorter_than_two_windows_is_refused(seq_len):
     """The error says how long the text is and how long it would have to be."""
-    has = counted(2 * seq_len - 1, "character")
+    has = counted(2 * seq_len - 1, "symbol")
     with pytest.raises(TextError, match=f"has {has}, and --seq-len {seq_len} needs {2 * seq_len}"):
         Streams.fitted(np.zeros(2 * seq_len - 1), 4, seq_len, 0)
 
