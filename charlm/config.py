@@ -83,7 +83,7 @@ class CorpusConfig:
 
     Files match `glob` or one of `more_globs`. Several are joined with `separator` between, or, where that is None, with a
     newline where one does not end in one. `normalize` is the normal form of Unicode that a text is brought into; empty leaves
-    it as it is.
+    it as it is. `documents` is empty, "file", "line" or what stands between two texts that are told apart.
 
     Where a model gives labels, they become labelled texts: `columns` says where a row has its text and its label, and `restore`
     what is taken out of a text to be put back.
@@ -99,6 +99,7 @@ class CorpusConfig:
     normalize: str = later("")
     more_globs: tuple[str, ...] = later(())
     separator: str | None = later(None)
+    documents: str = later("")
 
     @property
     def globs(self) -> tuple[str, ...]:

@@ -6,13 +6,13 @@ A field the file leaves out takes its default. So a field added later needs a de
 import sys
 import types
 from collections.abc import Callable, Collection
-from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from itertools import pairwise
 from typing import Any, TypeVar, get_args, get_origin
 
-from charlm.config import End
+from charlm.config import End, later
 from charlm.errors import CheckpointError, NewerError, UsageError, brief
-from charlm.text.vocab import Vocab
+from charlm.text.vocab import END, START, Vocab
 
 T = TypeVar("T")
 
@@ -118,17 +118,21 @@ def _name(kind: object) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VocabEntry:
-    """A vocabulary as JSON stores it: `symbols` is the string of all its characters, empty for bytes."""
+    """A vocabulary as JSON stores it: `symbols` is the string of all its characters, empty for bytes.
+
+    With `documents` START and END come after them, and `start` is the id of START.
+    """
 
     kind: str
     start: int
     symbols: str
+    documents: bool = later(False)
 
 
 def vocab_to_json(vocab: Vocab) -> dict[str, Any]:
     """Turn a vocabulary into JSON."""
-    symbols = "".join(map(chr, vocab.symbols)) if vocab.kind == "char" else ""
-    return asdict(VocabEntry(kind=vocab.kind, start=vocab.start, symbols=symbols))
+    symbols = vocab.letters if vocab.kind == "char" else ""
+    return to_json(VocabEntry(kind=vocab.kind, start=vocab.start, symbols=symbols, documents=vocab.marks is not None))
 
 
 def vocab_from_json(data: object, where: str) -> Vocab:
@@ -144,9 +148,11 @@ def vocab_from_json(data: object, where: str) -> Vocab:
     for symbol in symbols:
         if 0xD800 <= symbol < 0xE000:
             raise CheckpointError(f"{where}.symbols has U+{symbol:04X}, which is half a character")
-    if not 0 <= entry.start < len(symbols):
+    if not 0 <= entry.start < len(symbols) + entry.documents:
         raise CheckpointError(f"{where}.start is {entry.start}, and there are {len(symbols)} symbols")
-    return Vocab(kind=entry.kind, symbols=tuple(symbols), start=entry.start)
+    if entry.documents and entry.start != len(symbols):
+        raise CheckpointError(f"{where}.start is {entry.start}, and the start of a document is {len(symbols)}")
+    return Vocab(kind=entry.kind, symbols=(*symbols, *((START, END) if entry.documents else ())), start=entry.start)
 
 
 # Classes that files store, or once stored, in another form than field by field.

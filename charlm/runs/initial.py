@@ -21,7 +21,7 @@ from charlm.recipe import Wish
 from charlm.runs.find import INITIAL
 from charlm.runs.record import RUN, Origin
 from charlm.text.source import sha256_of
-from charlm.text.vocab import Vocab
+from charlm.text.vocab import NUM_CODE_POINTS, Vocab, describe_symbol
 
 KEPT = ("cell", "embedding_size", "hidden_size", "num_layers")  # the sizes that are the old model's
 MOST_NAMED = 12  # new symbols that are named
@@ -65,8 +65,10 @@ def describe(path: Path, vocab: Vocab) -> str:
     card, _ = read_card(path)
     new = sorted(set(vocab.symbols) - set(card.vocab.symbols))
     shape = f"{card.model.num_layers} x {card.model.hidden_size} {card.model.cell.upper()}"
-    named = "".join(map(chr, new[:MOST_NAMED])) + ("..." if len(new) > MOST_NAMED else "")
-    fresh = f"; fresh weights for {counted(len(new), 'new one')}: {brief(repr(named))}" if new else ""
+    letters = [chr(symbol) for symbol in new if symbol < NUM_CODE_POINTS]
+    named = [repr("".join(letters[:MOST_NAMED]) + ("..." if len(letters) > MOST_NAMED else ""))] if letters else []
+    named += [describe_symbol(symbol) for symbol in new if symbol >= NUM_CODE_POINTS]
+    fresh = f"; fresh weights for {counted(len(new), 'new one')}: {brief(', '.join(named))}" if new else ""
     known = f"{len(vocab) - len(new)} of its {counted(len(card.vocab), 'symbol')}"
     return f"begins with what {path} has learned: its {shape}, and {known}{fresh}"
 

@@ -19,6 +19,7 @@ Ids = npt.NDArray[np.unsignedinteger]
 CodePoints = npt.NDArray[np.uint32]
 
 NUM_CODE_POINTS = 0x110000
+START, END = NUM_CODE_POINTS, NUM_CODE_POINTS + 1  # symbols beyond Unicode: what stands before and after a document
 MOST_MARKS = 20  # of a letter that is looked for in another normal form
 
 
@@ -29,6 +30,8 @@ def code_points(text: str) -> CodePoints:
 
 def describe_symbol(symbol: int) -> str:
     """A code point as people read it: `'é' (U+00E9)`."""
+    if symbol in (START, END):
+        return f"the {'start' if symbol == START else 'end'} of a document"
     return f"{chr(symbol)!r} (U+{symbol:04X})"
 
 
@@ -36,8 +39,9 @@ def describe_symbol(symbol: int) -> str:
 class Vocab:
     """The symbols a model knows, in the order of their ids.
 
-    `kind` is "char" (Unicode code points) or "byte" (all 256 of them); `symbols` are their numbers in rising order; `start` is
-    the id that a model reads in place of an empty prompt: that of the newline, or of the commonest symbol.
+    `kind` is "char" (Unicode code points) or "byte" (all 256 of them); `symbols` are their numbers in rising order, START and
+    END among them where documents are told apart; `start` is the id that a model reads in place of an empty prompt: that of
+    START, or else of the newline, or of the commonest symbol.
     """
 
     kind: str
@@ -45,9 +49,11 @@ class Vocab:
     start: int
 
     @classmethod
-    def from_counts(cls, counts: npt.NDArray[np.int64], kind: str) -> "Vocab":
+    def from_counts(cls, counts: npt.NDArray[np.int64], kind: str, *, has_documents: bool = False) -> "Vocab":
         """The vocabulary of a corpus in which symbol s occurs `counts[s]` times."""
         symbols = np.arange(256) if kind == "byte" else np.flatnonzero(counts)
+        if has_documents:
+            return cls(kind=kind, symbols=(*symbols.tolist(), START, END), start=len(symbols))
         newline = np.flatnonzero(symbols == ord("\n"))
         start = newline[0] if newline.size and counts[ord("\n")] else counts[symbols].argmax()
         return cls(kind=kind, symbols=tuple(symbols.tolist()), start=int(start))
@@ -61,9 +67,20 @@ class Vocab:
         return np.min_scalar_type(len(self) - 1)
 
     @cached_property
+    def marks(self) -> tuple[int, int] | None:
+        """The ids of START and END, None where no documents are told apart."""
+        return (self.symbols.index(START), self.symbols.index(END)) if START in self.symbols else None
+
+    @cached_property
+    def letters(self) -> str:
+        """All of its characters, without what stands beside them."""
+        return "".join(chr(symbol) for symbol in self.symbols if symbol < NUM_CODE_POINTS)
+
+    @cached_property
     def _table(self) -> npt.NDArray[np.int64]:
         table = np.full(256 if self.kind == "byte" else NUM_CODE_POINTS, -1)
-        table[list(self.symbols)] = np.arange(len(self))
+        known = [symbol for symbol in self.symbols if symbol < NUM_CODE_POINTS]  # which come before all others
+        table[known] = np.arange(len(known))
         return table
 
     def symbols_of(self, text: str) -> npt.NDArray[np.unsignedinteger]:
@@ -119,13 +136,14 @@ class Vocab:
         return self.encode_symbols(self.symbols_of(text), skip_unknown=skip_unknown, of=of)
 
     def symbols_for(self, ids: npt.ArrayLike) -> bytes:
-        """The bytes that `ids` stand for: themselves for a byte vocabulary, UTF-8 for characters."""
+        """The bytes that `ids` stand for: themselves for a byte vocabulary, UTF-8 for characters; START and END for none."""
         if self.kind == "byte":
-            return bytes(np.asarray(ids, dtype=np.uint8))
+            numbers = np.asarray(ids, dtype=np.int64)
+            return bytes(numbers[numbers < 256].astype(np.uint8))
         return self.decode(ids).encode("utf-8")
 
     def decode(self, ids: npt.ArrayLike) -> str:
-        """The text of `ids` `(N,)`. Bytes that are not UTF-8 become U+FFFD."""
+        """The text of `ids` `(N,)`, to which START and END add nothing. Bytes that are not UTF-8 become U+FFFD."""
         return self.decoder()(ids, True)
 
     def decoder(self) -> Callable[[npt.ArrayLike, bool], str]:
@@ -134,7 +152,12 @@ class Vocab:
             utf8 = codecs.getincrementaldecoder("utf-8")("replace")
             return lambda ids, final: utf8.decode(self.symbols_for(ids), final)
         numbers = np.array(self.symbols, dtype="<u4")
-        return lambda ids, _final: numbers[np.asarray(ids, dtype=np.int64)].tobytes().decode("utf-32-le", "surrogatepass")
+
+        def decode(ids: npt.ArrayLike, _final: bool) -> str:
+            found = numbers[np.asarray(ids, dtype=np.int64)]
+            return found[found < NUM_CODE_POINTS].tobytes().decode("utf-32-le", "surrogatepass")
+
+        return decode
 
 
 def _joins(symbol: int) -> bool:
@@ -143,5 +166,6 @@ def _joins(symbol: int) -> bool:
 
 
 def with_start(vocab: Vocab, prompt: Ids) -> Ids:
-    """What a model reads before it writes: the prompt `(P,)`, or the start symbol when the prompt is empty."""
-    return prompt if prompt.size else np.array([vocab.start], dtype=vocab.dtype)
+    """What a model reads before it writes: the prompt `(P,)`, or the start symbol when it is empty or begins a document."""
+    start = np.array([vocab.start], dtype=vocab.dtype)
+    return np.concatenate([start, prompt]) if vocab.marks else prompt if prompt.size else start
