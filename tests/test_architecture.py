@@ -70,6 +70,7 @@ ORDERS = {
         {"trace"},
         {"views", "stretch", "ranking", "activations"},
         {"intervention", "confirmation", "label_views"},
+        {"document_views"},
         {"baselines", "decisions"},
         {"examine"},
         {"labelled"},
@@ -85,7 +86,8 @@ ORDERS = {
     ],
     "cli": [
         {"options", "once", "settling"},
-        {"prompting", "subjects", "answering", "scoring", "documents"},
+        {"prompting", "documents"},
+        {"subjects", "answering", "scoring"},
         {"looking"},
         {"train", "sample", "predict", "evaluate", "info", "inspect_cells"},
         {"app"},
