@@ -4,6 +4,7 @@ Short documents are read as a whole, so many side by side that a step reads as m
 library only.
 """
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -31,7 +32,7 @@ def choose_for_documents(
     was = recipe.training
     steps = lengths.longest if lengths.longest <= WHOLE * was.seq_len else was.seq_len
     read = min(lengths.characters / max(1, lengths.number), steps)  # of a document in a step, about
-    number = 1 << max(1, round(was.batch_size * was.seq_len / max(1.0, read))).bit_length() - 1
+    number = 2 ** round(math.log2(max(1.0, was.batch_size * was.seq_len / max(1.0, read))))
     chosen: dict[str, Any] = {"batch_size": min(number, MOST_SIDE_BY_SIDE), "seq_len": steps}
     left = {name: value for name, value in chosen.items() if name not in wish.fixed}
     training = replace(was, **left)

@@ -102,7 +102,9 @@ def _places(ids: Ids, symbol: int) -> npt.NDArray[np.int64]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DocumentBatches:
-    """`documents` in batches of B of about equal length, each read in windows of at most T steps.
+    """`documents` in batches of about equal length, each read in windows of at most T steps.
+
+    The batches are as few as have at most B documents, and each has about as many.
 
     The windows of a batch are of about equal length, and as many as its longest document needs. How many windows each document
     needs decides its place in an epoch's order, and its length within that; so every epoch has as many windows, though other
@@ -127,7 +129,8 @@ class DocumentBatches:
     def order(self, epoch: int) -> list[Places]:
         """The numbers of the documents of each batch of an epoch, longest first."""
         generator = np.random.default_rng((self.seed, epoch))
-        batches = ordered(self.documents.lengths, self.classes, self.batch_size, generator)
+        number = -(-len(self.documents) // self.batch_size)
+        batches = ordered(self.documents.lengths, self.classes, -(-len(self.documents) // number), generator)
         return [self.documents.longest_first(which) for which in batches]
 
     def bounds(self, which: Places) -> list[tuple[int, int]]:
