@@ -83,7 +83,9 @@ def alone(model: LanguageModel, documents: Documents) -> float:
 
 def ended(folder: Path) -> None:
     """Draw samples from the run, and count."""
-XX    texts = [row["text"] for row in json.loads(out)["samples"]]
+    options = ("--num-samples", str(SAMPLES), "--seed", "1", "--length", str(LONGEST + 1))
+    out, _ = charlm(folder, "sample", "-c", "names", "--json", *options)
+    texts = [row["text"] for row in json.loads(out)["samples"]]
     whole = sum(len(text) <= LONGEST for text in texts)
     known = set((folder / "names.txt").read_text(encoding="utf-8").splitlines())
     new = [text for text in texts if text not in known]
