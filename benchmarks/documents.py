@@ -9,7 +9,7 @@ there the model reads one symbol at a time, and the softmax is in float64 NumPy.
 
 ended      of 1,000 samples, those that end by themselves within 30 characters
 exact      the exact validation loss, and that of each document alone
-same       a run of 150 steps killed (SIGKILL) twice and resumed, and one that was not: are model and state the same bytes?
+same       a run of 150 steps killed (SIGKILL) twice and resumed, and one that was not: are the models the same bytes?
 """
 
 import argparse
@@ -25,6 +25,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors.torch import load_file
 
 from benchmarks.machine import describe_machine
 from benchmarks.quality import HERE
@@ -38,7 +39,7 @@ from charlm.text.documents import Documents
 SOURCES = ("austen.txt", "twain.txt", "films.tsv")
 NAMES, SAMPLES, LONGEST = 2000, 1000, 30
 STEPS = 150  # of the runs that are killed
-KILLS = (0.35, 0.7)  # of the time that the whole run took, after which one is killed
+KILLS = (3, 9)  # evaluations, of fifteen, after which one is killed
 
 
 def names() -> list[str]:
@@ -87,7 +88,7 @@ def ended(folder: Path) -> None:
     out, _ = charlm(folder, "sample", "-c", "names", "--json", *options)
     texts = [row["text"] for row in json.loads(out)["samples"]]
     whole = sum(len(text) <= LONGEST for text in texts)
-    known = set((folder / "names.txt").read_text(encoding="utf-8").splitlines())
+    known = set(names())
     new = [text for text in texts if text not in known]
     print(
         f"ended by themselves within {LONGEST} characters: {whole} of {len(texts)}; {len(set(texts))} different, "
@@ -100,15 +101,13 @@ def exact(folder: Path, said: dict[str, Any]) -> None:
     """Compare the run's exact score with that of each document alone."""
     model, _ = load_model(folder / "names" / "model.safetensors", torch.device("cpu"))
     assert isinstance(model, LanguageModel)  # noqa: S101 (there are no labels)
-    data = open_data(folder / "names", read_record(folder / "names" / "run.json"))
-    parts = documents_of(data)
-    own = alone(model, parts[1])
+    held_out = documents_of(open_data(folder / "names", read_record(folder / "names" / "run.json")))[1]
+    own = alone(model, held_out)
     found = said["validation_nats"]
-    print(
-        f"validation loss of {len(parts[1])} documents: {found:.7f} nats/char; each alone {own:.7f}; {abs(found - own):.1e} apart"
-    )
-    charged = json.loads(charlm(folder, "eval", "names.txt", "-c", "names", "--json")[0])
-    print(f"all {charged['documents']} documents: {charged['nats_per_char']:.4f} nats/char")
+    apart = f"each alone {own:.7f}; {abs(found - own):.1e} apart"
+    print(f"validation loss of {len(held_out)} documents: {found:.7f} nats/char; {apart}")
+    every = json.loads(charlm(folder, "eval", "names.txt", "-c", "names", "--json")[0])
+    print(f"all {every['documents']} documents: {every['nats_per_char']:.4f} nats/char")
 
 
 def same(folder: Path, options: list[str]) -> None:
@@ -125,21 +124,25 @@ def same(folder: Path, options: list[str]) -> None:
         "--quiet",
         *options,
     )
-    began = time.monotonic()
     charlm(folder, *arguments, "--out", "whole")
-    took = time.monotonic() - began
-    killed = 0
-    for number, share in enumerate(KILLS):
+    killed: list[bool] = []
+    rows = folder / "killed" / "metrics.jsonl"
+    for number, evaluations in enumerate(KILLS):
         command = (*arguments, "--out", "killed") if not number else ("train", "--resume", "killed", "--quiet")
         process = started(folder, *command)
-        time.sleep(share * took)
+        while process.poll() is None and not (rows.is_file() and rows.read_text().count('"eval"') >= evaluations):
+            time.sleep(0.01)
         process.kill()
         process.communicate()
-        killed += process.returncode < 0
+        killed.append(process.returncode < 0)
     charlm(folder, "train", "--resume", "killed", "--quiet")
-    files = ("model.safetensors", "last.safetensors")
-    alike = [(folder / "whole" / name).read_bytes() == (folder / "killed" / name).read_bytes() for name in files]
-    print(f"a run of {STEPS} steps ({took:.0f} s), killed {killed} times and resumed: {dict(zip(files, alike, strict=True))}")
+    models = [(folder / name / "model.safetensors").read_bytes() for name in ("whole", "killed")]
+    states = [load_file(folder / name / "last.safetensors") for name in ("whole", "killed")]  # whose heads count seconds
+    alike = [name for name, tensor in states[0].items() if torch.equal(tensor, states[1][name])]
+    print(
+        f"{STEPS} steps, killed {sum(killed)} times and resumed: the same bytes in the model's file: {models[0] == models[1]},"
+    )
+    print(f"and in {len(alike)} of the {len(states[0])} tensors of the state")
 
 
 def main() -> None:
