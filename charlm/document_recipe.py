@@ -1,4 +1,4 @@
-"""Chooses what the user does not set where documents are told apart: as `recipe.py`, but for the shape of a batch.
+"""Chooses what the user does not set where documents are told apart: as `recipe.py`, but for the shape of a batch and the patience.
 
 Short documents are read as a whole, so many side by side that a step reads as much as it would of a running text. Standard
 library only.
@@ -12,6 +12,7 @@ from charlm.config import TrainConfig
 from charlm.recipe import Recipe, Wish, choose
 
 MOST_SIDE_BY_SIDE = 256  # documents in a step
+PATIENCE = 6  # evaluations, of at most 20: a short list is soon learned by heart
 WHOLE = 2  # times the steps of a running text's window: shorter documents are read in one
 
 
@@ -33,7 +34,7 @@ def choose_for_documents(
     steps = lengths.longest if lengths.longest <= WHOLE * was.seq_len else was.seq_len
     read = min(lengths.characters / max(1, lengths.number), steps)  # of a document in a step, about
     number = 2 ** round(math.log2(max(1.0, was.batch_size * was.seq_len / max(1.0, read))))
-    chosen: dict[str, Any] = {"batch_size": min(number, MOST_SIDE_BY_SIDE), "seq_len": steps}
+    chosen: dict[str, Any] = {"batch_size": min(number, MOST_SIDE_BY_SIDE), "seq_len": steps, "patience": PATIENCE}
     left = {name: value for name, value in chosen.items() if name not in wish.fixed}
     training = replace(was, **left)
     why = recipe.why.replace(_batch(was), f"{training.batch_size} documents a step, up to {training.seq_len} steps at a time")

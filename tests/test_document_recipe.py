@@ -23,6 +23,7 @@ def test_short_documents_are_read_whole_and_many_together(number, characters, lo
     plain = choose(wish(), characters, 50, 130e3)
     assert (recipe.training.batch_size, recipe.training.seq_len) == (batch, steps)
     assert recipe.training.batch_size <= MOST_SIDE_BY_SIDE
+    assert recipe.training.patience == 6
     assert recipe.model == plain.model
     assert recipe.end == plain.end
     assert f"{batch} documents a step, up to {steps} steps at a time" in recipe.why
@@ -33,6 +34,7 @@ def test_what_is_set_by_hand_stays():
     lengths = Lengths(number=1800, characters=15_000, longest=18)
     recipe = choose_for_documents(wish("batch_size", batch_size=7), lengths, 50, 130e3)
     assert (recipe.training.batch_size, recipe.training.seq_len) == (7, 18)
+    assert choose_for_documents(wish("patience"), lengths, 50, 130e3).training.patience == 0
     recipe = choose_for_documents(wish("seq_len", seq_len=11), lengths, 50, 130e3)
     assert recipe.training.seq_len == 11
     assert "up to 11 steps" in recipe.why

@@ -168,7 +168,7 @@ def train(
         int,
         typer.Option(
             help="End once this many evaluations in a row found nothing better; 0: never.",
-            show_default=f"{PATIENCE} where labels are learned, else 0",
+            show_default=f"{PATIENCE} where labels are learned or documents told apart, else 0",
         ),
     ] = TRAINING.patience,
     eval_every: Annotated[
