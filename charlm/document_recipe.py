@@ -1,7 +1,7 @@
-"""Chooses what the user does not set where documents are told apart: as `recipe.py`, but for the shape of a batch and the patience.
+"""Chooses what the user does not set where documents are told apart: as `recipe.py`, but for the shape of a batch.
 
-Short documents are read as a whole, so many side by side that a step reads as much as it would of a running text. Standard
-library only.
+Short documents are read as a whole, so many side by side that a step reads as much as it would of a running text. A run has
+patience, as one that learns labels. Standard library only.
 """
 
 import math

@@ -78,7 +78,7 @@ ORDERS = {
     "display": [{"terminal", "waiting"}, {"progress", "units", "html", "labels"}],
     "runs": [
         {"record", "signals"},
-        {"facts", "find"},
+        {"facts", "find", "doubts"},
         {"data", "initial", "newest"},
         {"folder", "choosing"},
         {"disk", "restore", "speed", "preview", "finish"},

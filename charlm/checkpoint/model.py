@@ -43,14 +43,19 @@ def load_model(path: Path, device: torch.device) -> tuple[Network, ModelCard]:
         if (needed := num_parameters(shapes) * (dtype.itemsize + 4)) > free_memory(CPU):
             raise CheckpointError(f"{path} takes {gigabytes(needed)} to open, which is more than this machine's free memory")
         tensors = read_tensors(file, dict(shapes.named_parameters()))
+    model = kind.empty(*sizes)
+    fill(path, model, tensors)
+    return model.to(device), card
+
+
+def fill(path: Path, model: Network, tensors: dict[str, torch.Tensor]) -> None:
+    """Move the weights `tensors`, read from `path`, into `model`. Raises `CheckpointError` for one that nobody has learned."""
     for name, tensor in tensors.items():
         if tensor.abs().max() > MOST_WEIGHT:
             raise CheckpointError(f"{path} has a tensor {name} that holds numbers beyond {MOST_WEIGHT:g}")
-    model = kind.empty(*sizes)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             parameter.copy_(tensors.pop(name))
-    return model.to(device), card
 
 
 def _check_kind(path: Path, kind: type[Network], card: ModelCard) -> None:

@@ -19,6 +19,7 @@ from charlm.text.parts import Splits
 from charlm.training.trainer import Trainer
 
 MOST_EPOCHS = 1 << 53
+WEIGHTS = "model."  # what the names of the weights begin with
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,17 +76,22 @@ def trainer_bytes(trainer: Trainer[Any], about: About | None = None) -> bytes:
     return to_bytes(trainer.tensors(), to_json(Head(kind="training", position=position, run=about)))
 
 
-def read_weights(path: Path, model: Network) -> int:
-    """Fill `model` with the weights of the state at `path`; returns its step. Raises `CheckpointError` for a damaged file."""
+def read_weights(path: Path, shapes: Network) -> tuple[dict[str, torch.Tensor], int]:
+    """The weights that the state at `path` has, of a model of these `shapes`, and its step.
+
+    Raises `CheckpointError` for a damaged file.
+    """
     with TensorFile(path, "training") as file:
-        head = from_json(Head, file.head, f"{path}: head")
-        expected = {f"model.{name}": parameter for name, parameter in model.named_parameters()}
-        rest = frozenset(name for name in file.shapes if not name.startswith("model."))
+        step = step_of(path, file)
+        expected = {WEIGHTS + name: parameter for name, parameter in shapes.named_parameters()}
+        rest = frozenset(name for name in file.shapes if not name.startswith(WEIGHTS))
         tensors = read_tensors(file, expected, also=rest)
-    with torch.no_grad():
-        for name, parameter in expected.items():
-            parameter.copy_(tensors[name])
-    return head.position.step
+    return {name: tensors[WEIGHTS + name] for name, _ in shapes.named_parameters()}, step
+
+
+def step_of(path: Path, file: TensorFile) -> int:
+    """The step of an opened state. Raises `CheckpointError` for a damaged one."""
+    return from_json(Head, file.head, f"{path}: head").position.step
 
 
 def load_trainer(path: Path, trainer: Trainer[Any], about: About | None = None) -> list[str]:

@@ -3,7 +3,6 @@
 import contextlib
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -50,6 +49,7 @@ def evaluate(
     glob: options.Glob = None,
     json: options.Json = False,
     checkpoint: options.Checkpoint = None,
+    last: options.Last = False,
     device: options.Device = "auto",
     threads: options.Threads = 0,
     version: options.Version = False,
@@ -66,8 +66,8 @@ def evaluate(
     if json and per_character:
         raise UsageError("--json and --per-character were given together", "give one of them")
     check_unknown(unknown)
-    path, model, card = options.find_and_open(checkpoint if texts else _with_labels(checkpoint), device, threads)
-    reading = replace(options.reading_of(card, encoding), **options.globs(glob))
+    path, model, card = options.find_and_open(checkpoint if texts else _with_labels(checkpoint), device, threads, last=last)
+    reading = options.reading_of(card, encoding, glob)
     from charlm.model.heads import Labeller
     from charlm.model.language_model import LanguageModel
 

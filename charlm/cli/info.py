@@ -17,6 +17,7 @@ STATES = {"last": "the last state", "mean": "the mean of all states", "max": "th
 def info(
     json: options.Json = False,
     checkpoint: options.Checkpoint = None,
+    last: options.Last = False,
     device: options.Device = "auto",
     threads: options.Threads = 0,
     version: options.Version = False,
@@ -29,7 +30,13 @@ def info(
     check_threads(threads)
     from charlm.checkpoint.card import read_card
 
-    card, parameters = read_card(options.named_model(checkpoint))
+    path = options.named_model(checkpoint, last=last)
+    if last:
+        from charlm.runs.newest import newest_card
+
+        card, parameters = newest_card(path)
+    else:
+        card, parameters = read_card(path)
     contents = describe(card, parameters)
     if json:
         options.print_json(contents)
@@ -39,6 +46,7 @@ def info(
     symbols = "all 256 bytes"
     if card.vocab.kind == "char":
         symbols = card.vocab.letters.translate({ord("\n"): "⏎", ord(" "): "␣"})
+    which = "the newest state" if last else "the best model"
     both_ways = ", both ways" if card.model.bidirectional else ""
     things = "texts" if card.labels else "symbols"
     documents = f"{_documents(card)}; " if card.num_documents else ""
@@ -46,7 +54,7 @@ def info(
         "model": f"{card.model.num_layers} x {card.model.hidden_size} {card.model.cell.upper()}{both_ways}, embedding "
         f"{card.model.embedding_size}, dropout {card.model.dropout:g}, {contents['parameters']:,} parameters",
         "vocabulary": f"{len(card.vocab)} symbols ({card.vocab.kind}): {symbols}",
-        "trained": f"the best model, of step {card.step}; {card.training.batch_size} x {card.training.seq_len} a step, "
+        "trained": f"{which}, of step {card.step}; {card.training.batch_size} x {card.training.seq_len} a step, "
         f"learning rate {card.training.learning_rate:g}, seed {card.training.seed}, on {card.setting.device} "
         f"in {card.setting.precision} with torch {card.setting.torch}",
         "corpus": f"{documents}{card.splits.test:,} {things}, SHA-256 {card.corpus_sha256}; train {card.splits.train:,}, "

@@ -20,7 +20,9 @@ def inspect_cells(
     text: Annotated[
         str | None,
         typer.Argument(
-            metavar="TEXT", help="A text file, labelled texts, or - for standard input.", show_default="the held-out part"
+            metavar="TEXT",
+            help="A text file, a folder, labelled texts, or - for standard input.",
+            show_default="the held-out part",
         ),
     ] = None,
     feature: Annotated[
@@ -47,8 +49,10 @@ def inspect_cells(
     seed: Annotated[int, typer.Option(help="The same seed gives the same p-values.")] = DEFAULT.seed,
     unknown: options.Unknown = "error",
     encoding: options.Encoding = None,
+    glob: options.Glob = None,
     json: options.Json = False,
     checkpoint: options.Checkpoint = None,
+    last: options.Last = False,
     device: options.Device = "auto",
     threads: options.Threads = 0,
     version: options.Version = False,
@@ -77,7 +81,8 @@ def inspect_cells(
     from charlm.cli import looking, subjects  # here, because they load torch and --help must not
 
     features = looking.all_features(feature or [])
-    path, model, card = options.find_and_open(checkpoint, device, 1)  # one thread for torch, since we run workers of our own
+    # One thread for torch, since we run workers of our own.
+    path, model, card = options.find_and_open(checkpoint, device, 1, last=last)
     sources = {"the text itself": Path(text or ""), "the model itself": path}
     options.check_target("--html", html, sources)
     options.check_target("--save-activations", save_activations, sources | ({"the page of --html": html} if html else {}))
@@ -85,7 +90,7 @@ def inspect_cells(
         check_unit("--show", layer, unit, card.model)
     looking.check_signal(signal, model)
     workers = threads or os.cpu_count() or 1
-    subject = subjects.subject_of(text, path, model, card, options.reading_of(card, encoding), unknown, config, workers)
+    subject = subjects.subject_of(text, path, model, card, options.reading_of(card, encoding, glob), unknown, config, workers)
     if save_activations is not None:
         looking.save(save_activations, subject)
     if is_search:

@@ -53,9 +53,12 @@ def print_report(subject: Subject, report: Report, *, json: bool, is_table: bool
     """Print the findings as JSON, or as a table followed by the best units in colour, each once."""
     for line in describe_gaps(report):
         print(line, file=sys.stderr)
+    if all(found.p_value is None for found in report.findings):
+        what = f"nothing could be tested in {counted(report.num_characters, 'character')}"
+        print(f"{what}: give a longer text, or one that has more of a feature", file=sys.stderr)
     if json:
         options.print_json({"findings": [as_row(found) for found in report.findings]})
-    if json or not is_table:
+    if json or not is_table or not report.findings:
         return
     show_findings(sys.stdout, report.findings)
     _show(subject, best_units(report.findings, subject.config.top), report.findings)

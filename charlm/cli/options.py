@@ -44,6 +44,8 @@ Checkpoint = Annotated[
     ),
 ]
 
+Last = Annotated[bool, typer.Option("--last", help="Take the newest state of the run instead of its best model.")]
+
 
 def lower(value: str) -> str:
     """Put a name in small letters, for options that accept either case."""
@@ -64,10 +66,8 @@ Unknown = Annotated[
 ENCODING = "The text's encoding: utf-8, latin-1, utf-16, ..."
 Encoding = Annotated[str | None, typer.Option(help=ENCODING, show_default="that of the text the model learned from")]
 DEFAULT_TEXT = CorpusConfig()
-Glob = Annotated[
-    list[str] | None,
-    typer.Option(help="Which files of a folder to read. May be repeated.", show_default=DEFAULT_TEXT.glob),
-]
+WHICH_FILES = "Which files of a folder to read. May be repeated."
+Glob = Annotated[list[str] | None, typer.Option(help=WHICH_FILES, show_default="those the model learned from")]
 ESCAPES = {r"\n": "\n", r"\t": "\t", r"\r": "\r", r"\\": "\\"}
 MOST_HELD = 1e6  # the largest value a unit may be held at; beyond it sums overflow in float32
 
@@ -111,12 +111,12 @@ def config_from(cls: Callable[..., T], values: dict[str, Any]) -> T:
     return cls(**{field.name: values[field.name] for field in fields(cls)})  # type: ignore[arg-type]
 
 
-def open_model(checkpoint: str | None, device: str, threads: int) -> tuple["LanguageModel", "ModelCard"]:
+def open_model(checkpoint: str | None, device: str, threads: int, *, last: bool) -> tuple["LanguageModel", "ModelCard"]:
     """Open the language model that -c/--checkpoint means, on `device`; without the option, name it on standard error.
 
     Raises `UsageError` for a model that gives labels.
     """
-    path, model, card = find_and_open(checkpoint, device, threads)
+    path, model, card = find_and_open(checkpoint, device, threads, last=last)
     from charlm.model.language_model import LanguageModel
 
     if not isinstance(model, LanguageModel):
@@ -125,9 +125,9 @@ def open_model(checkpoint: str | None, device: str, threads: int) -> tuple["Lang
     return model, card
 
 
-def open_labeller(checkpoint: str | None, device: str, threads: int) -> tuple["Labeller", "ModelCard"]:
+def open_labeller(checkpoint: str | None, device: str, threads: int, *, last: bool) -> tuple["Labeller", "ModelCard"]:
     """Open the model that -c/--checkpoint means, as `open_model` does. Raises `UsageError` for one that gives no labels."""
-    path, model, card = find_and_open(checkpoint, device, threads)
+    path, model, card = find_and_open(checkpoint, device, threads, last=last)
     from charlm.model.heads import Labeller
 
     if not isinstance(model, Labeller):
@@ -139,7 +139,7 @@ def open_labeller(checkpoint: str | None, device: str, threads: int) -> tuple["L
     return model, card
 
 
-def find_and_open(checkpoint: str | None, device: str, threads: int) -> tuple[Path, "Network", "ModelCard"]:
+def find_and_open(checkpoint: str | None, device: str, threads: int, *, last: bool) -> tuple[Path, "Network", "ModelCard"]:
     """Open the model that -c/--checkpoint means, of any kind, as `open_model` does, and return its file too."""
     check_device(device)
     check_threads(threads)
@@ -149,29 +149,35 @@ def find_and_open(checkpoint: str | None, device: str, threads: int) -> tuple[Pa
 
     set_threads(threads)
     place = pick_device(device)
-    path = named_model(checkpoint)
+    path = named_model(checkpoint, last=last)
+    if last:
+        from charlm.runs.newest import newest_model
+
+        return path, *newest_model(path, place)
     return path, *load_model(path, place)
 
 
-def named_model(checkpoint: str | None) -> Path:
-    """Find the model file that -c/--checkpoint means; without the option, name it on standard error."""
+def named_model(checkpoint: str | None, *, last: bool) -> Path:
+    """Find the model file, or the `last` state of a run, that -c/--checkpoint means; without the option, say which it is."""
     from charlm.display.terminal import visible_line
     from charlm.runs.find import SHIPPED, find_model
 
-    path = find_model(checkpoint)
+    path = find_model(checkpoint, last=last)
     if checkpoint is None:
         ships = ", which ships with charlm" if path.parent in SHIPPED else ""
         print(f"model: {visible_line(str(path))}{ships}", file=sys.stderr)
     return path
 
 
-def reading_of(card: "ModelCard", encoding: str | None) -> CorpusConfig:
-    """How a text is read for a model: as its own was, but for the `encoding`, if one is given."""
-    return replace(card.text, symbols=card.vocab.kind, encoding=card.text.encoding if encoding is None else encoding)
+def reading_of(card: "ModelCard", encoding: str | None, glob: Sequence[str] | None = None) -> CorpusConfig:
+    """How a text is read for a model: as its own was, but for the `encoding` and the patterns `glob`, where they are given."""
+    files = globs(glob) if glob else {}
+    encoding = card.text.encoding if encoding is None else encoding
+    return replace(card.text, symbols=card.vocab.kind, encoding=encoding, **files)
 
 
 def read_texts(texts: list[str], vocab: "Vocab", config: CorpusConfig, *, skip_unknown: bool) -> tuple["Ids", int]:
-    """Read all texts into ids, joined with nothing between; returns them and the number of symbols left out.
+    """Read all texts into ids, joined as `config` says; returns them and the number of symbols left out.
 
     That number also goes to standard error. Raises `TextError` for symbols the model has never seen, unless `skip_unknown`.
     """
@@ -179,22 +185,27 @@ def read_texts(texts: list[str], vocab: "Vocab", config: CorpusConfig, *, skip_u
 
     from charlm.display.terminal import visible_line
     from charlm.text.finding import find_files
+    from charlm.text.parts import NEWLINE, joint_of
     from charlm.text.source import read_symbols
 
     notices: list[str] = []
-    pieces, count, unseen = [vocab.encode("")], 0, None
+    pieces, count, unseen, last = [vocab.encode("")], 0, None, NEWLINE
+    joint, joined = vocab.encode(joint_of(config), skip_unknown=True), 0
     for name in find_files(texts, config, notices):
+        if count and joint.size and (config.separator is not None or last != NEWLINE):
+            pieces.append(joint)
+            joined += joint.size
         for symbols in read_symbols(name, config, notices=notices, may_be_bytes=False):
             try:
                 pieces.append(vocab.encode_symbols(symbols, before=count))
             except TextError as error:
                 unseen = unseen or error  # the first is named, all are counted
                 pieces.append(vocab.encode_symbols(symbols, skip_unknown=True))
-            count += symbols.size
+            count, last = count + symbols.size, int(symbols[-1]) if symbols.size else last
     for notice in notices:
         print(visible_line(notice), file=sys.stderr)
     ids = np.concatenate(pieces)
-    skipped = count - len(ids)
+    skipped = count + joined - len(ids)
     if unseen is not None and not skip_unknown:
         raise TextError(f"{unseen.message}; {counted(skipped, 'such character')} in all", unseen.hint)
     if skipped:

@@ -21,6 +21,7 @@ def predict(
     encoding: options.Encoding = None,
     json: options.Json = False,
     checkpoint: options.Checkpoint = None,
+    last: options.Last = False,
     device: options.Device = "auto",
     threads: options.Threads = 0,
     version: options.Version = False,
@@ -38,7 +39,7 @@ def predict(
 
     Example: charlm predict reviews.txt
     """
-    model, card = options.open_labeller(checkpoint, device, threads)
+    model, card = options.open_labeller(checkpoint, device, threads, last=last)
     from charlm.cli.answering import answers_of
     from charlm.display.terminal import visible, visible_line
     from charlm.display.waiting import waiting

@@ -70,6 +70,7 @@ def sample(
     unknown: options.Unknown = "error",
     json: options.Json = False,
     checkpoint: options.Checkpoint = None,
+    last: options.Last = False,
     device: options.Device = "auto",
     threads: options.Threads = 0,
     version: options.Version = False,
@@ -86,7 +87,7 @@ def sample(
     if seed is not None:
         check_seed(seed)
     # One stream is a chain of small products, and more threads only slow it down.
-    model, card = options.open_model(checkpoint, device, threads or int(num_samples == 1))
+    model, card = options.open_model(checkpoint, device, threads or int(num_samples == 1), last=last)
     reading = options.reading_of(card, encoding)
     texts = prompting.read_prompts(prompt or [], prompt_file, reading)
     prompts = [prompting.encode_prompt(card.vocab, text, skip_unknown=unknown == "skip") for text in texts]

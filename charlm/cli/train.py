@@ -129,7 +129,7 @@ def train(
             callback=upper,
         ),
     ] = TEXT.normalize,
-    glob: options.Glob = None,
+    glob: Annotated[list[str] | None, typer.Option(help=options.WHICH_FILES, show_default=TEXT.glob)] = None,
     separator: Annotated[
         str | None,
         typer.Option(

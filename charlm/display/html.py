@@ -179,7 +179,7 @@ def _finding(finding: Finding) -> Json:
         "score": _number(finding.score),
         "confirmed": _number(finding.confirmed_score),
         "strength": _number(finding.strength),
-        "p": _number(finding.p_value),
+        "p": None if finding.p_value is None else _number(finding.p_value),
         "gain": _number(finding.baseline_gain),
         "delta": delta and [_number(delta.present), _number(delta.absent)],
         "verdict": finding.verdict,

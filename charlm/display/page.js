@@ -313,13 +313,17 @@ function showHead() {
   );
 }
 
+function chanceOf(finding) {
+  return finding.p === null ? "not tested: the label changes too seldom" : `p ${fixed(finding.p, 3)}`;
+}
+
 function story(finding) {
   if (!finding) return ["This unit is not the best one for any feature."];
   const low = finding.score < 0 ? "low" : "high";
   const where = `${low} where ${finding.feature} ${finding.statistic === "auroc" ? "holds" : "is great"}`;
   const parts = [
     `${named(finding.signal)} is ${where}: `, el("b", { textContent: scoreOf(finding) }),
-    ` in the first half of the text, ${fixed(finding.confirmed)} in the second (p ${fixed(finding.p, 3)}), `,
+    ` in the first half of the text, ${fixed(finding.confirmed)} in the second (${chanceOf(finding)}), `,
     `${signed(finding.gain, 2)} against the better baseline. `,
   ];
   if (finding.delta) {

@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from charlm.display.terminal import ColouredText, Ramp, console_on, visible
+from charlm.errors import counted
 from charlm.inspection.findings import Finding, Passage, Report, Saturation, UnitView
 
 NAMES = {"auroc": "AUROC", "spearman": "Spearman"}
@@ -41,7 +42,8 @@ def as_row(finding: Finding) -> dict[str, Any]:
 def describe_gaps(report: Report) -> list[str]:
     """Name the features that were left out or not tested, in one line for each reason."""
     gaps = [(f"left out, {why}", name) for name, why in report.left_out]
-    gaps += [("not tested, too slow for a text of this length", name) for name in report.too_slow]
+    seldom = f"not tested, the label changes too seldom in {counted(report.num_characters, 'character')}"
+    gaps += [(seldom, name) for name in report.untested]
     reasons = dict.fromkeys(why for why, _ in gaps)
     return [f"{reason}: " + ", ".join(visible(name) for why, name in gaps if why == reason) for reason in reasons]
 
@@ -64,7 +66,7 @@ def show_findings(file: TextIO, findings: Sequence[Finding]) -> None:
             f"{found.unit.layer}:{found.unit.unit} {found.unit.signal}",
             f"{found.score:+.3f}",
             f"{found.confirmed_score:+.3f}",
-            f"{found.p_value:.3f}".removeprefix("0"),
+            "" if found.p_value is None else f"{found.p_value:.3f}".removeprefix("0"),
             f"{found.baseline_gain:+.2f}".replace("0.", "."),
             f"{delta.present:+.3f}" if delta else "",
             f"{delta.absent:+.3f}" if delta else "",

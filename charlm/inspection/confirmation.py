@@ -25,6 +25,7 @@ from charlm.inspection.statistics import (
     exchanged,
     mid_ranks,
     rotated,
+    spread,
 )
 from charlm.inspection.telling import TellMore, tell_nobody
 from charlm.inspection.texts import Starts, between
@@ -36,18 +37,19 @@ DRAWS = 999  # of rotations: the least p-value is 1 in 1,000
 LEAST_BLOCKS = 20  # in a text; each is rotated by itself
 LONGEST_BLOCK = 1 << 16  # characters
 TIMES_AS_LONG = 10  # a block must be this many times as long as a label's autocorrelation time
+LEAST_WITHIN = 0.01  # of a label's variance, within blocks: else no rotation changes anything
 LEAST_EXCHANGED = 10  # texts in a group, among which labels are exchanged, where there are as many
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Confirmation:
-    """P pairs of a unit and a feature on a second text: effects, p-values, and which labels change too slowly to be tested,
+    """P pairs of a unit and a feature on a second text: effects, p-values, and which labels change too seldom to be tested,
     `(P,)` each.
     """
 
     effects: Floats
     p_values: Floats
-    is_too_slow: npt.NDArray[np.bool_]
+    changes_too_seldom: npt.NDArray[np.bool_]
 
 
 def unit_bins(trace: Trace, chapter: Chapter, units: Sequence[int], tell: TellMore = tell_nobody) -> Bins:
@@ -122,11 +124,13 @@ def confirm(
             itself += autocorrelation(theirs[:, start:stop], longest)
             null += rotated(mine[:, start:stop], theirs[:, start:stop], offsets)
     is_rotated = draws > 0 and labels.starts is None
-    is_too_slow = np.array([correlation_time(sums) * TIMES_AS_LONG > longest for sums in itself]) & is_rotated
+    is_slow = np.array([correlation_time(sums) * TIMES_AS_LONG > longest for sums in itself])
+    is_constant = itself[:, 0] <= LEAST_WITHIN * np.array([spread(count) for count in label_counts])
+    changes_too_seldom = (is_slow | is_constant) & is_rotated
     return Confirmation(
         effects=_paired(observed, counts, label_counts, labels),
-        p_values=_p_values(observed, null, signs, ~is_too_slow),
-        is_too_slow=is_too_slow,
+        p_values=_p_values(observed, null, signs, ~changes_too_seldom),
+        changes_too_seldom=changes_too_seldom,
     )
 
 

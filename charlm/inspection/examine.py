@@ -86,7 +86,7 @@ def argue(
     left_out = [*rare, *left_out]
     if not labels.features:
         habits = gate_habits(model, labels.ids, workers, tell, labels.starts)
-        return Report(findings=(), left_out=tuple(left_out), too_slow=(), saturation=habits, num_characters=len(labels.ids))
+        return Report(findings=(), left_out=tuple(left_out), untested=(), saturation=habits, num_characters=len(labels.ids))
     tell("reading the text", 0.0)
     first, state = Trace.over(model, labels.ids, halves[0], None, workers, labels.starts)
     second, _ = Trace.over(model, labels.ids, halves[1], state, workers, labels.starts)
@@ -107,7 +107,7 @@ def argue(
             statistic="spearman" if feature.is_graded else "auroc",
             score=_score(found[n], feature),
             confirmed_score=_score(confirmed.effects[n], feature),
-            p_value=float(confirmed.p_values[n]),
+            p_value=None if confirmed.changes_too_seldom[n] else float(confirmed.p_values[n]),
             baseline_gain=float(gains[n]),
             delta_nats=effect.delta if effect else None,
             verdict="used" if effect and effect.is_used else "confirmed" if holds[n] else "correlated",
@@ -116,7 +116,7 @@ def argue(
     return Report(
         findings=tuple(sorted(findings, key=lambda finding: (list(VERDICTS).index(finding.verdict), -finding.strength))),
         left_out=tuple(left_out),
-        too_slow=tuple(labels.features[n].name for n in np.flatnonzero(confirmed.is_too_slow).tolist()),
+        untested=tuple(labels.features[n].name for n in np.flatnonzero(confirmed.changes_too_seldom).tolist()),
         saturation=saturation(first.groups, ranking.counts),
         num_characters=len(labels.ids),
     )

@@ -48,7 +48,8 @@ class Finding:
 
     `statistic` is "auroc" for yes/no features, where `score` is +-max(AUROC, 1 - AUROC), with minus for a unit that is low
     where the feature holds; it is "spearman" for graded ones. `score` is from the first half of the text, `confirmed_score`
-    from the second. `delta_nats` is over the text that settled the verdict, and None where the unit was not clamped.
+    from the second. `p_value` is None where the label changes too seldom to be tested. `delta_nats` is over the text that
+    settled the verdict, and None where the unit was not clamped.
     """
 
     unit: UnitId
@@ -56,7 +57,7 @@ class Finding:
     statistic: str
     score: float
     confirmed_score: float
-    p_value: float
+    p_value: float | None
     baseline_gain: float
     delta_nats: Delta | None
     verdict: str
@@ -145,12 +146,12 @@ class Saturation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """The findings, best first; which features were left out, and why; which features change too slowly for a p-value, and so
-    have a p-value of 1; how often gates are shut and open.
+    """The findings, best first; which features were left out, and why; which are not tested, as their labels change too seldom;
+    how often gates are shut and open.
     """
 
     findings: tuple[Finding, ...]
     left_out: tuple[tuple[str, str], ...]
-    too_slow: tuple[str, ...]
+    untested: tuple[str, ...]
     saturation: tuple[Saturation, ...]
     num_characters: int

@@ -20,6 +20,7 @@ from charlm.machine import keep_freed_memory
 from charlm.model.network import Network, num_parameters
 from charlm.runs.data import in_words
 from charlm.runs.disk import Disk, sweep
+from charlm.runs.doubts import Doubts
 from charlm.runs.find import LAST, MODEL, PREVIOUS
 from charlm.runs.finish import finish, how_to_go_on
 from charlm.runs.folder import Run, record_end
@@ -58,8 +59,11 @@ def drive(run: Run, reporter: Reporter, report_seconds: float = 1.0) -> RunDone:
         inexact = [f"not bit-exact from here on: {'; '.join(run.inexact)}"] if run.inexact else []
         for notice in (*run.notices, *inexact, _describe(run, trainer)):
             screen.notice(notice)
+        doubts = Doubts(len(run.data.vocab))
         for event in _events(run, trainer, stop, screen, report_seconds):
             _handle(event, run, trainer, screen, disk)
+            if not run.labels and (doubt := doubts.of(event)):
+                screen.notice(doubt)
         disk.require_saved(how_to_go_on(run))
         if screen.has_gone and screen.lost is not None:
             raise screen.lost

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from charlm.config import CorpusConfig
 from charlm.errors import TextError, counted
 from charlm.text.decoding import CHUNK_BYTES
-from charlm.text.parts import Parts, Splits
+from charlm.text.parts import Parts, Splits, joint_of
 from charlm.text.source import read_symbols, remove_spooled, sha256_of, spool
 from charlm.text.vocab import NUM_CODE_POINTS, Ids, Vocab, code_points
 
@@ -72,7 +72,7 @@ def encode_corpus(
         ends.append(int(counts.sum()))
     _check_counts(counts, files)
     splits = [Splits.of(size, config) for size in np.diff(ends).tolist()]
-    joint = _joint(config) if sum(each.test > 0 for each in splits) > 1 else ""
+    joint = joint_of(config) if sum(each.test > 0 for each in splits) > 1 else ""
     counts[code_points(joint)] += 1  # the vocabulary must have it
     vocab = Vocab.from_counts(counts, config.symbols)
     again = hashlib.sha256()
@@ -90,13 +90,6 @@ def encode_corpus(
         ids=open_ids(target, vocab), vocab=vocab, splits=parts.splits, sha256=digest.hexdigest(), ids_sha256=ids_sha256
     )
     return corpus, notices
-
-
-def _joint(config: CorpusConfig) -> str:
-    """What may stand between two files."""
-    if config.symbols == "byte":
-        return ""
-    return "\n" if config.separator is None else config.separator
 
 
 @dataclass(slots=True)

@@ -13,6 +13,7 @@ from charlm.text.source import refuse_device
 # What programs keep beside texts that people wrote. Hidden folders, such as .git and .venv, are left out by their dot.
 KEPT_BY_PROGRAMS = frozenset({"node_modules", "__pycache__"})
 LOOKED_AT = 8192  # bytes of a file, to see whether it is text
+SHOWN = 3  # notices of one kind
 WIDE = ("utf-16", "utf_16", "utf16", "utf-32", "utf_32", "utf32")  # encodings whose texts are full of zeros
 
 
@@ -26,6 +27,7 @@ def find_files(arguments: Sequence[str], config: CorpusConfig, notices: list[str
     """
     said = [] if notices is None else notices
     files: dict[object, str] = {}  # by what tells that two names are of one file
+    again: list[str] = []
     for argument in arguments:
         if not argument:
             raise TextError("the name of a text is empty", "name a file or a folder, or - for standard input")
@@ -36,9 +38,12 @@ def find_files(arguments: Sequence[str], config: CorpusConfig, notices: list[str
             raise TextError(f"there is no file {argument}", "check the path; - reads standard input")
         is_folder = argument != "-" and path.is_dir()
         for name in _texts_in(argument, config, said) if is_folder else [argument]:
-            first = files.setdefault(_identity(name), name)
-            if first is not name:
-                said.append(f"{name} is {'named twice' if first == name else f'the file {first}'}, and read once")
+            identity = _identity(name)
+            if identity in files:
+                first = files[identity]
+                again.append(f"{name} is {'named twice' if first == name else f'the file {first}'}, and read once")
+            files.setdefault(identity, name)
+    said += again if len(again) <= SHOWN else [f"{again[0]}; so are {counted(len(again) - 1, 'other name')}"]
     return list(files.values())
 
 

@@ -19,6 +19,14 @@ from charlm.text.vocab import Ids, Vocab, describe_symbol
 NEWLINE = ord("\n")
 COPIED = 1 << 20  # bytes at a time
 SHOWN = 5  # symbols in a notice
+OTHER = 0.01  # of a part: if training lacks as many of its characters, it is another kind of text
+
+
+def joint_of(config: CorpusConfig) -> str:
+    """What may stand between two files: always if it is given, else only after one that does not end in a newline."""
+    if config.symbols == "byte":
+        return ""
+    return "\n" if config.separator is None else config.separator
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,14 +116,17 @@ class Parts:
         if num_files > 1 and self.counts[1:].any():
             said.append(f"each of {num_files:,} files gives its own end to the parts that are held back")
         if self.num_joints and not self.is_always:
-            said.append(f"a newline was put after {self.num_joints:,} pieces of files that do not end in one (--separator)")
+            ends = counted(self.num_joints, "piece")
+            said.append(f"a newline was put after {ends} of files that did not end in one; --separator names something else")
         train, validation, _ = self.counts
         only = np.flatnonzero((validation > 0) & (train == 0))
         if only.size:
             common = only[np.argsort(-validation[only], kind="stable")][:SHOWN]
             which = ", ".join(describe_symbol(self.vocab.symbols[number]) for number in common.tolist())
-            share = f"{counted(int(validation[only].sum()), 'place')} of {validation.sum():,}"
+            places = int(validation[only].sum())
+            share = f"{counted(places, 'place')} of {validation.sum():,}"
             more = ", ..." if only.size > SHOWN else ""
             what = f"the validation part has {counted(only.size, 'symbol')} that training lacks, in {share}: {which}{more}"
-            said.append(f"{what}; a validation part of another kind of text chooses a bad model")
+            is_other = places > OTHER * validation.sum()
+            said.append(what + ("; another kind of text cannot tell which model is the best" if is_other else ""))
         return said

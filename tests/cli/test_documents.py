@@ -143,6 +143,15 @@ def test_the_exact_score_of_a_run_is_that_of_its_documents_held_out(charlm, mode
     assert f"{len(NAMES)} documents, one a line; train" in re.sub(r"\s+", " ", charlm("info", "-c", model).text)
 
 
+def test_the_newest_state_of_a_run_tells_documents_apart_too(charlm, model):
+    """With --last the same commands take it, and say the same of its corpus."""
+    Path("e.txt").write_text("Edston\nFay\n")
+    assert json.loads(charlm("eval", "e.txt", "-c", model, "--last", "--json").text)["documents"] == 2
+    assert charlm("sample", "-c", model, "--last", "--num-samples", "5", "--seed", "1").text.count("\n") == 4
+    best, newest = (json.loads(charlm("info", "-c", model, *last, "--json").text) for last in ((), ("--last",)))
+    assert best["documents"] == newest["documents"]
+
+
 def test_units_are_looked_at_document_by_document(charlm, model):
     """What a unit does in a document does not depend on those before it."""
     Path("one.txt").write_text("Carlston\n" * 300)

@@ -79,11 +79,12 @@ def test_a_dynamic_score_is_named_as_one_and_leaves_the_model_alone(charlm, mode
 
 
 def test_files_folders_and_standard_input_are_one_text(charlm, model, tmp_path: Path):
-    """A text scores the same from a file, from several, from a folder and from a pipe."""
+    """A text scores the same from a file, from several, from a folder and from a pipe; files are joined by a newline."""
     (tmp_path / "d").mkdir()
     (tmp_path / "e.txt").write_text(LINE)
-    (tmp_path / "d" / "1.txt").write_text(LINE[:9])
-    (tmp_path / "d" / "2.txt").write_text(LINE[9:])
+    first, rest = LINE.split("\n", 1)
+    (tmp_path / "d" / "1.txt").write_text(first)
+    (tmp_path / "d" / "2.txt").write_text(rest)
     outputs = {
         charlm("eval", "e.txt", "-c", model, "--json").out,
         charlm("eval", "d/1.txt", "d/2.txt", "-c", model, "--json").out,

@@ -1,5 +1,7 @@
 """`charlm inspect-cells` from its options to what people and programs get."""
 
+import contextlib
+import io
 import json
 import re
 from collections.abc import Callable
@@ -11,8 +13,9 @@ from rich.color import Color
 from safetensors.numpy import load_file
 
 from benchmarks.machine import last_of_each
+from charlm.cli import looking
 from charlm.display.terminal import BLOCKS, DARK, LIGHT
-from charlm.inspection.findings import VERDICTS
+from charlm.inspection.findings import VERDICTS, Report
 from charlm.model import cells
 from tests.commands import COMMAND, is_error, latch_run, on_terminal, running, trained
 from tests.conftest import CELLS, Result
@@ -86,7 +89,7 @@ def test_json_has_the_names_that_other_programs_rely_on(inspect, cell):
         assert list(each["delta_nats"]) == ["present", "absent"]
         assert (each["layer"] in (0, 1), each["unit"] in range(8)) == (True, True)
         assert each["signal"] in SIGNALS[cell]
-        assert 0 < each["p_value"] <= 1
+        assert each["p_value"] is None or 0 < each["p_value"] <= 1
         assert (each["statistic"] == "auroc") == (abs(each["score"]) >= 0.5 and each["feature"] not in GRADED)
 
 
@@ -125,6 +128,43 @@ def test_the_text_is_a_file_a_pipe_or_the_held_out_part(inspect, charlm, runs, t
     assert piped.out == inspect("--json", text="t.txt").out == default.out
     assert f"text: the held-out part of its corpus, from {runs['lstm']}/corpus.bin\n" in default.err
     assert "held-out" not in piped.err
+
+
+def test_a_folder_is_a_text_too(inspect, charlm, runs, tmp_path: Path):
+    """Its files are one text, those that --glob names, or else those that the model learned from."""
+    for name in ("a.txt", "b.txt", "c.md"):
+        (tmp_path / "d" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "d" / name).write_text(HELD_OUT)
+    for globs, files in (([], "ab"), (["--glob", "*.md"], "c"), (["--glob", "*.md", "--glob", "b*"], "bc")):
+        (tmp_path / "whole.txt").write_text((HELD_OUT.rstrip("\n") + "\n") * (len(files) - 1) + HELD_OUT)
+        found = charlm("inspect-cells", "d", "--json", "-c", runs["lstm"], *globs)
+        assert found.out == inspect("--json", text="whole.txt").out != b""
+
+
+def test_a_label_that_changes_too_seldom_has_no_p(charlm, latch):
+    """It is said, its row shows no number, and JSON has null; what can be tested has its p."""
+    text = "".join(mode_text(1000, seed=number) + "a" * 1000 for number in range(4)).encode()
+    words = ("inspect-cells", "-", "-c", latch, *FEATURE, "--feature", "run=a{50,}", "--top", "0")
+    result = charlm(*words, "--json", stdin=text)
+    p_values = {each["feature"]: each["p_value"] for each in findings(result)}
+    assert p_values["run"] is None
+    assert 0 < p_values["mode"] <= 1
+    assert re.search(r"^not tested, the label changes too seldom in 8,000 characters: .*\brun\b", result.err, re.MULTILINE)
+    assert "nothing could be tested" not in result.err
+    (row,) = re.findall(r"^ *run .*$", charlm(*words, stdin=text).text, re.MULTILINE)
+    assert len(row.split()) == 7  # no p, and no rise in loss
+
+
+def test_where_nothing_can_be_tested_it_is_one_line(charlm, latch):
+    """That says so, and what to give instead; no table stands there without a row."""
+    text = ("a" * 400 + "b" * 400) * 5
+    result = charlm("inspect-cells", "-", "-c", latch, "--feature", "run=a{50,}", "--top", "0", stdin=text.encode())
+    assert result.status == 0
+    assert f"nothing could be tested in {len(text):,} characters: give a longer text" in result.err
+    report = Report(findings=(), left_out=(), untested=(), saturation=(), num_characters=3000)
+    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
+        looking.print_report(None, report, json=False, is_table=True)
+    assert (out.getvalue(), "nothing could be tested in 3,000 characters" in err.getvalue()) == ("", True)
 
 
 def test_a_model_without_its_corpus_asks_for_a_text(charlm, runs, tmp_path: Path):

@@ -47,7 +47,10 @@ def test_every_cell_trains_and_samples(charlm, cell):
 
 
 def test_files_folders_and_standard_input_are_one_corpus(charlm, tmp_path: Path):
-    """The same characters give the same corpus, whether from one file, from several, from a folder or from a pipe."""
+    """The same characters give the same corpus, whether from one file, from several, from a folder or from a pipe.
+
+    Where nothing stands between files, that is, and nothing is held back, for which each file would give its own end.
+    """
     (tmp_path / "parts" / "deep").mkdir(parents=True)
     (tmp_path / "parts" / "a.py").write_text(TEXT[:100])
     (tmp_path / "parts" / "deep" / "b.py").write_text(TEXT[100:])
@@ -59,7 +62,8 @@ def test_files_folders_and_standard_input_are_one_corpus(charlm, tmp_path: Path)
         "pipe": ["-"],
     }
     for out, arguments in ways.items():
-        assert charlm("train", *arguments, *SHORT, "--out", out, stdin=TEXT.encode()).status == 0
+        whole = ("--separator", "", "--validation-fraction", "0", "--out", out)
+        assert charlm("train", *arguments, *SHORT, *whole, stdin=TEXT.encode()).status == 0
     corpora = {(tmp_path / out / "corpus.bin").read_bytes() for out in ways}
     hashes = {json.loads((tmp_path / out / "run.json").read_text())["corpus_sha256"] for out in ways}
     assert len(corpora) == 1

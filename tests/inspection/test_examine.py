@@ -158,7 +158,7 @@ def stub(monkeypatch, *, effect: float, p: float = 0.001, is_used: bool = True, 
         draws.append(rng.random())
         tell(1)
         many = np.ones(len(units))
-        return Confirmation(effects=effect * signs, p_values=p * many, is_too_slow=many == 0)
+        return Confirmation(effects=effect * signs, p_values=p * many, changes_too_seldom=many == 0)
 
     def untrained(trained, labels, halves, tell):
         tell(1)

@@ -55,7 +55,7 @@ def test_the_texts_own_features_are_there_too():
     report = examined(Classifier, (LATCH,))
     assert {found.feature for found in report.findings} == {"label=good", "column"}
     assert dict(report.left_out) == {"digit": "not in the text"}
-    assert report.too_slow == ()
+    assert report.untested == ()
     assert report.num_characters == moods(N, by_character=False).num_characters
 
 

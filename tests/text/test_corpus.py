@@ -81,7 +81,7 @@ def test_a_utf8_mark_is_left_out_and_said(tmp_path):
         encoded(b"\xef\xbb\xbfab\xff", tmp_path)
 
 
-def test_files_are_joined_with_nothing_between(tmp_path):
+def test_files_each_give_their_own_end_to_each_part(tmp_path):
     """Each gives its own end to each part; a newline stands where a piece does not end in one; what is hashed is the bytes."""
     for name, text in (("b.txt", "the two\n"), ("a.txt", "one, and"), ("c.py", "no"), ("d.txt", "")):
         (tmp_path / name).write_text(text)
