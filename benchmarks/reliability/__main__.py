@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 
 from benchmarks.machine import describe_machine, heed_signals
-from benchmarks.reliability import continuing, crashes, removals, strangers
+from benchmarks.reliability import continuing, crashes, hostile, removals, strangers
 from benchmarks.reliability.figure import Figure
 from charlm.errors import brief
 
@@ -42,7 +42,7 @@ FIGURES = (
     Asked("races", "50 races of two commands on one folder: 0 corruptions", continuing.races, 50, 5),
     Asked("damage", "every bit flipped, every length cut: 100 % detected", strangers.damage, 1, 211),
     Asked("forged", "20,000 forged files: 0 crashes, 0 hangs, under 50 MB", strangers.forged, 20_000, 400),
-    Asked("hostile", "200 hostile texts and prompts: 0 tracebacks", strangers.hostile_texts, 200, 24),
+    Asked("hostile", "288 hostile texts and prompts: 0 tracebacks, 0 silent changes", hostile.hostile_texts, 288, 36),
     Asked("code points", "all 1,114,112 on a terminal or a page: 0 live controls", strangers.code_points, 1, 61),
     Asked("removals", "each mechanism taken out: its test fails", removals.removals, 1, 5),
 )

@@ -9,7 +9,6 @@ import random
 import re
 import resource
 import time
-import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.reliability.figure import KINDS, TINY, Figure, command, copy_of, go_on, new_run, workplace
+from benchmarks.reliability.figure import KINDS, Figure, copy_of, go_on, new_run, workplace
+from benchmarks.reliability.hostile import live
 from charlm.checkpoint.model import load_model
 from charlm.checkpoint.training import load_trainer
 from charlm.cli.app import write_error
@@ -220,110 +220,6 @@ def _spoil(chance: random.Random, tree: Any) -> None:
         return
 
 
-def hostile_texts(count: int) -> Figure:
-    """Send texts and prompts that are broken, odd or meant to do harm through train, sample, eval and info."""
-    figure, chance = Figure(), random.Random(6)
-    with workplace() as place:
-        for number in range(count):
-            text = place / f"{chance.choice(NAMES)}{number}"
-            raw, prompt = _hostile(chance, number), _hostile(chance, number + 1)[:2000].decode("utf-8", "surrogateescape")
-            text.write_bytes(raw)
-            kind = ("--symbols", "byte") if number % 3 == 2 else ()
-            run = str(place / "run")
-            train = ("train", str(text), *TINY, *kind, "--max-steps", "2", "--out", run, "--overwrite")
-            commands = [train] if number % 2 else [(*train, "--json")]
-            commands.insert(0, _labelled(chance, text, raw, number, run))
-            commands += [
-                ("sample", "-c", run, "-p", prompt, "--length", "20", "--unknown", "skip"),
-                ("sample", "-c", run, "-p", prompt, "--length", "20", "--json", "--num-samples", "2"),
-                ("eval", str(text), "-c", run),
-                ("info", "-c", run),
-            ]
-            for arguments in commands:
-                done = command(*arguments)
-                what = f"text {number}, {' '.join(map(ascii, arguments))[:80]}"
-                figure.check(done.status in (0, 1, 2), f"{what}: status {done.status}")
-                figure.check("Traceback" not in done.err and "bug in charlm" not in done.err, f"{what}: {done.err[-300:]}")
-                figure.check(done.status == 0 or done.err.count("charlm: error: ") == 1, f"{what}: {done.err[-300:]}")
-                shown = done.err + (done.out if arguments[0] == "info" or "--json" in arguments else "")
-                figure.check(not _live(shown), f"{what}: shows {_live(shown)!r}")
-            figure.cases += 1
-    return figure
-
-
-NAMES = (
-    "t",
-    "\x1b[31mred",
-    "[bold]",
-    "[\\u2215nope]",
-    "a b",
-    "-dash",
-    "\u202eevil",
-    "\udcff",
-    "é",
-    "$(id)",
-    "<script>",
-    "x" * 200,
-)
-
-
-def _hostile(chance: random.Random, number: int) -> bytes:
-    """Make a text of a random kind and length."""
-    controls = "".join(map(chr, range(0x20))) + "\x7f" + "".join(map(chr, range(0x80, 0xA0)))
-    kinds: tuple[Callable[[], bytes], ...] = (
-        lambda: chance.randbytes(chance.choice((0, 1, 15, 16, 17, 900, 5000))),
-        lambda: b"\x1b]52;c;cm0gLXJmIH4=\x07\x1b[2J\x1b]0;title\x07" * 40,
-        lambda: b"[red]x[/red] [/nope] [link=javascript:x]y[/link]\n" * 30,
-        lambda: b"<script>alert(1)</script>&lt;\"'" * 30,
-        lambda: b"" + ("\u202eevil\u202c \u2066x\u2069 \u200f\u061c\n" * 30).encode(),
-        lambda: b"" + ("e" + "\u0301" * 3000).encode(),
-        lambda: b"" + ("👩\u200d👩\u200d👧🏽 " * 60).encode(),
-        lambda: "".join(chr(chance.randrange(0x20, 0xD800)) for _ in range(3000)).encode(),
-        lambda: "".join(chr(chance.randrange(0xE000, 0x110000)) for _ in range(3000)).encode(),
-        lambda: controls.encode() * 10,
-        lambda: b"\0" * chance.choice((1, 900)),
-        lambda: b"a\0" * 500,
-        lambda: b"\xed\xa0\x80" * 300,
-        lambda: b"\xff\xfe" + "utf-16".encode("utf-16-le") * 60,
-        lambda: b"\xef\xbb\xbf" + b"with a mark\n" * 60,
-        lambda: b"one\rtwo\r\nthree\n\r" * 60,
-        lambda: b"no end " * 5000,
-        lambda: b"\n" * 900,
-        lambda: b"a" * 900,
-        lambda: b"ab" * chance.choice((1, 4, 8, 9, 450)),
-        lambda: b"\x1f\x8b\x08" + chance.randbytes(900),
-        lambda: "가각간갇갈 한국어 텍스트.\n".encode() * 40,
-        lambda: b"{% raw %} {{x}} ${x} %s %d {0} \\n \\x00\n" * 30,
-        lambda: b'{"event": "done", "step": 1}\n' * 40,
-    )
-    return kinds[number % len(kinds)]()
-
-
-def _labelled(chance: random.Random, text: Path, raw: bytes, number: int, run: str) -> tuple[str, ...]:
-    """The command that learns labels from what is hostile: restores it, or takes it for labelled texts or characters."""
-    options = ("--restore", chance.choice(("spaces", "case", "punctuation")))
-    if number % 3:
-        table = text.with_name(f"{text.name}.tsv")
-        lines = raw.splitlines() if number % 3 == 1 else [raw[at : at + 1] for at in range(min(len(raw), 400))]
-        table.write_bytes(b"".join(line + b"\t" + b"ab"[place % 2 :][:1] + b"\n" for place, line in enumerate(lines)))
-        text, options = table, ("--task", "classify" if number % 3 == 1 else "tag")
-    return ("train", str(text), *TINY, *options, "--max-steps", "2", "--out", run, "--overwrite")
-
-
-def _live(text: str) -> set[str]:
-    """Find the characters of `text` that a terminal would obey."""
-    return {character for character in set(text) if not _is_harmless(character)}
-
-
-def _is_harmless(character: str) -> bool:
-    """Decide by Unicode's own categories, not by charlm's table."""
-    if character in "\n\t":
-        return True
-    bidirectional = {"LRE", "RLE", "PDF", "LRO", "RLO", "LRI", "RLI", "FSI", "PDI"}
-    is_control = unicodedata.category(character) in ("Cc", "Cs")
-    return not (is_control or unicodedata.bidirectional(character) in bidirectional or character in "\u200e\u200f\u061c")
-
-
 def code_points(step: int) -> Figure:
     """Send every `step`th code point on each way to a terminal and into a page."""
     figure = Figure()
@@ -331,7 +227,7 @@ def code_points(step: int) -> Figure:
     text = "".join(everything)
     for name, shows in WAYS.items():
         shown = shows(text)
-        figure.check(not _live(shown), f"{name}: {sorted(_live(shown))[:5]!r}")
+        figure.check(not live(shown), f"{name}: {sorted(live(shown))[:5]!r}")
         figure.check(len(shown) >= len(everything) // 2, f"{name} shows {len(shown)} characters only")
     for part in range(PARTS):
         _check_page(figure, everything[part::PARTS])
@@ -428,8 +324,8 @@ def _check_page(figure: Figure, characters: list[str]) -> None:
     """Check that a page with these characters, wherever text may stand, has a plain page's elements and no live control."""
     plain, shown = _page(["a"] * len(characters)), _page(characters)
     figure.check(plain.tags == shown.tags, f"the page has {shown.tags} where {plain.tags} are right")
-    live = _live("".join(shown.text))
-    figure.check(not live, f"the page shows {sorted(live)[:5]!r}")
+    found = live("".join(shown.text))
+    figure.check(not found, f"the page shows {sorted(found)[:5]!r}")
 
 
 def _page(characters: list[str]) -> _Parsed:
