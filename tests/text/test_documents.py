@@ -193,6 +193,14 @@ def test_every_epoch_has_as_many_windows(sizes, seq_len, batch_size):
             assert all(bool((a.inputs == b.inputs).all()) for a, b in zip(rest, whole[start:], strict=True))
 
 
+def test_chance_does_not_change_how_many_windows_there_are():
+    """Documents that need as many stay together, though others of nearly their length are drawn before them."""
+    documents = documents_of([10 + number % 53 for number in range(160)])
+    batches = DocumentBatches(documents=documents, batch_size=5, seq_len=4, seed=3)
+    counts = {len(list(batches.windows(epoch, 0, CPU))) for epoch in range(9)}
+    assert counts == {batches.windows_per_epoch}
+
+
 def test_epochs_have_other_batches():
     """Short documents do not always come together."""
     batches = DocumentBatches(documents=documents_of([3, 4, 5] * 9), batch_size=4, seq_len=9, seed=3)
