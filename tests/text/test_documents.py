@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charlm.checkpoint.fields import vocab_from_json, vocab_to_json
@@ -152,6 +152,7 @@ def test_documents_for_a_model_come_in_their_order(tmp_path):
     assert found.notices == ["1 empty document left out"]
 
 
+@settings(deadline=None, max_examples=50)
 @given(lengths, st.integers(1, 9), st.integers(1, 6))
 def test_every_symbol_is_predicted_once_in_an_epoch(sizes, seq_len, batch_size):
     """From its document's START on, in windows that are not too long; what fills up is nobody's, and no window is all of it."""
@@ -178,6 +179,7 @@ def test_every_symbol_is_predicted_once_in_an_epoch(sizes, seq_len, batch_size):
             assert read[document] == list(pairwise(ids))
 
 
+@settings(deadline=None, max_examples=50)
 @given(lengths, st.integers(1, 9), st.integers(1, 6))
 def test_every_epoch_has_as_many_windows(sizes, seq_len, batch_size):
     """So many as are promised, and from any number on the last of them, the same each time."""
