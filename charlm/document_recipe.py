@@ -26,10 +26,15 @@ class Lengths:
 
 
 def choose_for_documents(
-    wish: Wish, lengths: Lengths, num_symbols: int, speed: float | None = None, own_rate: float | None = None
+    wish: Wish,
+    lengths: Lengths,
+    num_symbols: int,
+    speed: float | None = None,
+    own_rate: float | None = None,
+    unit: str = "characters",
 ) -> Recipe:
     """The recipe for documents of these `lengths` on a machine of this `speed`, in characters a second (recipe.py)."""
-    recipe = choose(wish, lengths.characters, num_symbols, speed, own_rate)
+    recipe = choose(wish, lengths.characters, num_symbols, speed, own_rate, unit)
     was = recipe.training
     steps = lengths.longest if lengths.longest <= WHOLE * was.seq_len else was.seq_len
     read = min(lengths.characters / max(1, lengths.number), steps)  # of a document in a step, about

@@ -168,3 +168,20 @@ def test_logits_of_any_precision_can_be_drawn_from(dtype):
     logits = torch.tensor([[60000.0, -60000.0, 0.0]], dtype=dtype)
     for temperature in (0, 0.01, 1.0, 1e9):
         assert draw(logits, SampleConfig(temperature=temperature, top_k=1), seeded()).tolist() == [0]
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0, 3.0])
+def test_documents_are_drawn_until_each_has_ended(temperature):
+    """No longer than that or than asked for, and a shorter length draws the same; no start is ever drawn."""
+    model = new_model("gru", 1)
+    start, end = 3, 5
+    config = SampleConfig(length=400, num_samples=13, temperature=temperature)
+    prompt = np.array([start])
+    rows = torch.stack(list(generate(model, prompt, config, seeded(4), marks=(start, end)))).t().tolist()
+    assert not any(start in row for row in rows)
+    ends = [row.index(end) if end in row else len(row) for row in rows]
+    assert len(rows[0]) == min(400, max(ends) + 1)
+    assert len(set(ends)) > 1 or temperature == 0
+    short = SampleConfig(length=7, num_samples=13, temperature=temperature)
+    some = torch.stack(list(generate(model, prompt, short, seeded(4), marks=(start, end)))).t().tolist()
+    assert [row[:7] for row in rows] == some

@@ -49,9 +49,12 @@ def show_documents(model: LanguageModel, documents: Documents, vocab: Vocab, mos
     for part in _parts(documents):
         for number, nats in enumerate(in_order(model, part)):
             decode, ids = vocab.decoder(), part.ids[part.starts[number] + 1 : part.ends[number] - 1]
+            spent = 0.0
             for place, loss in enumerate(nats[:-1].tolist()):
                 text = decode(ids[place : place + 1], place == len(ids) - 1)
-                screen.write(text, [loss] * len(text))
+                spent = spent + loss if vocab.is_spelt else loss  # a character costs all of its bytes
+                screen.write(text, [spent / len(text) if vocab.is_spelt else spent] * len(text) if text else [])
+                spent = 0.0 if text else spent
             screen.write("\n", nats[-1:].tolist())  # coloured by the surprise that the document ends here
             total += nats.double().sum().item()
     screen.close()

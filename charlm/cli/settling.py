@@ -1,5 +1,6 @@
 """What follows from the options of `charlm train` that were typed, and which of them do not go together."""
 
+import re
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -80,6 +81,8 @@ def _check_documents(values: dict[str, Any], typed: set[str]) -> None:
         return
     if not values["documents"]:
         raise UsageError("--documents is empty", "say file, line, or what stands between two documents")
+    if re.search("[\ud800-\udfff]", values["documents"]):
+        raise UsageError(f"--documents is {values['documents']!r}, which is not UTF-8", "separate the texts by one that is")
     given = f"--documents {brief(values['documents'])} was given with"
     if values["task"] != "language":
         what = f"--restore {values['restore']}" if values["restore"] else f"--task {values['task']}"

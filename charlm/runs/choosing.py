@@ -15,9 +15,9 @@ def recipe_for(wish: Wish, data: Data, speed: float | None) -> Recipe:
         train = data.train
         texts = Texts(number=len(train), characters=train.num_characters, longest=int(train.lengths.max(initial=1)))
         return choose_for_labels(wish, texts, speed, own_rate)
+    unit = "symbols" if data.vocab.is_spelt else "characters"
     if parts := documents_of(data):
         longest = int(parts[0].lengths.max(initial=1))
         lengths = Lengths(number=len(parts[0]), characters=parts[0].num_predicted, longest=longest)
-        return choose_for_documents(wish, lengths, len(data.vocab), speed, own_rate)
-    unit = "symbols" if data.vocab.is_spelt else "characters"
+        return choose_for_documents(wish, lengths, len(data.vocab), speed, own_rate, unit)
     return choose(wish, len(data.train_ids), len(data.vocab), speed, own_rate, unit)

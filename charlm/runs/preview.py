@@ -1,5 +1,6 @@
 """What a model shows of itself while it trains: a sample, or what it makes of texts it is not trained on."""
 
+from dataclasses import replace
 from functools import singledispatch
 from itertools import groupby
 
@@ -20,7 +21,7 @@ from charlm.text.restoring import restored
 from charlm.text.vocab import with_start
 
 SAMPLE = SampleConfig(temperature=0.8, length=200)
-DOCUMENTS = SampleConfig(temperature=0.8, length=200, num_samples=5)
+SAMPLES = replace(SAMPLE, num_samples=5)  # of documents that are lines
 SAMPLE_SEED = 1
 TEXTS, TAGGED = 4, 1  # that are shown with their labels
 MOST_SHOWN = 60  # characters of a text that is shown with its label
@@ -40,9 +41,9 @@ def _(model: LanguageModel, run: Run) -> str:
     generator = torch.Generator().manual_seed(SAMPLE_SEED)
     if vocab.marks is None:
         return vocab.decode([int(ids[0]) for ids in generate(model, prompt, SAMPLE, generator)])
-    rows = torch.stack(list(generate(model, prompt, DOCUMENTS, generator, marks=vocab.marks))).t().tolist()
-    texts = [vocab.decode(list(cut_at(iter(row), [[vocab.marks[1]]]))) for row in rows]
-    return ("\n" if run.text.documents == BY_LINE else "\n----------\n").join(texts)
+    config = SAMPLES if run.text.documents == BY_LINE else SAMPLE
+    rows = torch.stack(list(generate(model, prompt, config, generator, marks=vocab.marks))).t().tolist()
+    return "\n".join(vocab.decode(list(cut_at(iter(row), [[vocab.marks[1]]]))) for row in rows)
 
 
 @preview.register

@@ -216,7 +216,7 @@ def read_documents(files: Sequence[str], config: CorpusConfig, vocab: Vocab, *, 
             except TextError as error:
                 unseen = unseen or TextError(f"document {cutter.number:,}: {error.message}", error.hint)
                 known = vocab.encode(text, skip_unknown=True)
-                skipped += len(vocab.symbols_of(text)) - len(known)
+                skipped += int(vocab.lacks(vocab.symbols_of(text)).sum())
                 start, end = encoded(vocab, [""])
                 pieces.append(np.array([start, *known, end], dtype=vocab.dtype))
     if unseen is not None and not skip_unknown:

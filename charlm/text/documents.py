@@ -129,6 +129,11 @@ class DocumentBatches:
     seed: int
 
     @property
+    def size(self) -> int:
+        """How many documents a batch has; the last of an epoch's order may have fewer."""
+        return -(-len(self.documents) // -(-len(self.documents) // self.batch_size))
+
+    @property
     def classes(self) -> Places:
         """How many windows each document needs, int64 `(n,)`."""
         return -(-self.documents.lengths // self.seq_len)
@@ -136,13 +141,13 @@ class DocumentBatches:
     @property
     def windows_per_epoch(self) -> int:
         """How many windows go through all documents once."""
-        return sum(map(len, (self.bounds(which) for which in self.order(0))))
+        lasts = np.append(np.arange(self.size, len(self.documents), self.size), len(self.documents)) - 1  # of each batch
+        return int(np.sort(self.classes)[lasts].sum())
 
     def order(self, epoch: int) -> list[Places]:
         """The numbers of the documents of each batch of an epoch, longest first."""
         generator = np.random.default_rng((self.seed, epoch))
-        number = -(-len(self.documents) // self.batch_size)
-        batches = ordered(self.documents.lengths, self.classes, -(-len(self.documents) // number), generator)
+        batches = ordered(self.documents.lengths, self.classes, self.size, generator)
         return [self.documents.longest_first(which) for which in batches]
 
     def bounds(self, which: Places) -> list[tuple[int, int]]:

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -97,6 +98,31 @@ def test_bytes_are_told_apart_too(charlm, byte_model):
     is_error(charlm("inspect-cells", "-c", byte_model), 2, "documents of bytes")
 
 
+@pytest.mark.parametrize("options", [("--min-count", "9"), ("--symbols", "word", "--min-count", "2")])
+def test_symbols_that_are_spelt_are_told_apart_too(charlm, options):
+    """What a model lacks is spelt within its document; scores are per character of the text, an end counting as one."""
+    lines = [f"{name.lower()} and {other.lower()} é{number}" for number, (name, other) in enumerate(pairwise(NAMES))]
+    run = str(trained(Path(), "\n".join(lines), *DOCUMENTS, *options))
+    result = charlm("sample", "-c", run, "--num-samples", "6", "--seed", "3", "--length", "90")
+    assert result.text.count("\n") == 5
+    Path("e.txt").write_text("bob é7\n\n语 and z\n", encoding="utf-8")
+    score = json.loads(charlm("eval", "e.txt", "-c", run, "--json").text)
+    assert (score["documents"], score["characters"], score["skipped"]) == (2, 6 + 1 + 7 + 1, 0)
+    network, card = load_model(Path(run) / "model.safetensors", torch.device("cpu"))
+    found = read_documents(["e.txt"], card.text, card.vocab, skip_unknown=False).documents
+    nats = sum(loss for losses in alone(network, found) for loss in losses)
+    assert score["nats_per_char"] == pytest.approx(nats / 15, abs=1e-6)
+    shown = charlm("eval", "e.txt", "-c", run, "--per-character").text.splitlines()
+    assert shown[::2] == ["bob é7⏎", "语 and z⏎"]
+    assert charlm("inspect-cells", "-c", run, "--show", "0:1", "--threads", "1", "--length", "30").status == 0
+    one = charlm("sample", "-c", run, "--seed", "3", "-p", "ann").text
+    assert one == charlm("sample", "-c", run, "--seed", "3", "-p", "ann", "--num-samples", "1").text
+    assert one.startswith("ann")
+    said = json.loads(charlm("info", "-c", run, "--json").text)
+    assert sum(said["documents"].values()) == len(lines)
+    assert said["vocab"]["size"] == len(card.vocab)
+
+
 def test_the_score_is_that_of_each_document_alone(charlm, model):
     """eval cuts a text as the model's own was cut; the mean of what each symbol costs from the zero state on is its score."""
     Path("e.txt").write_text("Edston\r\n\nFay\nBenmund")
@@ -178,6 +204,7 @@ def test_units_are_looked_at_document_by_document(charlm, model):
     ("options", "said"),
     [
         (("--documents", ""), "--documents is empty"),
+        (("--documents", "a\udcffb"), "not UTF-8"),
         (("--documents", "line", "--separator", "x"), "--separator"),
         (("--documents", "line", "--task", "tag"), "--task tag"),
         (("--documents", "line", "--restore", "case"), "--restore case"),

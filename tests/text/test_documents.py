@@ -193,6 +193,14 @@ def test_every_epoch_has_as_many_windows(sizes, seq_len, batch_size):
             assert all(bool((a.inputs == b.inputs).all()) for a, b in zip(rest, whole[start:], strict=True))
 
 
+def test_chance_does_not_change_how_many_windows_there_are():
+    """Documents that need as many stay together, though others of nearly their length are drawn before them."""
+    documents = documents_of([10 + number % 53 for number in range(160)])
+    batches = DocumentBatches(documents=documents, batch_size=5, seq_len=4, seed=3)
+    counts = {len(list(batches.windows(epoch, 0, CPU))) for epoch in range(9)}
+    assert counts == {batches.windows_per_epoch}
+
+
 def test_epochs_have_other_batches():
     """Short documents do not always come together."""
     batches = DocumentBatches(documents=documents_of([3, 4, 5] * 9), batch_size=4, seq_len=9, seed=3)
@@ -216,11 +224,16 @@ def test_a_vocabulary_of_documents_knows_its_marks(tmp_path):
     assert BYTES.dtype == np.uint16
     assert with_start(VOCAB, VOCAB.encode("ab")).tolist() == [13, 0, 1]
     assert with_start(VOCAB, VOCAB.encode("")).tolist() == [13]
-    for vocab in (VOCAB, BYTES):
+    spelling = Vocab.from_counts(np.bincount([97] * 5 + [98] * 2), "char", 3, has_documents=True)
+    assert spelling.marks == (1, 2)
+    assert spelling.decode(encoded(spelling, ["ab", "é"])) == "abé"
+    assert texts_in(Documents.of(encoded(spelling, ["ab", "é", "a"]), spelling), spelling) == ["ab", "é", "a"]
+    assert Documents.of(encoded(spelling, ["ab", "é", "a"]), spelling).num_characters == 2 + 1 + 1 + 3
+    for vocab in (VOCAB, BYTES, spelling):
         stored = vocab_to_json(vocab)
         assert vocab_from_json(stored, "v") == vocab
-        with pytest.raises(CheckpointError, match="start is 3"):
-            vocab_from_json(stored | {"start": 3}, "v")
+        with pytest.raises(CheckpointError, match="start is 0"):
+            vocab_from_json(stored | {"start": 0}, "v")
         with pytest.raises(CheckpointError, match="documents"):
             vocab_from_json(stored | {"documents": 1}, "v")
     plain = Vocab(kind="char", symbols=(97, 98), start=1)
