@@ -86,7 +86,9 @@ def argue(
     left_out = [*rare, *left_out]
     if not labels.features:
         habits = gate_habits(model, labels.ids, workers, tell, labels.starts)
-        return Report(findings=(), left_out=tuple(left_out), untested=(), saturation=habits, num_characters=labels.num_characters)
+        return Report(
+            findings=(), left_out=tuple(left_out), untested=(), saturation=habits, num_characters=labels.num_characters
+        )
     tell("reading the text", 0.0)
     first, state = Trace.over(model, labels.ids, halves[0], None, workers, labels.starts)
     second, _ = Trace.over(model, labels.ids, halves[1], state, workers, labels.starts)
