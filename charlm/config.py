@@ -83,7 +83,8 @@ class CorpusConfig:
 
     Files match `glob` or one of `more_globs`. Several are joined with `separator` between, or, where that is None, with a
     newline where one does not end in one. `normalize` is the normal form of Unicode that a text is brought into; empty leaves
-    it as it is. Characters and words that occur fewer than `min_count` times are spelt.
+    it as it is. Characters and words that occur fewer than `min_count` times are spelt. `documents` is empty, "file", "line" or
+    what stands between two texts that are told apart.
 
     Where a model gives labels, they become labelled texts: `columns` says where a row has its text and its label, and `restore`
     what is taken out of a text to be put back.
@@ -100,6 +101,7 @@ class CorpusConfig:
     more_globs: tuple[str, ...] = later(())
     separator: str | None = later(None)
     min_count: int = later(1)
+    documents: str = later("")
 
     @property
     def globs(self) -> tuple[str, ...]:
@@ -109,13 +111,11 @@ class CorpusConfig:
     def __post_init__(self) -> None:
         _check_choice("--symbols", self.symbols, SYMBOL_KINDS)
         _check_choice("--normalize", self.normalize or NORMAL_FORMS[0], NORMAL_FORMS)
-        if self.normalize and self.symbols == "byte":
-            raise UsageError(
-                f"--normalize {self.normalize} was given with --symbols byte, which keeps all bytes", "leave it out"
-            )
-        if self.separator is not None and self.symbols == "byte":
-            what = f"--separator is {self.separator!r}, and with --symbols byte no byte is ever added"
-            raise UsageError(what, "leave it out: files are joined as they are")
+        for option, value in (("--normalize", self.normalize or None), ("--separator", self.separator)):
+            if value is not None and self.symbols == "byte":
+                raise UsageError(
+                    f"{option} {value!r} was given with --symbols byte, which keeps bytes as they are", "leave it out"
+                )
         _check_range("--min-count", self.min_count, 1, MOST)
         _check_choice("--restore", self.restore or RESTORABLE[0], RESTORABLE)
         _check(0 <= self.validation_fraction < 1, "--validation-fraction", self.validation_fraction, "in [0, 1)")

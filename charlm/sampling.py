@@ -22,17 +22,26 @@ def generate(
     config: SampleConfig,
     generator: torch.Generator,
     clamps: LayerClamps | None = None,
+    marks: tuple[int, int] | None = None,
 ) -> Iterator[Tensor]:
     """Draw `config.length` symbols that follow `prompt` `(P,)`, P at least 1, for `config.num_samples` streams at once.
 
     Yields int64 ids `(num_samples,)` on the CPU, one step at a time; `generator` must be on the CPU. `clamps` hold their units
     in every stream, also while the prompt is read.
+
+    `marks` are the ids of the start and the end of a document: the first is never drawn, and drawing is over once each stream
+    has drawn the second. What comes after it in a stream means nothing.
     """
     stepper = CapturedStepper(model) if model.device.type == "cuda" else Stepper(model)
     logits, state = prime(model, prompt, config.num_samples, clamps)
+    is_over = torch.zeros(config.num_samples, dtype=torch.bool)
     for _ in range(config.length):
+        if marks is not None:
+            logits = logits.index_fill(-1, torch.tensor(marks[0], device=logits.device), -torch.inf)
         ids = draw(logits, config, generator)
         yield ids
+        if marks is not None and (is_over := is_over | (ids == marks[1])).all():
+            return
         logits, state = stepper.step(ids.to(model.device), state, clamps)
 
 

@@ -9,11 +9,11 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "charlm"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 LEVELS = (
-    {"config", "errors", "files", "machine", "recipe", "label_recipe", "tensorfile"},
+    {"config", "errors", "files", "machine", "recipe", "label_recipe", "document_recipe", "tensorfile"},
     {"text"},
     {"features", "model"},
     {"evaluation", "sampling"},
-    {"labelling"},
+    {"labelling", "document_scores"},
     {"training"},
     {"tasks", "inspection"},
     {"checkpoint", "display"},
@@ -23,7 +23,7 @@ LEVELS = (
 )
 # Inside a folder (or the lowest level) a module imports from those listed above it.
 ORDERS = {
-    "": [{"errors"}, {"config", "files", "machine"}, {"recipe", "tensorfile"}, {"label_recipe"}],
+    "": [{"errors"}, {"config", "files", "machine"}, {"recipe", "tensorfile"}, {"label_recipe", "document_recipe"}],
     "text": [
         {"spelling", "words"},
         {"vocab", "alphabets"},
@@ -34,8 +34,8 @@ ORDERS = {
         {"corpus"},
         {"streams", "examples"},
         {"tagged", "restoring", "batches"},
-        {"formats", "gathering"},
-        {"dataset", "asking"},
+        {"formats", "gathering", "documents"},
+        {"dataset", "asking", "cutting"},
     ],
     "model": [
         {"devices", "kernels", "capture"},
@@ -46,7 +46,7 @@ ORDERS = {
         {"stepper", "relay"},
     ],
     "training": [{"task", "optimiser", "events"}, {"memory", "trainer"}, {"loop"}, {"captured"}],
-    "tasks": [{"language", "labels"}, {"registry"}],
+    "tasks": [{"language", "labels", "documents"}, {"registry"}],
     "labelling": [
         {"predict", "words", "hashing"},
         {"metrics", "ngrams", "baseline"},
@@ -71,6 +71,7 @@ ORDERS = {
         {"trace"},
         {"views", "stretch", "ranking", "activations"},
         {"intervention", "confirmation", "label_views"},
+        {"document_views"},
         {"baselines", "decisions"},
         {"examine"},
         {"labelled"},
@@ -80,13 +81,14 @@ ORDERS = {
         {"record", "signals"},
         {"facts", "find", "doubts"},
         {"data", "initial", "newest"},
-        {"folder"},
+        {"folder", "choosing"},
         {"disk", "restore", "speed", "preview", "finish"},
         {"make", "drive", "heldout"},
     ],
     "cli": [
         {"options", "once", "settling"},
-        {"prompting", "subjects", "answering", "scoring"},
+        {"prompting", "documents"},
+        {"subjects", "answering", "scoring"},
         {"looking"},
         {"train", "sample", "predict", "evaluate", "info", "inspect_cells"},
         {"app"},
@@ -105,7 +107,9 @@ PURE = {
     "text",
     "features",
     "model",
+    "document_recipe",
     "evaluation",
+    "document_scores",
     "labelling",
     "training",
     "tasks",

@@ -60,7 +60,13 @@ BAD = [
     (InspectConfig, "theme", ["", "blue"]),
 ]
 # Any string: what it does not fit is said when files are read, or by the registry that has such names.
-FREE = {(CorpusConfig, "encoding"), (CorpusConfig, "glob"), (CorpusConfig, "more_globs"), (CorpusConfig, "separator")}
+FREE = {
+    (CorpusConfig, "encoding"),
+    (CorpusConfig, "glob"),
+    (CorpusConfig, "more_globs"),
+    (CorpusConfig, "separator"),
+    (CorpusConfig, "documents"),
+}
 FREE |= {(CorpusConfig, "columns"), (ModelConfig, "pooling"), (ModelConfig, "bidirectional")}
 FREE |= {(ModelConfig, "cell"), (TrainConfig, "optimiser"), (TrainConfig, "task")}
 CLASSES = [each for each in vars(config).values() if is_dataclass(each)]

@@ -133,6 +133,14 @@ def test_the_object_of_a_command_is_the_one_described(charlm, tmp_path, name, op
     assert set(json.loads(charlm(name, *options, "--json").text)) == set(fields(name))
 
 
+def test_what_is_said_of_documents_is_what_is_described(charlm, tmp_path):
+    """The score and the model have the fields that docs/json.md gives them where documents are told apart, and no other."""
+    trained(tmp_path, "\n".join(WORDS), "--documents", "line")
+    assert set(json.loads(charlm("eval", "t.txt", "--json").text)) == set(fields("eval")) | set(fields("eval", table=2))
+    assert set(json.loads(charlm("info", "--json").text)) == set(fields("info")) | set(fields("info", table=2))
+    assert set(json.loads(charlm("sample", "--json").text)) == set(fields("sample"))
+
+
 FILMS = "".join(f"film {number}\t{'good' if number % 2 else 'bad'}\n" for number in range(40))
 
 

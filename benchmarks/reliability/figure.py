@@ -33,11 +33,13 @@ STEPS = 12
 TINY = ("--hidden-size", "8", "--embedding-size", "5", "--seq-len", "8", "--batch-size", "4", "--threads", "1")
 OPTIONS = (*TINY, "--max-steps", str(STEPS), "--eval-every", "4", "--sample-every", "1000", "--dropout", "0.2")
 # What a run of each kind learns from: the name of a file, its contents, and the options that go with it.
+LINES = "".join(f"the {('cat', 'rat', 'bat')[number % 3]} sat {'on the mat ' * (number % 4)}{number}\n" for number in range(70))
 KINDS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "language": ("t.txt", TEXT, ()),
     "classify": ("t.tsv", RATED, ("--task", "classify")),
     "tag": ("t.tsv", TAGGED, ("--task", "tag")),
     "restore": ("t.txt", TEXT, ("--restore", "spaces")),
+    "documents": ("t.txt", LINES, ("--documents", "line")),
 }
 KINDS |= {task: ("t.txt", TEXT, ("--task", task)) for task in TASKS if task not in KINDS}  # those added from outside
 TENSOR_FILES = {"model.safetensors": "model", "last.safetensors": "training", "previous.safetensors": "training"}

@@ -60,6 +60,7 @@ class ModelCard:
     """All that `model.safetensors` holds besides its weights.
 
     `labels` are the names of a labelling model's labels, by id; `one_label_a_word` that each word it learned from had one.
+    `num_documents` counts the documents of the three parts of the corpus, where those are told apart.
     """
 
     model: ModelConfig
@@ -73,6 +74,7 @@ class ModelCard:
     scores: Scores
     labels: tuple[str, ...] = later(())
     one_label_a_word: bool = later(False)
+    num_documents: tuple[int, ...] = later(())
 
 
 def read_card(path: Path) -> tuple[ModelCard, int]:
@@ -95,9 +97,22 @@ def card_of(path: Path, file: TensorFile) -> ModelCard:
             raise CheckpointError(f"{path}: scores has the share {share}, and it must be from 0 to 1", DAMAGED)
     if problem := what_is_wrong(card.labels, card.text.restore):
         raise CheckpointError(f"{path}: labels {problem}", DAMAGED)
+    if problem := _unlike_documents(card):
+        raise CheckpointError(f"{path}: {problem}", DAMAGED)
     if card.text.normalize and card.training.task == "tag" and not card.text.restore:
         raise CheckpointError(f"{path}: text has normalize, and labels of characters keep no place in another form", DAMAGED)
     return card
+
+
+def _unlike_documents(card: ModelCard) -> str:
+    """Where a card that says that documents are told apart contradicts itself, in words; empty where it does not."""
+    numbers = card.num_documents
+    if not card.text.documents:
+        return "has documents, and its text has none" if card.vocab.marks or numbers else ""
+    if not card.vocab.marks or card.labels:
+        return f"documents are {brief(repr(card.text.documents))}, which does not fit its vocabulary or its task"
+    is_possible = len(numbers) == 3 and min(numbers) >= 0 and 2 * sum(numbers) <= card.splits.test
+    return "" if is_possible else f"num_documents is {brief(repr(numbers))}, which does not fit its splits"
 
 
 def what_is_wrong(labels: tuple[str, ...], restore: str) -> str:

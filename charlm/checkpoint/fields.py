@@ -13,7 +13,7 @@ from typing import Any, TypeVar, get_args, get_origin
 from charlm.config import End, later
 from charlm.errors import CheckpointError, NewerError, UsageError, brief
 from charlm.text.spelling import BYTE0, NUM_BYTES, is_surrogate
-from charlm.text.vocab import Vocab, code_points
+from charlm.text.vocab import END, START, Vocab, code_points
 from charlm.text.words import LONGEST, MOST_WORDS
 
 T = TypeVar("T")
@@ -122,21 +122,30 @@ def _name(kind: object) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VocabEntry:
-    """A vocabulary as JSON stores it: `symbols` is the string of all its characters, empty for bytes. Where it `spells` others,
-    bytes follow them, and then `words`, which are one string too, with `BETWEEN` between them, for a header has few commas.
+    """A vocabulary as JSON stores it: `symbols` is the string of all its characters, empty for bytes.
+
+    With `documents` START and END come after them, and `start` is the id of START. Where it `spells` others, bytes follow, and
+    then `words`, which are one string too, with `BETWEEN` between them, for a header has few commas.
     """
 
     kind: str
     start: int
     symbols: str
+    documents: bool = later(False)
     spells: bool = later(False)
     words: str = later("")
 
 
 def vocab_to_json(vocab: Vocab) -> dict[str, Any]:
     """Turn a vocabulary into JSON."""
-    words = BETWEEN.join(vocab.words)
-    entry = VocabEntry(kind=vocab.kind, start=vocab.start, symbols=vocab.characters, spells=vocab.is_spelt, words=words)
+    entry = VocabEntry(
+        kind=vocab.kind,
+        start=vocab.start,
+        symbols=vocab.characters,
+        documents=vocab.marks is not None,
+        spells=vocab.is_spelt,
+        words=BETWEEN.join(vocab.words),
+    )
     return to_json(entry)
 
 
@@ -155,11 +164,13 @@ def vocab_from_json(data: object, where: str) -> Vocab:
     for symbol in symbols:
         if 0xD800 <= symbol < 0xE000:
             raise CheckpointError(f"{where}.symbols has U+{symbol:04X}, which is half a character")
-    words = _words(entry, where)
+    marks = (START, END) if entry.documents else ()
     spelling = range(BYTE0, BYTE0 + NUM_BYTES) if entry.spells else ()
-    vocab = Vocab(kind=entry.kind, symbols=(*symbols, *spelling), start=entry.start, words=words)
+    vocab = Vocab(kind=entry.kind, symbols=(*symbols, *marks, *spelling), start=entry.start, words=_words(entry, where))
     if not 0 <= entry.start < len(vocab):
         raise CheckpointError(f"{where}.start is {entry.start}, and there are {len(vocab)} symbols")
+    if entry.documents and entry.start != len(symbols):
+        raise CheckpointError(f"{where}.start is {entry.start}, and the start of a document is {len(symbols)}")
     return vocab
 
 

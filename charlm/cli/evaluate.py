@@ -3,7 +3,7 @@
 import contextlib
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from charlm.checkpoint.card import ModelCard
+    from charlm.evaluation import Score
     from charlm.model.language_model import LanguageModel
     from charlm.text.vocab import Ids, Vocab
 
@@ -58,6 +59,8 @@ def evaluate(
     A model that gives labels is scored on labelled texts, in files like those it was trained on: accuracy, F1, what it takes
     for what, and the same for what needs no network.
 
+    A model that tells documents apart scores each by itself, from its start to its end.
+
     Example: charlm eval chapter.txt --per-character
     """
     if json and per_character:
@@ -71,6 +74,12 @@ def evaluate(
     if isinstance(model, LanguageModel):
         if columns is not None:
             raise UsageError(f"--columns was given, and {path} is a language model, which reads whole texts", "leave it out")
+        if card.vocab.marks:
+            if dynamic:
+                what = f"--dynamic was given, and {path} reads documents, each from a fresh state"
+                raise UsageError(what, "leave it out")
+            _score_documents(model, card, texts or [], reading, per_character, unknown == "skip", json)
+            return
         _score_text(model, card, texts or [], reading, per_character, dynamic, unknown == "skip", json)
         return
     given = {"--per-character": per_character, "--dynamic": dynamic, "--unknown skip": unknown == "skip"}
@@ -119,7 +128,29 @@ def _score_text(
         at_a_time = WATCHED if is_watched else CHAPTER
         losses = dynamic_surprisals(model, ids, look_up) if dynamic else surprisals(model, ids, look_up, at_a_time)
         score = total(_shown(losses, ids, card.vocab) if per_character else losses, number)
-    numbers = {
+    _print_score(score, skipped, per_character=per_character, dynamic=dynamic, json=json)
+
+
+def _score_documents(
+    model: "LanguageModel",
+    card: "ModelCard",
+    texts: list[str],
+    reading: CorpusConfig,
+    per_character: bool,
+    skip_unknown: bool,
+    json: bool,
+) -> None:
+    from charlm.cli.documents import read_documents_for, score_documents, show_documents
+
+    documents, skipped = read_documents_for(texts, card.vocab, reading, skip_unknown=skip_unknown)
+    score = show_documents(model, documents, card.vocab, MOST_NATS) if per_character else score_documents(model, documents)
+    _print_score(score, skipped, per_character=per_character, json=json, num_documents=len(documents))
+
+
+def _print_score(
+    score: "Score", skipped: int, *, per_character: bool, json: bool, dynamic: bool = False, num_documents: int | None = None
+) -> None:
+    numbers: dict[str, Any] = {
         "nats_per_char": score.nats_per_character,
         "bits_per_char": score.bits_per_character,
         "perplexity": score.perplexity,
@@ -128,11 +159,14 @@ def _score_text(
         "dynamic": dynamic,
     }
     if json:
-        options.print_json(numbers)
+        options.print_json(numbers | ({} if num_documents is None else {"documents": num_documents}))
         return
     line = "{nats_per_char:.4f} nats/char, {bits_per_char:.4f} bits/char, perplexity {perplexity:.3f}, "
+    size = counted(score.num_characters, "character")
+    if num_documents is not None:
+        size += f" of {counted(num_documents, 'document')}, the ends among them"
     print(
-        ("dynamic evaluation: " if dynamic else "") + line.format(**numbers) + counted(score.num_characters, "character"),
+        ("dynamic evaluation: " if dynamic else "") + line.format(**numbers) + size,
         file=sys.stderr if per_character else sys.stdout,
     )
 

@@ -47,6 +47,7 @@ def info(
     which = "the newest state" if last else "the best model"
     both_ways = ", both ways" if card.model.bidirectional else ""
     things = "texts" if card.labels else "symbols"
+    documents = f"{_documents(card)}; " if card.num_documents else ""
     rows = {
         "model": f"{card.model.num_layers} x {card.model.hidden_size} {card.model.cell.upper()}{both_ways}, embedding "
         f"{card.model.embedding_size}, dropout {card.model.dropout:g}, {contents['parameters']:,} parameters",
@@ -54,8 +55,9 @@ def info(
         "trained": f"{which}, of step {card.step}; {card.training.batch_size} x {card.training.seq_len} a step, "
         f"learning rate {card.training.learning_rate:g}, seed {card.training.seed}, on {card.setting.device} "
         f"in {card.setting.precision} with torch {card.setting.torch}",
-        "corpus": f"{card.splits.test:,} {things}, SHA-256 {card.corpus_sha256}; train {card.splits.train:,}, validation "
-        f"{card.splits.validation - card.splits.train:,}, test {card.splits.test - card.splits.validation:,}{_text(card)}",
+        "corpus": f"{documents}{card.splits.test:,} {things}, SHA-256 {card.corpus_sha256}; train {card.splits.train:,}, "
+        f"validation {card.splits.validation - card.splits.train:,}, test {card.splits.test - card.splits.validation:,}"
+        f"{_text(card)}",
         "score": _score(contents["scores"], "label" if card.labels else "char"),
     }
     if card.labels:
@@ -78,6 +80,8 @@ def describe(card: "ModelCard", parameters: int) -> dict[str, Any]:
         labelled = {"labels": list(card.labels), "one_label_a_word": card.one_label_a_word}
         test = None if card.scores.test is None else to_json(card.scores.test)
         scores = {"validation_nats": nats, "exact": card.scores.exact, "accuracy": card.scores.accuracy, "test": test}
+    if card.num_documents:
+        labelled = {"documents": dict(zip(("train", "validation", "test"), card.num_documents, strict=True))}
     return {
         "model": to_json(card.model),
         "training": to_json(card.training)
@@ -113,6 +117,16 @@ def _text(card: "ModelCard") -> str:
     form = f"; in the normal form {card.text.normalize}" if card.text.normalize else ""
     is_usual = card.vocab.kind == "byte" or card.text.encoding == options.DEFAULT_TEXT.encoding
     return ("" if is_usual else f"; encoding {brief(card.text.encoding)}") + form
+
+
+def _documents(card: "ModelCard") -> str:
+    """How many documents there are, what one is, and how many are in each part."""
+    from charlm.display.terminal import visible_line
+    from charlm.text.cutting import in_words
+
+    train, validation, test = card.num_documents
+    parts = f"train {train:,}, validation {validation:,}, test {test:,}"
+    return f"{counted(sum(card.num_documents), 'document')}, {visible_line(in_words(card.text))}; {parts}"
 
 
 def _labels(card: "ModelCard") -> str:

@@ -3,6 +3,9 @@
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from itertools import takewhile
+from operator import ne
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -81,7 +84,11 @@ def encode_stop(vocab: "Vocab", stop: str, form: str) -> list[int]:
 def as_symbols(vocab: "Vocab", ids: Iterator[int]) -> Iterator[int]:
     """What is looked through for a text to end before: the ids as they come, or, of a vocabulary that spells, the code points
     of what they say. There the same text may be drawn in several ways, as a word or letter by letter.
+
+    A document is over at its END.
     """
+    if vocab.marks:
+        ids = takewhile(partial(ne, vocab.marks[1]), ids)
     if not vocab.is_spelt:
         yield from ids
         return

@@ -4,6 +4,7 @@ import secrets
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from charlm.text.vocab import Vocab
 
 DEFAULT = SampleConfig()
+LONGEST = 10_000  # characters of a document that does not end
 SEPARATOR = b"\n----------\n"
 FLUSH_SECONDS = 0.05
 
@@ -43,8 +45,14 @@ def sample(
     ] = None,
     encoding: options.Encoding = None,
     length: Annotated[
-        int, typer.Option("-n", "--length", help="Symbols to draw: characters, or those of --symbols.")
-    ] = DEFAULT.length,
+        int | None,
+        typer.Option(
+            "-n",
+            "--length",
+            help="Symbols to draw, at most: characters, or those of --symbols.",
+            show_default=f"{DEFAULT.length}; of documents, which end by themselves, {LONGEST}",
+        ),
+    ] = None,
     stop: Annotated[
         list[str] | None,
         typer.Option(
@@ -71,9 +79,8 @@ def sample(
 
     Example: charlm sample --prompt "It was" --temperature 0.5 --seed 7
     """
-    config = SampleConfig(
-        temperature=0.0 if argmax else temperature, top_k=top_k, top_p=top_p, length=length, num_samples=num_samples
-    )
+    most, heat = DEFAULT.length if length is None else length, 0.0 if argmax else temperature
+    config = SampleConfig(temperature=heat, top_k=top_k, top_p=top_p, length=most, num_samples=num_samples)
     check_unknown(unknown)
     held = [options.parse_clamp(each) for each in clamp or []]
     prompting.check_prompts(prompt or [], prompt_file)
@@ -85,11 +92,13 @@ def sample(
     texts = prompting.read_prompts(prompt or [], prompt_file, reading)
     prompts = [prompting.encode_prompt(card.vocab, text, skip_unknown=unknown == "skip") for text in texts]
     stops = [prompting.encode_stop(card.vocab, each, reading.normalize) for each in stop or []]
+    marks, between = card.vocab.marks, b"\n" if card.text.documents == "line" else SEPARATOR
     clamps = _clamps(model, held) if held else None
     seed = _named_seed(config) if seed is None else seed
     is_kept = num_samples > 1 or json  # a single sample is printed as it is drawn, and may be of any length
     if is_kept:
         _require_room(model, config, len(prompts) if json else 1)
+    config = replace(config, length=LONGEST if marks and length is None else config.length)
     import torch
 
     from charlm.sampling import cut_at, generate
@@ -98,19 +107,19 @@ def sample(
     decode = prompting.symbols_decoder(card.vocab)
     rows = []
     for number, ids in enumerate(prompts):  # each as if it were the only one
-        steps = generate(model, with_start(card.vocab, ids), config, torch.Generator().manual_seed(seed), clamps)
+        steps = generate(model, with_start(card.vocab, ids), config, torch.Generator().manual_seed(seed), clamps, marks)
         if number and not json:
-            sys.stdout.buffer.write(SEPARATOR)
+            sys.stdout.buffer.write(between)
         if not is_kept:
             drawn = prompting.as_symbols(card.vocab, (int(each[0]) for each in steps))
             _stream(card.vocab, chain(prompting.as_symbols(card.vocab, iter(ids.tolist())), cut_at(drawn, stops)))
             continue
-        kept = [list(cut_at(prompting.as_symbols(card.vocab, iter(row)), stops)) for row in _drawn(steps, config)]
+        kept = [list(cut_at(prompting.as_symbols(card.vocab, iter(row)), stops)) for row in _drawn(steps, config, marks)]
         if json:
             rows += [{"prompt": card.vocab.decode(ids), "text": decode(row, True)} for row in kept]
         else:
             before = list(prompting.as_symbols(card.vocab, iter(ids.tolist())))
-            _print_each(card.vocab, [[*before, *row] for row in kept])
+            _print_each(card.vocab, [[*before, *row] for row in kept], between)
     if json:
         options.print_json({"samples": rows, "seed": seed})
 
@@ -143,23 +152,24 @@ def _require_room(model: "LanguageModel", config: SampleConfig, num_prompts: int
     require_memory(needed, what, model.device, "draw fewer, or shorter ones")
 
 
-def _drawn(steps: Iterator["Tensor"], config: SampleConfig) -> list[list[int]]:
-    """Draw all ids of each sample, and show the progress."""
+def _drawn(steps: Iterator["Tensor"], config: SampleConfig, marks: tuple[int, int] | None) -> list[list[int]]:
+    """Draw all ids of each sample, up to the second of `marks`, where a document ends, and show the progress."""
     from charlm.display.waiting import waiting
 
     rows: list[list[int]] = [[] for _ in range(config.num_samples)]
     with waiting() as tell:
         for number, ids in enumerate(steps, 1):
             for row, symbol in zip(rows, ids.tolist(), strict=True):
-                row.append(symbol)
+                if marks is None or row[-1:] != [marks[1]]:
+                    row.append(symbol)
             tell("drawing", number / config.length)
     return rows
 
 
-def _print_each(vocab: "Vocab", rows: Sequence[Sequence[int]]) -> None:
+def _print_each(vocab: "Vocab", rows: Sequence[Sequence[int]], between: bytes) -> None:
     for number, row in enumerate(rows):
         if number:
-            sys.stdout.buffer.write(SEPARATOR)
+            sys.stdout.buffer.write(between)
         _stream(vocab, iter(row))
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from charlm.config import CorpusConfig
-from charlm.errors import UsageError
+from charlm.errors import UsageError, brief
 
 POOLING = "mean"  # of a classifier; "last" learned little (benchmarks/RESULTS.md)
 TEST_FRACTION = 0.1  # of labelled texts
@@ -56,6 +56,7 @@ def settle_task(corpus: Sequence[str], values: dict[str, Any], typed: set[str]) 
         values["task"] = "tag"
     if values["restore"] and values["task"] != "tag":
         raise UsageError(f"--restore was given with --task {values['task']}", "leave --task out: to restore is to tag")
+    _check_documents(values, typed)
     if values["task"] == "language":
         for name in ("columns", "bidirectional", "pooling"):
             if name in typed:
@@ -71,3 +72,17 @@ def settle_task(corpus: Sequence[str], values: dict[str, Any], typed: set[str]) 
         raise UsageError("--pooling was given with --task tag, where each character has its own label", "leave it out")
     if "test_fraction" not in typed:
         values["test_fraction"] = TEST_FRACTION
+
+
+def _check_documents(values: dict[str, Any], typed: set[str]) -> None:
+    """Raise `UsageError` for --documents without a value, and with what it does not go together with."""
+    if "documents" not in typed:
+        return
+    if not values["documents"]:
+        raise UsageError("--documents is empty", "say file, line, or what stands between two documents")
+    given = f"--documents {brief(values['documents'])} was given with"
+    if values["task"] != "language":
+        what = f"--restore {values['restore']}" if values["restore"] else f"--task {values['task']}"
+        raise UsageError(f"{given} {what}, which has texts of its own", "leave one of them out")
+    if "separator" in typed:
+        raise UsageError(f"{given} --separator, and files are not joined where documents are told apart", "leave it out")

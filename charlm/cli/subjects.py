@@ -10,10 +10,12 @@ from pathlib import Path
 
 from charlm.checkpoint.card import ModelCard
 from charlm.cli import options
+from charlm.cli.documents import read_documents_for
 from charlm.config import CorpusConfig, InspectConfig
 from charlm.display.terminal import visible_line
 from charlm.errors import TextError, UsageError, counted
 from charlm.features.registry import Feature
+from charlm.inspection.document_views import DocumentViewer, as_lines, as_texts
 from charlm.inspection.examine import examine
 from charlm.inspection.findings import Report
 from charlm.inspection.label_views import LabelViewer, first_texts
@@ -81,6 +83,27 @@ class LabelledSubject(Subject):
         return LabelViewer(self.labeller, self.vocab, first_texts(self.examples, most), self.names)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DocumentSubject(Subject):
+    """A language model and documents, which are `examples` without labels; `vocab` says how people see them."""
+
+    examples: Examples
+
+    @property
+    def starts(self) -> Starts | None:
+        """Where each document begins."""
+        return self.examples.bounds[:-1]
+
+    def examine(self, features: Sequence[Feature], tell: Tell) -> Report:
+        """Find and test each feature's best unit, but clamp none."""
+        return examine_labels(self.model, self.examples, self.vocab, (), features, self.config.seed, self.workers, tell)
+
+    def viewer(self, most: int) -> Viewer:
+        """Look at the first documents, with at most `most` characters in all."""
+        assert isinstance(self.model, LanguageModel)  # noqa: S101 (any other is a LabelledSubject's)
+        return DocumentViewer(self.model, self.vocab, first_texts(self.examples, most))
+
+
 def subject_of(
     text: str | None,
     path: Path,
@@ -94,6 +117,8 @@ def subject_of(
     """Read what is to be inspected, at most `config.max_characters` of it, as the model reads it."""
     if isinstance(model, Labeller):
         return _labelled(text, path, model, card, reading, unknown, config, workers)
+    if card.vocab.marks:
+        return _documents(text, path, model, card, reading, unknown, config, workers)
     if text is None:
         ids, found = held_out(path, card)
         source = _held_out("its corpus", found)
@@ -105,6 +130,40 @@ def subject_of(
     if not len(ids):
         raise TextError(f"{source} has no characters to look at", "give a text that has some")
     return Subject(model=model, vocab=card.vocab, ids=ids[:most], source=source, config=config, workers=workers)
+
+
+def _documents(
+    text: str | None,
+    path: Path,
+    model: Network,
+    card: ModelCard,
+    reading: CorpusConfig,
+    unknown: str,
+    config: InspectConfig,
+    workers: int,
+) -> DocumentSubject:
+    if card.vocab.kind == "byte":
+        raise UsageError(f"{path} reads documents of bytes, whose units cannot be looked at", "train with --symbols char")
+    if text is None:
+        ids, found = held_out(path, card)
+        source = _held_out("its documents", found)
+    else:
+        documents, _ = read_documents_for([text], card.vocab, reading, skip_unknown=unknown == "skip")
+        ids, source = documents.ids, _named(text)
+    examples = as_texts(ids, card.vocab)
+    most = config.max_characters or examples.num_characters
+    _say_how_many(most, examples.num_characters)
+    print("each document is read by itself; no unit is clamped, so none is found to be used", file=sys.stderr)
+    examples = first_texts(examples, most)
+    return DocumentSubject(
+        model=model,
+        vocab=as_lines(card.vocab),
+        ids=examples.ids,
+        source=source,
+        config=config,
+        workers=workers,
+        examples=examples,
+    )
 
 
 def _labelled(

@@ -83,7 +83,7 @@ def train(
     ] = MODEL.embedding_size,
     dropout: Annotated[float, typer.Option(help="Share of each layer's input to drop.", show_default=CHOSEN)] = MODEL.dropout,
     batch_size: Annotated[
-        int, typer.Option(help="Streams, or labelled texts, read side by side.", show_default=CHOSEN)
+        int, typer.Option(help="Streams, documents or labelled texts, read side by side.", show_default=CHOSEN)
     ] = TRAINING.batch_size,
     seq_len: Annotated[
         int,
@@ -145,6 +145,14 @@ def train(
             show_default="a newline where a file does not end in one",
         ),
     ] = TEXT.separator,
+    documents: Annotated[
+        str,
+        typer.Option(
+            metavar="file|line|STRING",
+            help=r"Tell texts apart: each file, each line, or what is between STRING, which knows \n, \t, \r and \\.",
+            show_default=False,
+        ),
+    ] = TEXT.documents,
     validation_fraction: Annotated[
         float, typer.Option(help="Share that picks the best model; of a text, the part before the test part.")
     ] = TEXT.validation_fraction,
@@ -168,7 +176,7 @@ def train(
         int,
         typer.Option(
             help="End once this many evaluations in a row found nothing better; 0: never.",
-            show_default=f"{PATIENCE} where labels are learned, else 0",
+            show_default=f"{PATIENCE} where labels are learned or documents told apart, else 0",
         ),
     ] = TRAINING.patience,
     eval_every: Annotated[
@@ -233,7 +241,8 @@ def _start(corpus: Sequence[str], values: dict[str, Any], end: End | None, typed
         speed=values["speed"],
     )
     separator = None if values["separator"] is None else options.unescaped(values["separator"])
-    text = options.config_from(CorpusConfig, values | options.globs(values["glob"]) | {"separator": separator})
+    unescaped = {"separator": separator, "documents": options.unescaped(values["documents"])}
+    text = options.config_from(CorpusConfig, values | options.globs(values["glob"]) | unescaped)
     if not corpus and values["init_from"]:
         what = "--init-from was given without CORPUS, the text to learn from now"
         raise UsageError(what, f"name one; on its own text a run goes on with --resume {shlex.quote(values['init_from'])}")

@@ -23,6 +23,7 @@ from charlm.inspection.telling import count_in, tell_nobody
 from charlm.inspection.trace import Trace, unit_of
 from charlm.inspection.verdict import Effect
 from charlm.model.heads import Labeller
+from charlm.model.network import Network
 from charlm.text.batches import Places, some
 from charlm.text.corpus import Tell
 from charlm.text.examples import UNLABELLED, Examples
@@ -38,7 +39,7 @@ Mask = npt.NDArray[np.bool_]
 
 
 def examine_labels(
-    model: Labeller,
+    model: Network,
     examples: Examples,
     vocab: Vocab,
     names: Sequence[str],
@@ -49,7 +50,7 @@ def examine_labels(
 ) -> Report:
     """Each feature's best unit, tested, for the text's own features and for the labels, whose `names` go by their ids.
 
-    Raises `TextError` for under 40 texts, or under 2,000 characters in all.
+    Texts may have no labels, and then nothing is clamped. Raises `TextError` for under 40 of them, or 2,000 characters in all.
     """
     if len(examples) < LEAST_TEXTS:
         what = f"{counted(len(examples), 'text')}: too few to find units in one half and test them in the other"
@@ -58,9 +59,9 @@ def examine_labels(
     shuffled = some(examples, np.random.default_rng([seed, 0]).permutation(len(examples)))
     middle = len(shuffled) // 2
     border, end = int(shuffled.bounds[middle]), shuffled.num_characters
-    asked, rare = features_of_labels(shuffled, middle, names, by_character=model.by_character)
+    asked, rare = features_of_labels(shuffled, middle, names, by_character=shuffled.by_character)
     labels = Labels(shuffled.ids, vocab, [*asked, *features], shuffled.bounds[:-1])
-    clamp = partial(_clamp, model, shuffled.part(middle, len(shuffled)))
+    clamp = partial(_clamp, model, shuffled.part(middle, len(shuffled))) if isinstance(model, Labeller) else _unclamped
     return argue(model, labels, ((0, border), (border, end)), clamp, seed, workers, tell, rare)
 
 
@@ -93,6 +94,11 @@ def _rarity(has_label: Mask, middle: int) -> str:
         if len(half) - few < LEAST_OF_EITHER:
             return f"nearly everywhere {where}"
     return ""
+
+
+def _unclamped(_trace: Trace, _labels: Labels, _pairs: Mapping[int, int], _seed: int, _tell: Tell) -> dict[int, Effect]:
+    """Nothing: where there are no labels, there is no loss of theirs to change."""
+    return {}
 
 
 def _clamp(

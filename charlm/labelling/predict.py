@@ -67,7 +67,7 @@ def labelled(model: Labeller, batch: LabelledBatch, generator: torch.Generator |
 def _batches(model: Labeller, examples: Examples, tell: TellCount) -> Iterator[tuple[Places, LabelledBatch]]:
     """Everything once, in batches of about equal length, with the texts' numbers."""
     read = 0
-    for which in by_length(examples, AT_A_TIME):
+    for which in by_length(examples.lengths, AT_A_TIME):
         yield which, batch_of(examples, which, model.device)
         read += int(examples.lengths[which].sum())
         tell(read)

@@ -32,6 +32,6 @@ class LanguageModel(Network):
 
 
 def next_symbol_nats(logits: Tensor, targets: Tensor) -> Tensor:
-    """Cross-entropy of logits `(T, B, V)` at targets `(T, B)`: nats for each prediction, float32 `(T, B)`."""
-    flat = F.cross_entropy(logits.float().flatten(0, 1), targets.flatten(), reduction="none")
+    """Cross-entropy of logits `(T, B, V)` at targets `(T, B)`: nats for each, float32 `(T, B)`; 0 at a target of -1."""
+    flat = F.cross_entropy(logits.float().flatten(0, 1), targets.flatten(), ignore_index=-1, reduction="none")
     return flat.view(targets.shape)

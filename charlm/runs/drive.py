@@ -162,4 +162,5 @@ def _card(run: Run, step: int, scores: Scores) -> ModelCard:
         scores=scores,
         labels=run.labels,
         one_label_a_word=run.one_label_a_word,
+        num_documents=run.num_documents,
     )

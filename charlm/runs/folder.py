@@ -22,11 +22,11 @@ from charlm.model.cells import CELLS
 from charlm.model.devices import require_memory
 from charlm.model.heads import POOLINGS
 from charlm.model.network import Network, sizes_of
-from charlm.runs.data import Data, has_one_label_a_word, num_labels, open_data, size_of, window_of
+from charlm.runs.data import Data, documents_of, has_one_label_a_word, num_labels, open_data, size_of, window_of
 from charlm.runs.facts import Place, changes, machine_facts, settle
 from charlm.runs.find import LAST, PREVIOUS
 from charlm.runs.record import RUN, RunRecord, read_record, write_record
-from charlm.tasks.registry import TASKS, model_class
+from charlm.tasks.registry import TASKS, model_class, task_class
 from charlm.text.examples import Dataset
 from charlm.text.source import sha256_of
 from charlm.training.memory import training_bytes
@@ -48,6 +48,7 @@ class Run:
     device: torch.device
     precision: str
     one_label_a_word: bool = False  # each word that is learned from has one label
+    num_documents: tuple[int, ...] = ()  # of the three parts, where documents are told apart
     notices: list[str] = field(default_factory=list)
     inexact: list[str] = field(default_factory=list)  # reasons why training will not continue exactly
 
@@ -117,6 +118,7 @@ def open_run(folder: Path, *, end: End | None = None, device: str | None = None,
         device=here.device,
         precision=here.precision,
         one_label_a_word=has_one_label_a_word(data),
+        num_documents=tuple(map(len, documents_of(data))),
     )
     if end is not None:
         _move_end(run, end)
@@ -155,7 +157,7 @@ def require_names(model: ModelConfig, training: TrainConfig) -> None:
 
 def task_of(data: Data, training: TrainConfig) -> AnyTask:
     """Make the task that `training` names, with as large a batch as fits the text. Raises `TextError` where nothing fits."""
-    task: AnyTask = TASKS[training.task].of(data, training)
+    task: AnyTask = task_class(training.task, data.vocab).of(data, training)
     return task
 
 
@@ -197,7 +199,7 @@ def record_end(run: Run, *, is_behind: bool) -> None:
 
 
 def _note_changes(run: Run) -> None:
-    wanted, lanes, has_texts = run.training.batch_size, run.task.batch_size, bool(run.labels)
+    wanted, lanes, has_texts = run.training.batch_size, run.task.batch_size, bool(run.labels or run.num_documents)
     if lanes < wanted:
         run.notices.append(
             f"{'there are few texts' if has_texts else 'the text is short'}: --batch-size {wanted} shrinks to {lanes}"
@@ -223,8 +225,8 @@ def _source_notice(files: Sequence[str], data: Data, *, has_other_form: bool) ->
         if not all(path.is_file() for path in paths):
             return f"{what} has gone"
         # A symbol takes at most four bytes in common encodings, so a much longer file must have changed: no need to read it.
-        # Labels take any number of bytes, and so do characters that become one in a normal form.
-        any_size = isinstance(data, Dataset) or has_other_form
+        # Labels and what stands between documents take any number of bytes, and so do characters that a normal form makes one.
+        any_size = isinstance(data, Dataset) or has_other_form or data.vocab.marks is not None
         could_be = any_size or sum(path.stat().st_size for path in paths) <= 8 * size_of(data)
         is_same = could_be and sha256_of(paths) == data.sha256
         return "" if is_same else f"{what} has changed"

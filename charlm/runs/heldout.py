@@ -11,6 +11,7 @@ from charlm.runs.data import open_data
 from charlm.runs.find import CORPUS, EXAMPLES
 from charlm.runs.record import RUN, hashes_in, read_record
 from charlm.text.corpus import open_corpus
+from charlm.text.cutting import read_documents
 from charlm.text.examples import Dataset, Examples
 from charlm.text.parts import Splits
 from charlm.text.source import read_symbols, sha256_of
@@ -38,6 +39,8 @@ def held_out(model: Path, card: ModelCard) -> tuple[Ids, Path]:
             ids = _read(run / HELD_OUT, card)
             if len(ids) == card.splits.test - card.splits.train:
                 return ids, run / HELD_OUT
+    if card.text.documents:  # which a text does not have in the order of the parts
+        raise TextError("the documents that the model was trained on are not beside it", "name a TEXT with others")
     for path in sorted(DATA.glob("*")) if DATA.is_dir() else ():
         if path.is_file() and sha256_of([path]) == card.corpus_sha256:
             return _read(path, card, is_whole=True)[card.splits.train :], path
@@ -76,6 +79,8 @@ def _own_texts(model: Path, card: ModelCard) -> tuple[Dataset, Path]:
 
 def _read(path: Path, card: ModelCard, *, is_whole: bool = False) -> Ids:
     """Read a text into ids, as the model's corpus was read: the `is_whole` of it in its parts, where a word may be cut."""
+    if card.text.documents:
+        return read_documents([str(path)], card.text, card.vocab, skip_unknown=False).documents.ids
     pieces = read_symbols(path, card.text)
     if card.vocab.is_spelt:
         symbols = np.concatenate([*pieces, code_points("")])

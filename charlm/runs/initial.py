@@ -66,8 +66,10 @@ def describe(path: Path, vocab: Vocab) -> str:
     known = card.vocab.numbers
     new = [number for symbol, number in vocab.numbers.items() if symbol not in known]
     shape = f"{card.model.num_layers} x {card.model.hidden_size} {card.model.cell.upper()}"
-    named = vocab.decode(new[:MOST_NAMED]) + ("..." if len(new) > MOST_NAMED else "")
-    fresh = f"; fresh weights for {counted(len(new), 'new one')}: {brief(repr(named))}" if new else ""
+    letters = [number for number in new if number not in (vocab.marks or ())]
+    named = [repr(vocab.decode(letters[:MOST_NAMED]) + ("..." if len(letters) > MOST_NAMED else ""))] if letters else []
+    named += [vocab.described(number) for number in new if number in (vocab.marks or ())]
+    fresh = f"; fresh weights for {counted(len(new), 'new one')}: {brief(', '.join(named))}" if new else ""
     kept = f"{len(vocab) - len(new)} of its {counted(len(card.vocab), 'symbol')}"
     return f"begins with what {path} has learned: its {shape}, and {kept}{fresh}"
 

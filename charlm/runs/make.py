@@ -18,9 +18,9 @@ import torch
 from charlm.config import CorpusConfig
 from charlm.errors import RunError
 from charlm.files import flush_folder, folder_lock
-from charlm.label_recipe import Texts, choose_for_labels
-from charlm.recipe import Recipe, Wish, choose
-from charlm.runs.data import Data, encode_data, size_of
+from charlm.recipe import Wish
+from charlm.runs.choosing import recipe_for
+from charlm.runs.data import encode_data, size_of
 from charlm.runs.facts import machine_facts, settle
 from charlm.runs.find import BASELINES, CORPUS, EXAMPLES, INITIAL, LAST, METRICS, MODEL, PREVIOUS, RUNS
 from charlm.runs.folder import require_names, require_room, shapes_of, task_of
@@ -30,7 +30,6 @@ from charlm.runs.speed import GIVEN, MEASURED, ROUGH, Speed, speed_here
 from charlm.text.corpus import Tell
 from charlm.text.examples import Dataset
 from charlm.text.finding import find_files
-from charlm.training.optimiser import OPTIMISERS
 
 SMALLER = "choose a smaller --hidden-size, --num-layers, --batch-size or --seq-len"
 MAKING, OLD = ".making", ".old"  # endings of the folder of a run still being made, and of one about to be replaced
@@ -108,7 +107,7 @@ def _encode(
     speed, speed_is = wish.speed, GIVEN if wish.speed else None
     if speed is None and wish.depends_on_speed and (found := speed_here()) is not None:
         speed, speed_is = found.characters, ROUGH if found.is_rough else MEASURED
-    recipe = _recipe(wish, data, speed)
+    recipe = recipe_for(wish, data, speed)
     task = task_of(data, recipe.training)
     require_room(shapes_of(recipe.model, recipe.training, data), recipe.training, data, task.batch_size, device, SMALLER)
     record = begun(
@@ -124,16 +123,6 @@ def _encode(
         num_characters=size_of(data) if isinstance(data, Dataset) else 0,
     )
     return record, [*notices, recipe.why]
-
-
-def _recipe(wish: Wish, data: Data, speed: float | None) -> Recipe:
-    """What was not set, for this much text; an optimiser may have a rate of its own."""
-    own_rate = OPTIMISERS[wish.training.optimiser].rate
-    if not isinstance(data, Dataset):
-        size, unit = len(data.train_ids), "symbols" if data.vocab.is_spelt else "characters"
-        return choose(wish, size, len(data.vocab), speed, own_rate, unit)
-    texts = Texts(number=len(data.train), characters=data.train.num_characters, longest=int(data.train.lengths.max(initial=1)))
-    return choose_for_labels(wish, texts, speed, own_rate)
 
 
 @contextlib.contextmanager

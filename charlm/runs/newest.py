@@ -48,6 +48,7 @@ def _record_of(state: Path) -> RunRecord:
 
 def _card(state: Path, record: RunRecord, step: int) -> ModelCard:
     best, machine = state.parent / MODEL, record.machine
+    known = read_card(best)[0] if best.is_file() else None
     return ModelCard(
         model=record.model,
         training=record.training,
@@ -61,5 +62,6 @@ def _card(state: Path, record: RunRecord, step: int) -> ModelCard:
         step=step,
         scores=Scores(validation_nats=None, exact=False),
         labels=record.labels,
-        one_label_a_word=best.is_file() and read_card(best)[0].one_label_a_word,
+        one_label_a_word=known is not None and known.one_label_a_word,
+        num_documents=known.num_documents if known is not None else (),
     )

@@ -12,13 +12,15 @@ from charlm.model.heads import Classifier, Labeller, Tagger
 from charlm.model.language_model import LanguageModel
 from charlm.model.network import Network
 from charlm.runs.folder import Run
-from charlm.sampling import generate
+from charlm.sampling import cut_at, generate
 from charlm.text.batches import some
+from charlm.text.cutting import BY_LINE
 from charlm.text.examples import Examples
 from charlm.text.restoring import restored
 from charlm.text.vocab import with_start
 
 SAMPLE = SampleConfig(temperature=0.8, length=200)
+DOCUMENTS = SampleConfig(temperature=0.8, length=200, num_samples=5)
 SAMPLE_SEED = 1
 TEXTS, TAGGED = 4, 1  # that are shown with their labels
 MOST_SHOWN = 60  # characters of a text that is shown with its label
@@ -36,7 +38,11 @@ def _(model: LanguageModel, run: Run) -> str:
     vocab = run.data.vocab
     prompt = with_start(vocab, vocab.encode(""))
     generator = torch.Generator().manual_seed(SAMPLE_SEED)
-    return vocab.decode([int(ids[0]) for ids in generate(model, prompt, SAMPLE, generator)])
+    if vocab.marks is None:
+        return vocab.decode([int(ids[0]) for ids in generate(model, prompt, SAMPLE, generator)])
+    rows = torch.stack(list(generate(model, prompt, DOCUMENTS, generator, marks=vocab.marks))).t().tolist()
+    texts = [vocab.decode(list(cut_at(iter(row), [[vocab.marks[1]]]))) for row in rows]
+    return ("\n" if run.text.documents == BY_LINE else "\n----------\n").join(texts)
 
 
 @preview.register

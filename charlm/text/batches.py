@@ -101,10 +101,22 @@ def batch_of(examples: Examples, which: Places, device: torch.device) -> Labelle
     return LabelledBatch(*(as_tensor(each, device) for each in (ids, lengths, labels)))
 
 
-def by_length(examples: Examples, most_characters: int) -> Iterator[Places]:
+def ordered(lengths: Places, classes: Places, batch_size: int, generator: np.random.Generator) -> list[Places]:
+    """The numbers of the texts of each batch of an epoch, for texts of these `lengths` `(n,)`.
+
+    They are sorted by their `classes` `(n,)` first, so that these are the same in the same places, whatever is drawn.
+    """
+    shuffled = generator.permutation(len(lengths))
+    key = lengths[shuffled] * (1 + SPREAD * generator.random(len(lengths)))
+    texts = shuffled[np.lexsort((key, classes[shuffled]))]
+    starts = generator.permutation(-(-len(texts) // batch_size)) * batch_size
+    return [texts[start : start + batch_size] for start in starts]
+
+
+def by_length(all_lengths: Places, most_characters: int) -> Iterator[Places]:
     """All texts, the shortest first, in batches of at most `most_characters`, padded, or of one text: their numbers."""
-    order = np.argsort(examples.lengths, kind="stable")
-    lengths, start = examples.lengths[order], 0
+    order = np.argsort(all_lengths, kind="stable")
+    lengths, start = all_lengths[order], 0
     for place in range(1, len(order) + 1):
         if place == len(order) or (place + 1 - start) * lengths[place] > most_characters:
             yield order[start:place]
@@ -133,12 +145,8 @@ class Batches:
 
     def order(self, epoch: int) -> list[Places]:
         """The numbers of the texts of each batch of an epoch."""
-        generator, lengths = np.random.default_rng((self.seed, epoch)), self.examples.lengths
-        shuffled = generator.permutation(len(lengths))
-        key = lengths[shuffled] * (1 + SPREAD * generator.random(len(lengths)))
-        texts = shuffled[np.argsort(key, kind="stable")]
-        starts = generator.permutation(self.batches_per_epoch) * self.batch_size
-        return [texts[start : start + self.batch_size] for start in starts]
+        lengths = self.examples.lengths
+        return ordered(lengths, np.zeros_like(lengths), self.batch_size, np.random.default_rng((self.seed, epoch)))
 
     def batches(self, epoch: int, start: int, device: torch.device) -> Iterator[LabelledBatch]:
         """The batches of an epoch from number `start` on."""

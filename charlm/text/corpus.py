@@ -18,7 +18,7 @@ from charlm.errors import TextError, counted
 from charlm.text.decoding import CHUNK_BYTES
 from charlm.text.encoding import Encoder
 from charlm.text.parts import Parts, Splits, joint_of
-from charlm.text.source import read_symbols, sha256_of, spool
+from charlm.text.source import read_symbols, remove_spooled, sha256_of, spool
 from charlm.text.vocab import NUM_CODE_POINTS, Ids, Vocab, code_points
 from charlm.text.words import Tokens, WordCounts
 
@@ -89,13 +89,11 @@ def encode_corpus(
             _encode(path, each, config, parts, again, reading)
         ids_sha256 = parts.join()
     if again.digest() != digest.digest():
-        raise _changed(files)
-    for path in paths:
-        if path.parent == target.parent and path.name.startswith(".spool-"):
-            path.unlink()
+        raise changed(files)
+    remove_spooled(paths, target.parent)
     notices += parts.notices(len(files))
     corpus = Corpus(
-        ids=_mapped(target, vocab), vocab=vocab, splits=parts.splits, sha256=digest.hexdigest(), ids_sha256=ids_sha256
+        ids=open_ids(target, vocab), vocab=vocab, splits=parts.splits, sha256=digest.hexdigest(), ids_sha256=ids_sha256
     )
     return corpus, notices
 
@@ -128,27 +126,29 @@ def _encode(
     for part, encoder in enumerate(encoders):
         parts.add(part, encoder.end())
     if any(encoder.unseen for encoder in encoders):
-        raise _changed([str(path)])
+        raise changed([str(path)])
 
 
-def _changed(files: Sequence[str]) -> TextError:
-    return TextError(f"{_what(files)} changed while it was being read", "train on a copy of it")
+def changed(files: Sequence[str]) -> TextError:
+    """The error for files that were not the same when they were read again."""
+    return TextError(f"{what(files)} changed while it was being read", "train on a copy of it")
 
 
-def _what(files: Sequence[str]) -> str:
+def what(files: Sequence[str]) -> str:
+    """The source as messages call it."""
     if list(files) == ["-"]:
         return "standard input"
     return files[0] if len(files) == 1 else f"the corpus of {len(files)} files"
 
 
 def _check_counts(counts: npt.NDArray[np.int64], files: Sequence[str]) -> None:
-    what = _what(files)
+    called = what(files)
     distinct = np.flatnonzero(counts)
     if distinct.size == 0:
-        raise TextError(f"{what} is empty", "give a text of some thousand characters or more")
+        raise TextError(f"{called} is empty", "give a text of some thousand characters or more")
     if distinct.size == 1:
         only = chr(int(distinct[0]))
-        raise TextError(f"{what} has one symbol only, {only!r}", "there is nothing to learn in it; give another text")
+        raise TextError(f"{called} has one symbol only, {only!r}", "there is nothing to learn in it; give another text")
 
 
 def open_corpus(path: Path, vocab: Vocab, splits: Splits, sha256: str, ids_sha256: str) -> Corpus:
@@ -157,15 +157,16 @@ def open_corpus(path: Path, vocab: Vocab, splits: Splits, sha256: str, ids_sha25
     Raises `TextError` when the file's length is not that of `splits`, its hash differs, or it has ids beyond the vocabulary.
     """
     if path.stat().st_size != splits.test * vocab.dtype.itemsize:
-        what = counted(splits.test, "symbol")
-        raise TextError(f"{path} does not hold the {what} that its run names", "restore it from a copy")
+        size = counted(splits.test, "symbol")
+        raise TextError(f"{path} does not hold the {size} that its run names", "restore it from a copy")
     if sha256_of([path]) != ids_sha256:
         raise TextError(f"{path} does not match its hash in run.json", "restore it from a copy")
-    ids = _mapped(path, vocab)
+    ids = open_ids(path, vocab)
     if any(ids[start : start + CHUNK_BYTES].max() >= len(vocab) for start in range(0, len(ids), CHUNK_BYTES)):
         raise TextError(f"{path} has symbols beyond the {len(vocab)} of its vocabulary", "restore it from a copy")
     return Corpus(ids=ids, vocab=vocab, splits=splits, sha256=sha256, ids_sha256=ids_sha256)
 
 
-def _mapped(path: Path, vocab: Vocab) -> Ids:
+def open_ids(path: Path, vocab: Vocab) -> Ids:
+    """The ids in a file, mapped from it."""
     return np.memmap(path, dtype=vocab.dtype.newbyteorder("<"), mode="r")

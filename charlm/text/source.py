@@ -38,6 +38,13 @@ def spool(files: Sequence[str], folder: Path) -> list[Path]:
     return paths
 
 
+def remove_spooled(paths: Sequence[Path], folder: Path) -> None:
+    """Remove the copies that `spool` made in `folder`."""
+    for path in paths:
+        if path.parent == folder and path.name.startswith(".spool-"):
+            path.unlink()
+
+
 def _copy(chunk: bytes, copy: BinaryIO, name: str) -> None:
     try:
         copy.write(chunk)

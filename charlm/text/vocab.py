@@ -22,6 +22,7 @@ CodePoints = npt.NDArray[np.uint32]
 
 NUM_CODE_POINTS = 0x110000
 COUNTED = 1 << 22  # ids at a time
+START, END = NUM_CODE_POINTS, NUM_CODE_POINTS + 1  # symbols beyond Unicode: what stands before and after a document
 MOST_MARKS = 20  # of a letter that is looked for in another normal form
 
 
@@ -32,6 +33,8 @@ def code_points(text: str) -> CodePoints:
 
 def describe_symbol(symbol: int) -> str:
     """A code point as people read it: `'é' (U+00E9)`."""
+    if symbol in (START, END):
+        return f"the {'start' if symbol == START else 'end'} of a document"
     return f"{chr(symbol)!r} (U+{symbol:04X})"
 
 
@@ -40,11 +43,11 @@ class Vocab:
     """The symbols a model knows, in the order of their ids.
 
     `kind` is "char" (Unicode code points), "byte" (all 256 of them) or "word" (words, and code points to spell others);
-    `symbols` are their numbers in rising order; `start` is the id that a model reads in place of an empty prompt: that of the
-    newline, or of the commonest symbol.
+    `symbols` are their numbers in rising order; `start` is the id that a model reads in place of an empty prompt: that of
+    START, or else of the newline, or of the commonest symbol.
 
-    Where other characters are spelt, `symbols` end in `BYTE0` + b for each byte b. The ids that follow are those of `words`, in
-    order, each a token of more than one character.
+    Where documents are told apart, START and END come after them. Where other characters are spelt, `symbols` end in `BYTE0` +
+    b for each byte b. The ids that follow are those of `words`, in order, each a token of more than one character.
     """
 
     kind: str
@@ -53,13 +56,23 @@ class Vocab:
     words: tuple[str, ...] = ()
 
     @classmethod
-    def from_counts(cls, counts: npt.NDArray[np.int64], kind: str, min_count: int = 1, words: tuple[str, ...] = ()) -> "Vocab":
+    def from_counts(
+        cls,
+        counts: npt.NDArray[np.int64],
+        kind: str,
+        min_count: int = 1,
+        words: tuple[str, ...] = (),
+        *,
+        has_documents: bool = False,
+    ) -> "Vocab":
         """The vocabulary of a corpus in which symbol s occurs `counts[s]` times; those rarer than `min_count` are spelt."""
         symbols = np.arange(256) if kind == "byte" else np.flatnonzero(counts >= min_count)
         newline = np.flatnonzero(symbols == ord("\n"))
         start = newline[0] if newline.size and counts[ord("\n")] else counts[symbols].argmax() if symbols.size else ord("\n")
+        marks = (START, END) if has_documents else ()
         spelling = range(BYTE0, BYTE0 + NUM_BYTES) if kind == "word" or (kind == "char" and min_count > 1) else ()
-        return cls(kind=kind, symbols=(*symbols.tolist(), *spelling), start=int(start), words=words)
+        first = len(symbols) if has_documents else int(start)
+        return cls(kind=kind, symbols=(*symbols.tolist(), *marks, *spelling), start=first, words=words)
 
     def __len__(self) -> int:
         return len(self.symbols) + len(self.words)
@@ -87,6 +100,11 @@ class Vocab:
         return np.min_scalar_type(len(self) - 1)
 
     @cached_property
+    def marks(self) -> tuple[int, int] | None:
+        """The ids of START and END, None where no documents are told apart."""
+        return (self.symbols.index(START), self.symbols.index(END)) if START in self.symbols else None
+
+    @cached_property
     def _table(self) -> npt.NDArray[np.int64]:
         table = np.full(256 if self.kind == "byte" else NUM_CODE_POINTS, -1)
         symbols = np.array(self.symbols)
@@ -106,18 +124,17 @@ class Vocab:
     @cached_property
     def _forms(self) -> list[bytes]:
         """The UTF-8 form of what each id stands for, or the one byte."""
-        symbols = (bytes([symbol - BYTE0]) if symbol >= BYTE0 else chr(symbol).encode() for symbol in self.symbols)
-        return [*symbols, *(word.encode() for word in self.words)]
+        return [*map(_form, self.symbols), *(word.encode() for word in self.words)]
 
     @cached_property
     def widths(self) -> npt.NDArray[np.int64] | None:
         """How many characters of a text each id `(V,)` stands for, where that is not 1; None where it always is.
 
-        A character that is spelt counts at its first byte.
+        A character that is spelt counts at its first byte, and the end of a document, which is predicted too, as one.
         """
         if not self.is_spelt:
             return None
-        widths = [int(symbol < BYTE0 or is_leading(symbol - BYTE0)) for symbol in self.symbols]
+        widths = [int(symbol != START and (symbol < BYTE0 or is_leading(symbol - BYTE0))) for symbol in self.symbols]
         return np.array([*widths, *map(len, self.words)], dtype=np.int64)
 
     def num_characters(self, ids: Ids) -> int:
@@ -203,15 +220,16 @@ class Vocab:
         return self.encode_symbols(self.symbols_of(text), skip_unknown=skip_unknown, of=of)
 
     def symbols_for(self, ids: npt.ArrayLike) -> bytes:
-        """The bytes that `ids` stand for: themselves for a byte vocabulary, UTF-8 for characters and words."""
+        """The bytes that `ids` stand for: themselves for bytes, UTF-8 for characters and words; none for START and END."""
         if self.kind == "byte":
-            return bytes(np.asarray(ids, dtype=np.uint8))
+            numbers = np.asarray(ids, dtype=np.int64)
+            return bytes(numbers[numbers < NUM_BYTES].astype(np.uint8))
         if self.is_spelt:
             return b"".join([self._forms[number] for number in np.asarray(ids, dtype=np.int64).tolist()])
         return self.decode(ids).encode("utf-8")
 
     def decode(self, ids: npt.ArrayLike) -> str:
-        """The text of `ids` `(N,)`. Bytes that are not UTF-8 become U+FFFD."""
+        """The text of `ids` `(N,)`, to which START and END add nothing. Bytes that are not UTF-8 become U+FFFD."""
         return self.decoder()(ids, True)
 
     def decoder(self) -> Callable[[npt.ArrayLike, bool], str]:
@@ -220,7 +238,17 @@ class Vocab:
             utf8 = codecs.getincrementaldecoder("utf-8")("replace")
             return lambda ids, final: utf8.decode(self.symbols_for(ids), final)
         numbers = np.array(self.symbols, dtype="<u4")
-        return lambda ids, _final: text_of(numbers[np.asarray(ids, dtype=np.int64)])
+
+        def decode(ids: npt.ArrayLike, _final: bool) -> str:
+            found = numbers[np.asarray(ids, dtype=np.int64)]
+            return text_of(found[found < NUM_CODE_POINTS])
+
+        return decode
+
+
+def _form(symbol: int) -> bytes:
+    """The UTF-8 form of a symbol, or the one byte that it spells with; nothing for START and END."""
+    return bytes([symbol - BYTE0]) if symbol >= BYTE0 else chr(symbol).encode() if symbol < NUM_CODE_POINTS else b""
 
 
 def _joins(symbol: int) -> bool:
@@ -229,5 +257,6 @@ def _joins(symbol: int) -> bool:
 
 
 def with_start(vocab: Vocab, prompt: Ids) -> Ids:
-    """What a model reads before it writes: the prompt `(P,)`, or the start symbol when the prompt is empty."""
-    return prompt if prompt.size else np.array([vocab.start], dtype=vocab.dtype)
+    """What a model reads before it writes: the prompt `(P,)`, or the start symbol when it is empty or begins a document."""
+    start = np.array([vocab.start], dtype=vocab.dtype)
+    return np.concatenate([start, prompt]) if vocab.marks else prompt if prompt.size else start

@@ -26,7 +26,7 @@ from tests.runs.reference import (
 )
 
 
-@pytest.mark.parametrize("name", [*CELLS, *LABELLED])
+@pytest.mark.parametrize("name", [*CELLS, *LABELLED, "documents"])
 def test_an_interrupted_run_ends_like_one_that_was_not(new_run, whole, name):
     """40 steps are the same bit for bit as 20 steps, a signal, and a resumption."""
     folder = new_run(name)
@@ -38,7 +38,7 @@ def test_an_interrupted_run_ends_like_one_that_was_not(new_run, whole, name):
     assert_metrics_grow(folder)
 
 
-@pytest.mark.parametrize("name", ["lstm", *LABELLED])
+@pytest.mark.parametrize("name", ["lstm", *LABELLED, "documents"])
 def test_a_run_interrupted_again_and_again_ends_the_same(new_run, whole, name):
     """Any number of interruptions, in the middle of epochs and of reports, change nothing."""
     folder = new_run(name)
@@ -51,7 +51,7 @@ def test_a_run_interrupted_again_and_again_ends_the_same(new_run, whole, name):
 
 
 EVENTS = [("lstm", number) for number in (1, 5, 11, 12, 13, 24, 36, 48, 49)]
-EVENTS += [(name, number) for name in LABELLED for number in (13, 36)]
+EVENTS += [(name, number) for name in (*LABELLED, "documents") for number in (13, 36)]
 
 
 @pytest.mark.parametrize(("name", "number"), EVENTS)

@@ -102,7 +102,7 @@ def test_batches_have_few_shapes():
 def test_by_length_all_come_once_the_shortest_first(sizes, most):
     """No batch is larger, padded, than it may be, unless it is one text; and none could have had the next text too."""
     examples = examples_of(sizes, by_character=True)
-    found = list(by_length(examples, most))
+    found = list(by_length(examples.lengths, most))
     order = np.concatenate(found)
     assert sorted(order.tolist()) == list(range(len(sizes)))
     assert (np.diff(examples.lengths[order]) >= 0).all()
