@@ -111,11 +111,10 @@ class CorpusConfig:
     def __post_init__(self) -> None:
         _check_choice("--symbols", self.symbols, SYMBOL_KINDS)
         _check_choice("--normalize", self.normalize or NORMAL_FORMS[0], NORMAL_FORMS)
-        for option, value in (("--normalize", self.normalize or None), ("--separator", self.separator)):
-            if value is not None and self.symbols == "byte":
-                raise UsageError(
-                    f"{option} {value!r} was given with --symbols byte, which keeps bytes as they are", "leave it out"
-                )
+        given = {"--normalize": self.normalize, "--separator": "" if self.separator is None else repr(self.separator)}
+        for option, value in given.items() if self.symbols == "byte" else ():
+            if value:
+                raise UsageError(f"{option} {value} was given with --symbols byte, which keeps all bytes", "leave it out")
         _check_range("--min-count", self.min_count, 1, MOST)
         _check_choice("--restore", self.restore or RESTORABLE[0], RESTORABLE)
         _check(0 <= self.validation_fraction < 1, "--validation-fraction", self.validation_fraction, "in [0, 1)")

@@ -154,7 +154,7 @@ FAULTS = [
 def test_whatever_goes_wrong_is_one_line(charlm, monkeypatch, fault, status, line):
     """The boundary turns any exception into one harmless line and a status."""
 
-    def fail(*_arguments: object) -> None:
+    def fail(*_arguments: object, **_options: object) -> None:
         raise fault
 
     monkeypatch.setattr(options, "open_model", fail)

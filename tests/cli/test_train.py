@@ -207,7 +207,7 @@ BAD_OPTIONS = [
     ("--precision", "fp16"),
     ("--device", "tpu"),
     ("--threads", "-1"),
-    ("--symbols", "word"),
+    ("--symbols", "syllable"),
     ("--encoding", "klingon"),
     ("--encoding", "rot13"),
     ("--validation-fraction", "1"),
