@@ -92,7 +92,7 @@ def sample(
     texts = prompting.read_prompts(prompt or [], prompt_file, reading)
     prompts = [prompting.encode_prompt(card.vocab, text, skip_unknown=unknown == "skip") for text in texts]
     stops = [prompting.encode_stop(card.vocab, each, reading.normalize) for each in stop or []]
-    marks, between = card.vocab.marks, b"\n" if card.text.documents == "line" else SEPARATOR
+    marks, is_line = card.vocab.marks, card.text.documents == "line"
     clamps = _clamps(model, held) if held else None
     seed = _named_seed(config) if seed is None else seed
     is_kept = num_samples > 1 or json  # a single sample is printed as it is drawn, and may be of any length
@@ -108,18 +108,20 @@ def sample(
     rows = []
     for number, ids in enumerate(prompts):  # each as if it were the only one
         steps = generate(model, with_start(card.vocab, ids), config, torch.Generator().manual_seed(seed), clamps, marks)
-        if number and not json:
-            sys.stdout.buffer.write(between)
+        if number and not json and not is_line:
+            sys.stdout.buffer.write(SEPARATOR)
         if not is_kept:
             drawn = prompting.as_symbols(card.vocab, (int(each[0]) for each in steps))
-            _stream(card.vocab, chain(prompting.as_symbols(card.vocab, iter(ids.tolist())), cut_at(drawn, stops)))
+            _stream(
+                card.vocab, chain(prompting.as_symbols(card.vocab, iter(ids.tolist())), cut_at(drawn, stops)), is_line=is_line
+            )
             continue
         kept = [list(cut_at(prompting.as_symbols(card.vocab, iter(row)), stops)) for row in _drawn(steps, config, marks)]
         if json:
             rows += [{"prompt": card.vocab.decode(ids), "text": decode(row, True)} for row in kept]
         else:
             before = list(prompting.as_symbols(card.vocab, iter(ids.tolist())))
-            _print_each(card.vocab, [[*before, *row] for row in kept], between)
+            _print_each(card.vocab, [[*before, *row] for row in kept], is_line=is_line)
     if json:
         options.print_json({"samples": rows, "seed": seed})
 
@@ -166,15 +168,18 @@ def _drawn(steps: Iterator["Tensor"], config: SampleConfig, marks: tuple[int, in
     return rows
 
 
-def _print_each(vocab: "Vocab", rows: Sequence[Sequence[int]], between: bytes) -> None:
+def _print_each(vocab: "Vocab", rows: Sequence[Sequence[int]], *, is_line: bool) -> None:
     for number, row in enumerate(rows):
-        if number:
-            sys.stdout.buffer.write(between)
-        _stream(vocab, iter(row))
+        if number and not is_line:
+            sys.stdout.buffer.write(SEPARATOR)
+        _stream(vocab, iter(row), is_line=is_line)
 
 
-def _stream(vocab: "Vocab", symbols: Iterator[int]) -> None:
-    """Write symbols, as `as_symbols` gives them, as they come: made harmless on a terminal, as exact bytes into a pipe."""
+def _stream(vocab: "Vocab", symbols: Iterator[int], *, is_line: bool) -> None:
+    """Write symbols, as `as_symbols` gives them, as they come: made harmless on a terminal, as exact bytes into a pipe.
+
+    What is a line of its own ends as one.
+    """
     on_terminal = sys.stdout.isatty()
     last_flush, ended = 0.0, True
     for piece in as_written(vocab, symbols, on_terminal):
@@ -183,7 +188,7 @@ def _stream(vocab: "Vocab", symbols: Iterator[int]) -> None:
         if (now := time.monotonic()) - last_flush > FLUSH_SECONDS:
             sys.stdout.buffer.flush()
             last_flush = now
-    if on_terminal and not ended:
+    if is_line or (on_terminal and not ended):
         sys.stdout.buffer.write(b"\n")
     sys.stdout.buffer.flush()
 

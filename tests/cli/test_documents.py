@@ -59,10 +59,10 @@ def test_samples_end_by_themselves(charlm, model):
     """Each is on a line of its own, and neither START nor END is printed; a prompt begins each of its samples."""
     result = charlm("sample", "-c", model, "--num-samples", "30", "--seed", "3")
     assert result.status == 0
-    lines = result.text.split("\n")
-    assert len(lines) == 30
+    *lines, rest = result.text.split("\n")
+    assert (len(lines), rest) == (30, "")
     assert all(re.fullmatch("[A-Za-z]*", line) and len(line) < 60 for line in lines)
-    prompted = charlm("sample", "-c", model, "-p", "Ann", "-p", "Ben", "--num-samples", "3", "--seed", "3").text.split("\n")
+    prompted = charlm("sample", "-c", model, "-p", "Ann", "-p", "Ben", "--num-samples", "3", "--seed", "3").text.splitlines()
     assert [line[:3] for line in prompted] == ["Ann"] * 3 + ["Ben"] * 3
 
 
@@ -71,20 +71,20 @@ def test_one_sample_is_the_first_of_a_json_list_of_one(charlm, model):
     for options in (("--seed", "5"), ("--argmax", "--seed", "5"), ("--seed", "5", "--stop", "n")):
         alone = charlm("sample", "-c", model, *options, "-p", "Ca").text
         (row,) = json.loads(charlm("sample", "-c", model, *options, "-p", "Ca", "--json").text)["samples"]
-        assert alone == row["prompt"] + row["text"]
+        assert alone == row["prompt"] + row["text"] + "\n"
         assert row["prompt"] == "Ca"
 
 
 def test_a_start_is_never_drawn(charlm, model, tmp_path, monkeypatch):
     """Though a model would: then what is next most probable comes, and the length is that of any document that does not end."""
     never = forced(tmp_path, model, START, ord("n"))
-    assert charlm("sample", "-c", never, "--seed", "1", "--length", "7").text == "n" * 7
+    assert charlm("sample", "-c", never, "--seed", "1", "--length", "7").text == "n" * 7 + "\n"
     assert sample.LONGEST == 10_000
     monkeypatch.setattr(sample, "LONGEST", 600)
-    assert charlm("sample", "-c", never, "--seed", "1").text == "n" * 600
+    assert charlm("sample", "-c", never, "--seed", "1").text == "n" * 600 + "\n"
     ended = forced(tmp_path, model, END, ord("n"))
-    assert charlm("sample", "-c", ended, "--seed", "1", "-p", "Ed").text == "Ed"
-    assert charlm("sample", "-c", ended, "--num-samples", "3", "--seed", "1").text == "\n\n"
+    assert charlm("sample", "-c", ended, "--seed", "1", "-p", "Ed").text == "Ed\n"
+    assert charlm("sample", "-c", ended, "--num-samples", "3", "--seed", "1").text == "\n\n\n"
 
 
 def test_bytes_are_told_apart_too(charlm, byte_model):
@@ -104,7 +104,7 @@ def test_symbols_that_are_spelt_are_told_apart_too(charlm, options):
     lines = [f"{name.lower()} and {other.lower()} é{number}" for number, (name, other) in enumerate(pairwise(NAMES))]
     run = str(trained(Path(), "\n".join(lines), *DOCUMENTS, *options))
     result = charlm("sample", "-c", run, "--num-samples", "6", "--seed", "3", "--length", "90")
-    assert result.text.count("\n") == 5
+    assert result.text.count("\n") == 6
     Path("e.txt").write_text("bob é7\n\n语 and z\n", encoding="utf-8")
     score = json.loads(charlm("eval", "e.txt", "-c", run, "--json").text)
     assert (score["documents"], score["characters"], score["skipped"]) == (2, 6 + 1 + 7 + 1, 0)
@@ -173,7 +173,7 @@ def test_the_newest_state_of_a_run_tells_documents_apart_too(charlm, model):
     """With --last the same commands take it, and say the same of its corpus."""
     Path("e.txt").write_text("Edston\nFay\n")
     assert json.loads(charlm("eval", "e.txt", "-c", model, "--last", "--json").text)["documents"] == 2
-    assert charlm("sample", "-c", model, "--last", "--num-samples", "5", "--seed", "1").text.count("\n") == 4
+    assert charlm("sample", "-c", model, "--last", "--num-samples", "5", "--seed", "1").text.count("\n") == 5
     best, newest = (json.loads(charlm("info", "-c", model, *last, "--json").text) for last in ((), ("--last",)))
     assert best["documents"] == newest["documents"]
 
