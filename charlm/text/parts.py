@@ -113,9 +113,8 @@ class Parts:
         """What people should know of how files were joined, and of symbols that only the validation part has."""
         said = []
         if num_files > 1 and self.counts[1:].any():
-            said.append(
-                f"each of {num_files:,} files gives its own end to the parts that are held back; --documents file would hold back whole ones"
-            )
+            each = f"each of {num_files:,} files gives its own end to the parts that are held back"
+            said.append(f"{each}; --documents file would hold back whole ones")
         if self.num_joints and not self.is_always:
             ends = counted(self.num_joints, "piece")
             said.append(f"a newline was put after {ends} of files that did not end in one; --separator names something else")
