@@ -36,7 +36,7 @@ def spelt(points: npt.NDArray[np.unsignedinteger], ids: Numbers, first_byte: int
     is_byte[places] = False
     result[places] = ids[is_known]
     raw = unknown.astype("<u4").tobytes().decode("utf-32-le").encode("utf-8")
-    result[is_byte] = np.frombuffer(raw, dtype=np.uint8) + np.int64(first_byte)
+    result[is_byte] = np.frombuffer(raw, dtype=np.uint8).astype(np.int64) + first_byte
     return result
 
 
