@@ -81,10 +81,9 @@ class ModelConfig:
 class CorpusConfig:
     """How files become a sequence of symbols, and how the sequence is split: train, validation, test, in that order.
 
-    Files match `glob` or one of `more_globs`. Several are joined with `separator` between, or, where that is None, with a
-    newline where one does not end in one. `normalize` is the normal form of Unicode that a text is brought into; empty leaves
-    it as it is. Characters and words that occur fewer than `min_count` times are spelt. `documents` is empty, "file", "line" or
-    what stands between two texts that are told apart.
+    Files match `glob` or one of `more_globs`. Between several stands `separator`, or, where that is None, a newline where one
+    does not end in one. `normalize` is a text's normal form of Unicode, empty for its own. Characters and words that occur
+    fewer than `min_count` times are spelt. `documents` is empty, "file", "line" or what stands between texts told apart.
 
     Where a model gives labels, they become labelled texts: `columns` says where a row has its text and its label, and `restore`
     what is taken out of a text to be put back.
@@ -115,6 +114,8 @@ class CorpusConfig:
         for option, value in given.items() if self.symbols == "byte" else ():
             if value:
                 raise UsageError(f"{option} {value} was given with --symbols byte, which keeps all bytes", "leave it out")
+        for option, value in (("--separator", self.separator or ""), ("--documents", self.documents)):
+            _check(not re.search("[\ud800-\udfff]", value), option, repr(value), "UTF-8")
         _check_range("--min-count", self.min_count, 1, MOST)
         _check_choice("--restore", self.restore or RESTORABLE[0], RESTORABLE)
         _check(0 <= self.validation_fraction < 1, "--validation-fraction", self.validation_fraction, "in [0, 1)")

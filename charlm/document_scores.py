@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from charlm.evaluation import MOST_CHARACTERS, MOST_LOGITS, WINDOW, Score, TellCount, ignore, surprisals
+from charlm.evaluation import MOST_CHARACTERS, MOST_LOGITS, WINDOW, Score, TellCount, ignore, surprisals, tell_from
 from charlm.model.language_model import LanguageModel, next_symbol_nats
 from charlm.model.stack import ModelState, streams
 from charlm.text.batches import Places, by_length
@@ -59,10 +59,10 @@ def document_surprisals(
     """
     done = 0
     for which in by_length(documents.lengths, SIDE_BY_SIDE):
-        size = int(documents.lengths[which].sum())
+        size = int(documents.lengths_of(which).sum())
         if size > SIDE_BY_SIDE:
             ids = documents.ids[documents.starts[which[0]] : documents.ends[which[0]]]
-            for nats in surprisals(model, ids, partial(_tell_from, tell, done)):
+            for nats in surprisals(model, ids, partial(tell_from, tell, done)):
                 yield which, nats.unsqueeze(1)
         else:
             yield from _side_by_side(model, documents, documents.longest_first(which))
@@ -70,14 +70,10 @@ def document_surprisals(
         tell(done)
 
 
-def _tell_from(tell: TellCount, start: int, count: int) -> None:
-    tell(start + count)
-
-
 def _side_by_side(model: LanguageModel, documents: Documents, which: Places) -> Iterator[tuple[Places, Tensor]]:
     """The losses of the documents `which`, longest first; each is left out once it is over."""
     state: ModelState = model.initial_state(len(which))
-    longest = int(documents.lengths[which[0]])
+    longest = int(documents.lengths_of(which[:1])[0])
     window = max(1, min(WINDOW, MOST_LOGITS // (len(which) * model.vocab_size)))
     for first in range(0, longest, window):
         ids, targets, *_ = documents.window(which, first, min(first + window, longest), model.device)

@@ -80,12 +80,13 @@ def surprisals(model: LanguageModel, ids: Ids, tell: TellCount = ignore, at_a_ti
         length = min(end - start, at_a_time)
         lanes = LANES if length >= LANES * LEAST_LANE else 1
         stop = start + length // lanes * lanes
-        nats, state = _read_chapter(model, ids[start : stop + 1], lanes, state, partial(_tell_from, tell, start))
+        nats, state = _read_chapter(model, ids[start : stop + 1], lanes, state, partial(tell_from, tell, start))
         yield nats
         start = stop
 
 
-def _tell_from(tell: TellCount, start: int, count: int) -> None:
+def tell_from(tell: TellCount, start: int, count: int) -> None:
+    """Tell how many characters have been read, counted from `start` on."""
     tell(start + count)
 
 

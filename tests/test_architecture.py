@@ -80,8 +80,8 @@ ORDERS = {
     "runs": [
         {"record", "signals"},
         {"facts", "find", "doubts"},
-        {"data", "initial", "newest"},
-        {"folder", "choosing"},
+        {"data", "initial"},
+        {"folder", "choosing", "newest"},
         {"disk", "restore", "speed", "preview", "finish"},
         {"make", "drive", "heldout"},
     ],

@@ -76,6 +76,13 @@ def test_a_value_out_of_bounds_names_its_option(cls, field, value):
     assert len(error.value.message) < 400
 
 
+@pytest.mark.parametrize("field", ["separator", "documents"])
+def test_what_stands_between_texts_is_utf_8(field):
+    """A byte that is none, of an argument or of a stranger's file, is refused, and named as it can be shown."""
+    with pytest.raises(UsageError, match=rf"^--{field} is 'a\\udcff', and must be UTF-8$"):
+        CorpusConfig(**{field: "a\udcff"})
+
+
 def test_the_training_part_is_never_empty():
     """Validation and test together leave something."""
     with pytest.raises(UsageError, match=r"plus --test-fraction is 1\.1"):

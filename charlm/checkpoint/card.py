@@ -60,7 +60,8 @@ class ModelCard:
     """All that `model.safetensors` holds besides its weights.
 
     `labels` are the names of a labelling model's labels, by id; `one_label_a_word` that each word it learned from had one.
-    `num_documents` counts the documents of the three parts of the corpus, where those are told apart.
+    `num_documents` counts the documents of the three parts of the corpus, where those are told apart; `is_one_file` says that
+    it was one file, whose end is what was held out.
     """
 
     model: ModelConfig
@@ -75,6 +76,7 @@ class ModelCard:
     labels: tuple[str, ...] = later(())
     one_label_a_word: bool = later(False)
     num_documents: tuple[int, ...] = later(())
+    is_one_file: bool = later(True)
 
 
 def read_card(path: Path) -> tuple[ModelCard, int]:
@@ -88,6 +90,12 @@ def card_of(path: Path, file: TensorFile) -> ModelCard:
     head = {name: value for name, value in file.head.items() if name != "kind"}
     head["vocab"] = vocab_from_json(head.get("vocab"), f"{path}: vocab")
     card = from_json(ModelCard, head, f"{path}: head")
+    check_card(path, card)
+    return card
+
+
+def check_card(path: Path, card: ModelCard) -> None:
+    """Raise `CheckpointError` for a card, read from `path`, that contradicts itself."""
     for name, value in (("step", card.step), ("scores.validation_nats", card.scores.validation_nats or 0)):
         if not 0 <= value <= MOST:
             raise CheckpointError(f"{path}: {name} is {value}, and must be from 0 to {MOST:g}")
@@ -101,7 +109,6 @@ def card_of(path: Path, file: TensorFile) -> ModelCard:
         raise CheckpointError(f"{path}: {problem}", DAMAGED)
     if card.text.normalize and card.training.task == "tag" and not card.text.restore:
         raise CheckpointError(f"{path}: text has normalize, and labels of characters keep no place in another form", DAMAGED)
-    return card
 
 
 def _unlike_documents(card: ModelCard) -> str:

@@ -33,29 +33,36 @@ def load_model(path: Path, device: torch.device) -> tuple[Network, ModelCard]:
     with TensorFile(path, KIND) as file:
         card = card_of(path, file)
         dtype = torch.bfloat16 if file.dtypes.get("head.weight") == "BF16" else torch.float32
-        # Only the shapes: no weights are allocated until they are known to match.
-        try:
-            kind, sizes = model_class(card.training.task), sizes_of(card.model, len(card.vocab), len(card.labels))
-            _check_kind(path, kind, card)
-            shapes = kind.shapes(*sizes).to(dtype)
-        except UsageError as error:
-            raise NewerError(f"{path}: {error.message}") from error
-        if (needed := num_parameters(shapes) * (dtype.itemsize + 4)) > free_memory(CPU):
-            raise CheckpointError(f"{path} takes {gigabytes(needed)} to open, which is more than this machine's free memory")
-        tensors = read_tensors(file, dict(shapes.named_parameters()))
-    model = kind.empty(*sizes)
-    fill(path, model, tensors)
-    return model.to(device), card
+        tensors = read_tensors(file, dict(shapes_for(path, card, dtype).named_parameters()))
+    return filled(path, card, tensors).to(device), card
 
 
-def fill(path: Path, model: Network, tensors: dict[str, torch.Tensor]) -> None:
-    """Move the weights `tensors`, read from `path`, into `model`. Raises `CheckpointError` for one that nobody has learned."""
+def shapes_for(path: Path, card: ModelCard, dtype: torch.dtype = torch.float32) -> Network:
+    """The model of a card that was read from `path`, without memory for its weights: first they must be known to match.
+
+    Raises `CheckpointError` for one that cannot be, and `NewerError` for one that this charlm does not know.
+    """
+    try:
+        kind, sizes = model_class(card.training.task), sizes_of(card.model, len(card.vocab), len(card.labels))
+        _check_kind(path, kind, card)
+        shapes: Network = kind.shapes(*sizes).to(dtype)
+    except UsageError as error:
+        raise NewerError(f"{path}: {error.message}") from error
+    if (needed := num_parameters(shapes) * (dtype.itemsize + 4)) > free_memory(CPU):
+        raise CheckpointError(f"{path} takes {gigabytes(needed)} to open, which is more than this machine's free memory")
+    return shapes
+
+
+def filled(path: Path, card: ModelCard, tensors: dict[str, torch.Tensor]) -> Network:
+    """The model of a card with the weights `tensors`, which go. Raises `CheckpointError` for what nobody has learned."""
     for name, tensor in tensors.items():
         if tensor.abs().max() > MOST_WEIGHT:
             raise CheckpointError(f"{path} has a tensor {name} that holds numbers beyond {MOST_WEIGHT:g}")
+    model = model_class(card.training.task).empty(*sizes_of(card.model, len(card.vocab), len(card.labels)))
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             parameter.copy_(tensors.pop(name))
+    return model
 
 
 def _check_kind(path: Path, kind: type[Network], card: ModelCard) -> None:

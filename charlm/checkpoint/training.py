@@ -76,17 +76,13 @@ def trainer_bytes(trainer: Trainer[Any], about: About | None = None) -> bytes:
     return to_bytes(trainer.tensors(), to_json(Head(kind="training", position=position, run=about)))
 
 
-def read_weights(path: Path, shapes: Network) -> tuple[dict[str, torch.Tensor], int]:
-    """The weights that the state at `path` has, of a model of these `shapes`, and its step.
-
-    Raises `CheckpointError` for a damaged file.
-    """
+def read_weights(path: Path, shapes: Network) -> dict[str, torch.Tensor]:
+    """The weights that the state at `path` has, of a model of these `shapes`. Raises `CheckpointError` for a damaged file."""
     with TensorFile(path, "training") as file:
-        step = step_of(path, file)
         expected = {WEIGHTS + name: parameter for name, parameter in shapes.named_parameters()}
         rest = frozenset(name for name in file.shapes if not name.startswith(WEIGHTS))
         tensors = read_tensors(file, expected, also=rest)
-    return {name: tensors[WEIGHTS + name] for name, _ in shapes.named_parameters()}, step
+    return {name: tensors[WEIGHTS + name] for name, _ in shapes.named_parameters()}
 
 
 def step_of(path: Path, file: TensorFile) -> int:

@@ -186,18 +186,17 @@ def read_texts(texts: list[str], vocab: "Vocab", config: CorpusConfig, *, skip_u
     from charlm.display.terminal import visible_line
     from charlm.text.encoding import Encoder
     from charlm.text.finding import find_files
-    from charlm.text.parts import joint_of
+    from charlm.text.parts import joint_of, needs_joint
     from charlm.text.source import read_symbols
 
     notices: list[str] = []
-    pieces, encoder, last = [vocab.encode("")], Encoder(vocab), ord("\n")
-    joint = vocab.encode(joint_of(config), skip_unknown=True)
+    joint, encoder = vocab.encode(joint_of(config), skip_unknown=True), Encoder(vocab)
+    pieces, has_newline = [joint[:0]], None
     for name in find_files(texts, config, notices):
-        if encoder.done and joint.size and (config.separator is not None or last != ord("\n")):
-            pieces.append(joint)
-        for symbols in read_symbols(name, config, notices=notices, may_be_bytes=False):
-            pieces.append(encoder.feed(symbols))
-            last = int(symbols[-1]) if symbols.size else last
+        between = joint if needs_joint(has_newline, is_always=config.separator is not None) else joint[:0]
+        for symbols in filter(len, read_symbols(name, config, notices=notices, may_be_bytes=False)):
+            pieces += [between, encoder.feed(symbols)]
+            between, has_newline = joint[:0], int(symbols[-1]) == ord("\n")
         pieces.append(encoder.end())
     for notice in notices:
         print(visible_line(notice), file=sys.stderr)

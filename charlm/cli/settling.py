@@ -1,6 +1,5 @@
 """What follows from the options of `charlm train` that were typed, and which of them do not go together."""
 
-import re
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -42,6 +41,9 @@ def settle_symbols(values: dict[str, Any], typed: set[str]) -> None:
         raise UsageError("--min-count was given with --symbols byte, where nothing is too rare", "leave it out")
     if values["task"] == "language":
         return
+    if "separator" in typed:
+        what = f"--separator was given with --task {values['task']}, which tells texts apart"
+        raise UsageError(what, "leave it out")
     if values["symbols"] == "word":
         what = f"--symbols word was given with --task {values['task']}, which reads texts character by character"
         raise UsageError(what, "leave it out")
@@ -81,8 +83,6 @@ def _check_documents(values: dict[str, Any], typed: set[str]) -> None:
         return
     if not values["documents"]:
         raise UsageError("--documents is empty", "say file, line, or what stands between two documents")
-    if re.search("[\ud800-\udfff]", values["documents"]):
-        raise UsageError(f"--documents is {values['documents']!r}, which is not UTF-8", "separate the texts by one that is")
     given = f"--documents {brief(values['documents'])} was given with"
     if values["task"] != "language":
         what = f"--restore {values['restore']}" if values["restore"] else f"--task {values['task']}"

@@ -162,5 +162,6 @@ def _card(run: Run, step: int, scores: Scores) -> ModelCard:
         scores=scores,
         labels=run.labels,
         one_label_a_word=run.one_label_a_word,
+        is_one_file=len(run.record.files) == 1,
         num_documents=run.num_documents,
     )

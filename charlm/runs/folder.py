@@ -225,8 +225,8 @@ def _source_notice(files: Sequence[str], data: Data, *, has_other_form: bool) ->
         if not all(path.is_file() for path in paths):
             return f"{what} has gone"
         # A symbol takes at most four bytes in common encodings, so a much longer file must have changed: no need to read it.
-        # Labels and what stands between documents take any number of bytes, and so do characters that a normal form makes one.
-        any_size = isinstance(data, Dataset) or has_other_form or data.vocab.marks is not None
+        # Labels and what stands between documents take any number of bytes, and so do words, and what a normal form makes one.
+        any_size = isinstance(data, Dataset) or has_other_form or data.vocab.marks is not None or data.vocab.is_spelt
         could_be = any_size or sum(path.stat().st_size for path in paths) <= 8 * size_of(data)
         is_same = could_be and sha256_of(paths) == data.sha256
         return "" if is_same else f"{what} has changed"

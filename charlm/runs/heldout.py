@@ -41,7 +41,7 @@ def held_out(model: Path, card: ModelCard) -> tuple[Ids, Path]:
                 return ids, run / HELD_OUT
     if card.text.documents:  # which a text does not have in the order of the parts
         raise TextError("the documents that the model was trained on are not beside it", "name a TEXT with others")
-    for path in sorted(DATA.glob("*")) if DATA.is_dir() else ():
+    for path in sorted(DATA.glob("*")) if DATA.is_dir() and card.is_one_file else ():
         if path.is_file() and sha256_of([path]) == card.corpus_sha256:
             return _read(path, card, is_whole=True)[card.splits.train :], path
     raise TextError("the corpus that the model was trained on is neither beside it nor under data/", "name a TEXT to read")

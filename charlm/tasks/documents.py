@@ -42,10 +42,8 @@ class DocumentsTask:
             seq_len=training.seq_len,
             seed=training.seed,
         )
-        validation, ratio = (
-            Documents.of(corpus.validation_ids, corpus.vocab),
-            documents.num_characters / documents.num_predicted,
-        )
+        validation = Documents.of(corpus.validation_ids, corpus.vocab)
+        ratio = documents.num_characters / documents.num_predicted
         return cls(training=batches, validation=validation, characters_per_symbol=ratio)
 
     @property

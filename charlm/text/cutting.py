@@ -27,6 +27,7 @@ from charlm.text.words import WordCounts, token_ends
 
 BY_FILE, BY_LINE = "file", "line"  # how `CorpusConfig.documents` may say where a document ends
 AT_ONCE = 1 << 16  # characters that are encoded together, or one document
+MOST_CHARACTERS = 1 << 24  # of a document, which is in memory as a whole
 
 
 @dataclass(slots=True)
@@ -61,16 +62,19 @@ class Cutter:
         """The texts between separators, in the form of `parts`: one of bytes has a character for each, and is cut anywhere."""
         separator, before = self._separator(), "\r" if self.config.documents == BY_LINE else ""
         held: list[str] = []  # of the document that is not over yet
-        rest = ""  # in which a separator may have begun
+        size, rest = 0, ""  # of what is held; in which a separator may have begun
         for part in parts:
             text, *others = (rest + part).split(separator) if separator else [rest + part]
             for following in others:
                 yield "".join([*held, text]).removesuffix(before)
-                held, text = [], following
+                held, size, text = [], 0, following
                 self.cuts += 1
             place = max(0, len(text) + 1 - max(1, len(separator)))
             held.append(text[:place])
-            rest = text[place:]
+            size, rest = size + place, text[place:]
+            if size > MOST_CHARACTERS:
+                what = f"document {self.number + self.empty + 1:,} has more than {MOST_CHARACTERS:,} characters"
+                raise TextError(what, "leave --documents out: a text of any length is read as one")
         last = "".join([*held, rest])
         if last or not separator:  # what ends a document begins none
             yield last

@@ -64,7 +64,11 @@ class Documents:
     @property
     def lengths(self) -> Places:
         """How many symbols of each are predicted, int64 `(n,)`: all characters and END, for START is only read."""
-        return self.ends - self.starts - 1
+        return self.lengths_of(slice(None))
+
+    def lengths_of(self, which: Places | slice) -> Places:
+        """The same of those with the numbers `which`, without a look at the others."""
+        return self.ends[which] - self.starts[which] - 1
 
     @property
     def num_predicted(self) -> int:
@@ -89,14 +93,14 @@ class Documents:
 
     def longest_first(self, which: Places) -> Places:
         """The same numbers, those of longer documents before those of shorter ones."""
-        return which[np.argsort(-self.lengths[which], kind="stable")]
+        return which[np.argsort(-self.lengths_of(which), kind="stable")]
 
     def window(self, which: Places, first: int, stop: int, device: torch.device) -> DocumentWindow:
         """Predictions `first` to `stop` of the documents `which`, longest first: T steps of the k that reach so far.
 
         What fills up a document that ends before has the target NO_LABEL.
         """
-        lengths = self.lengths[which]
+        lengths = self.lengths_of(which)
         reach = lengths > first
         steps = np.arange(first, stop)[:, None]  # (T, 1)
         is_read = steps < lengths[reach]  # (T, k)
@@ -152,7 +156,7 @@ class DocumentBatches:
 
     def bounds(self, which: Places) -> list[tuple[int, int]]:
         """The first step of each window of a batch, and that after its last."""
-        longest = int(self.documents.lengths[which].max())
+        longest = int(self.documents.lengths_of(which).max())
         number = -(-longest // self.seq_len)
         edges = [place * longest // number for place in range(number + 1)]
         return list(pairwise(edges))

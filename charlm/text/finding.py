@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from charlm.config import CorpusConfig
-from charlm.errors import TextError, UsageError, counted
+from charlm.errors import TextError, UsageError, brief, counted
 from charlm.text.decoding import PACKED
 from charlm.text.source import refuse_device
 
@@ -14,6 +14,7 @@ from charlm.text.source import refuse_device
 KEPT_BY_PROGRAMS = frozenset({"node_modules", "__pycache__"})
 LOOKED_AT = 8192  # bytes of a file, to see whether it is text
 SHOWN = 3  # notices of one kind
+MOST_GLOBS = 100
 WIDE = ("utf-16", "utf_16", "utf16", "utf-32", "utf_32", "utf32")  # encodings whose texts are full of zeros
 
 
@@ -57,12 +58,17 @@ def _identity(name: str) -> object:
 def _texts_in(folder: str, config: CorpusConfig, notices: list[str]) -> list[str]:
     """The texts in a folder."""
     root, found = Path(folder), set[Path]()
+    if len(config.globs) > MOST_GLOBS:
+        raise UsageError(f"--glob was given {len(config.globs):,} times", f"give it {MOST_GLOBS} times at most")
     for pattern in config.globs:
+        if "**" in pattern:  # several of them take time without bound
+            raise UsageError(f"--glob {brief(pattern)} has **, and a folder is searched with all below it", "leave ** out")
         try:
             found.update(path for path in root.rglob(pattern) if path.is_file())
         except (ValueError, NotImplementedError) as error:
             raise UsageError(f"--glob {pattern!r} is not a pattern for names in a folder", "try one such as '*.py'") from error
-    why = {path: _why_not(path, root, config) for path in sorted(found)}
+    environments = {path.parent for path in root.rglob("pyvenv.cfg")}
+    why = {path: _why_not(path, root, environments, config) for path in sorted(found)}
     left_out = Counter(reason for reason in why.values() if reason)
     which = ", ".join(f"{count:,} {reason}" for reason, count in sorted(left_out.items()))
     if left_out:
@@ -78,20 +84,15 @@ def _texts_in(folder: str, config: CorpusConfig, notices: list[str]) -> list[str
     return texts
 
 
-def _why_not(path: Path, root: Path, config: CorpusConfig) -> str:
+def _why_not(path: Path, root: Path, environments: set[Path], config: CorpusConfig) -> str:
     """Why a file in a folder is no text of its user's, in a word or two; empty where it is one."""
     *folders, name = path.relative_to(root).parts
     if any(part.startswith(".") for part in (*folders, name)):
         return "hidden"
-    if KEPT_BY_PROGRAMS.intersection(folders) or any((parent / "pyvenv.cfg").is_file() for parent in _within(path, root)):
+    if KEPT_BY_PROGRAMS.intersection(folders) or (environments - {root}).intersection(path.parents):
         return "of programs"
     is_text = config.symbols == "byte" or config.encoding.lower().startswith(WIDE) or _looks_like_text(path)
     return "" if is_text else "binary"
-
-
-def _within(path: Path, root: Path) -> list[Path]:
-    """The folders that `path` lies in, from its own up to and without `root`."""
-    return [parent for parent in path.parents if root in parent.parents]
 
 
 def _looks_like_text(path: Path) -> bool:

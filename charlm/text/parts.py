@@ -28,6 +28,11 @@ def joint_of(config: CorpusConfig) -> str:
     return "\n" if config.separator is None else config.separator
 
 
+def needs_joint(has_newline: bool | None, *, is_always: bool) -> bool:
+    """Whether it stands after a file that ends in a newline, or does not; None: after nothing."""
+    return has_newline is not None and (is_always or not has_newline)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Splits:
     """Contiguous parts of a corpus, in this order: ids [0, train), [train, validation) and [validation, test)."""
@@ -60,7 +65,7 @@ class Parts:
         self.files = [target, *(target.parent / f".{target.name}.{number}.tmp" for number in (1, 2))]
         self.outs: list[BinaryIO] = [path.open("wb") for path in self.files]
         self.counts = np.zeros((3, len(vocab)), dtype=np.int64)
-        self.last: list[bytes | None] = [None, None, None]  # what a part ends in
+        self.has_newline: list[bool | None] = [None, None, None]  # whether a part ends in one
         self.is_open = [False, False, False]  # whether the file that is read now has a piece in the part
         self.num_joints = 0
 
@@ -72,8 +77,8 @@ class Parts:
         """Add a piece of the file to a part."""
         if not ids.size:
             return
-        last = self.last[part]
-        if not self.is_open[part] and last is not None and self.joint.size and (self.is_always or not last.endswith(b"\n")):
+        wants_joint = needs_joint(self.has_newline[part], is_always=self.is_always)
+        if not self.is_open[part] and self.joint.size and wants_joint:
             self._write(part, self.joint)
             self.num_joints += 1
         self.is_open[part] = True
@@ -82,7 +87,7 @@ class Parts:
     def _write(self, part: int, ids: Ids) -> None:
         self.outs[part].write(ids.astype(self.vocab.dtype.newbyteorder("<")).tobytes())
         self.counts[part] += np.bincount(ids, minlength=len(self.vocab))
-        self.last[part] = self.vocab.symbols_for(ids[-1:])
+        self.has_newline[part] = self.vocab.symbols_for(ids[-1:]).endswith(b"\n")
 
     def close(self) -> None:
         """Close the files."""

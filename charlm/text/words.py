@@ -98,7 +98,7 @@ class WordCounts:
         """Count the tokens of a piece of text."""
         self.counts.update(long_tokens(points, ends)[2])
         least = 1
-        while len(self.counts) > MOST_COUNTED:
+        while len(self.counts) > (MOST_COUNTED if least == 1 else MOST_COUNTED // 2):  # so that it is not soon done again
             least += 1
             self.counts = Counter({word: count for word, count in self.counts.items() if count >= least})
 

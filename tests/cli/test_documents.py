@@ -204,7 +204,7 @@ def test_units_are_looked_at_document_by_document(charlm, model):
     ("options", "said"),
     [
         (("--documents", ""), "--documents is empty"),
-        (("--documents", "a\udcffb"), "not UTF-8"),
+        (("--documents", "a\udcffb"), "must be UTF-8"),
         (("--documents", "line", "--separator", "x"), "--separator"),
         (("--documents", "line", "--task", "tag"), "--task tag"),
         (("--documents", "line", "--restore", "case"), "--restore case"),

@@ -95,6 +95,15 @@ def test_files_folders_and_standard_input_are_one_text(charlm, model, tmp_path: 
     assert next(iter(outputs)) != b""
 
 
+def test_an_empty_file_is_joined_with_nothing(charlm, model, tmp_path: Path):
+    """A newline stands between texts, and where there is none it has no place."""
+    for name, text in (("1.txt", "the cat"), ("2.txt", ""), ("3.txt", "the mat")):
+        (tmp_path / name).write_text(text)
+    outputs = {charlm("eval", *names, "-c", model, "--json").out for names in (["1.txt", "2.txt", "3.txt"], ["1.txt", "3.txt"])}
+    (only,) = outputs
+    assert json.loads(only)["characters"] == len("the cat\nthe mat") - 1
+
+
 def test_an_unseen_character_is_named_with_its_place(charlm, model):
     """A character that the model does not know is an error with its code point and position."""
     is_error(charlm("eval", "-", "-c", model, stdin="the zoo é".encode()), 1, "'z'", "U+007A", "position 4")

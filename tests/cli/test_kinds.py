@@ -19,7 +19,7 @@ from charlm.model.devices import CPU
 from charlm.runs.folder import open_run
 from charlm.runs.heldout import held_out
 from charlm.runs.restore import initial_model
-from tests.commands import is_error, trained
+from tests.commands import SHORT, is_error, trained
 
 TEXT = "".join(
     f"The cat’s hat — n° {number % 7} — isn't on the 帽{'子 é' if number % 19 == 5 else ''}!\n" for number in range(60)
@@ -225,3 +225,13 @@ def test_a_model_of_labels_spells_nothing(tmp_path: Path):
     save_model(path, model, replace(card, vocab=other.vocab))
     with pytest.raises(CheckpointError, match="spelt"):
         load_model(path, CPU)
+
+
+def test_a_text_of_long_words_has_not_changed(charlm, tmp_path):
+    """Though it has many more bytes than the run's copy has symbols: it is compared, and goes on without a word."""
+    (tmp_path / "long.txt").write_text("internationalisation uncharacteristically\n" * 60, encoding="utf-32")
+    options = ("--symbols", "word", "--encoding", "utf-32", "--out", "long")
+    assert charlm("train", "long.txt", *SHORT, *options).status == 0
+    result = charlm("train", "--resume", "long", "--max-steps", "7")
+    assert result.status == 0
+    assert "has changed" not in result.err

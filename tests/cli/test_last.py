@@ -91,6 +91,26 @@ def test_where_there_is_no_run_it_is_one_line(charlm, run, tmp_path):
     is_error(charlm("sample", "--last", "-c", "alone", "--seed", "1"), 1, "alone/last.safetensors")
 
 
+@pytest.mark.parametrize("field", [{"task": "classify"}, {"task": "nonsense"}])
+def test_a_record_that_says_nonsense_is_one_line(charlm, run, tmp_path, field):
+    """What a model file may not say, a run may not either."""
+    shutil.copytree(run, tmp_path / "strange")
+    record = json.loads((run / "run.json").read_text())
+    record["training"] |= field
+    (tmp_path / "strange" / "run.json").write_text(json.dumps(record))
+    for command in ("sample", "info"):
+        done = charlm(command, "--last", "-c", "strange")
+        assert (done.status, "bug in charlm" in done.err) == (1 if command == "sample" else done.status, False)
+
+
+def test_a_damaged_best_model_does_not_matter(charlm, run, tmp_path):
+    """The newest state stands for itself."""
+    shutil.copytree(run, tmp_path / "worn")
+    (tmp_path / "worn" / "model.safetensors").write_bytes(b"no model")
+    worn, whole = (charlm("sample", "--last", "-c", folder, "--seed", "1").out for folder in ("worn", str(run)))
+    assert worn == whole != b""
+
+
 def test_a_model_that_gives_labels_has_a_newest_state_too(charlm, tmp_path_factory, tmp_path):
     """It predicts, scores and is inspected; whether words have one label is as in its best model."""
     run = mood_run(tmp_path_factory.mktemp("moods"), Tagger)

@@ -54,6 +54,20 @@ def test_a_record_that_is_odd_elsewhere_still_says_which_corpus(tmp_path: Path, 
     assert found(run) == (HELD_OUT, run / "corpus.bin")
 
 
+def test_of_several_files_only_the_runs_own_copy_will_do(tmp_path: Path):
+    """Each gave its own end, so that a file with the bytes of all of them ends in other text."""
+    other = "that rat sat at the hat.\n" * 20
+    (tmp_path / "other.txt").write_text(other)
+    run = trained(tmp_path, TEXT, "--validation-fraction", "0.25", "other.txt")
+    ends = [text[int(len(text) * 0.75) :] for text in (TEXT, other)]
+    assert found(run) == ("".join(ends), run / "corpus.bin")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "both.txt").write_text(TEXT + other)
+    lost(run, "gone")
+    with pytest.raises(TextError, match="neither beside it nor under data/"):
+        found(run)
+
+
 @pytest.mark.parametrize("how", WAYS)
 def test_a_file_of_the_same_hash_is_the_corpus(tmp_path: Path, how):
     """Where the run's copy cannot be trusted, a file under data/ with the same bytes is read, whatever its name."""

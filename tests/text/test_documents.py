@@ -13,6 +13,7 @@ from charlm.checkpoint.fields import vocab_from_json, vocab_to_json
 from charlm.config import CorpusConfig
 from charlm.errors import CheckpointError, TextError
 from charlm.model.devices import CPU
+from charlm.text import cutting, decoding
 from charlm.text.batches import NO_LABEL
 from charlm.text.corpus import open_corpus
 from charlm.text.cutting import Cutter, encode_documents, encoded, read_documents
@@ -241,3 +242,14 @@ def test_a_vocabulary_of_documents_knows_its_marks(tmp_path):
     assert vocab_to_json(plain) == {"kind": "char", "start": 1, "symbols": "ab"}
     with pytest.raises(TextError, match="never seen"):
         VOCAB.encode("z")
+
+
+def test_a_document_of_any_length_is_refused_before_it_fills_the_memory(tmp_path, monkeypatch):
+    """It is in memory as a whole; what to do instead is said, and of a longer text of short ones nothing is refused."""
+    monkeypatch.setattr(cutting, "MOST_CHARACTERS", 50)
+    monkeypatch.setattr(decoding, "CHUNK_BYTES", 16)
+    (tmp_path / "t").write_text("short\n" * 30)
+    encode_documents([str(tmp_path / "t")], CorpusConfig(documents="line"), tmp_path / "ids")
+    (tmp_path / "t").write_text("short\n" * 3 + "long " * 30)
+    with pytest.raises(TextError, match=r"^document 4 has more than 50 characters$"):
+        encode_documents([str(tmp_path / "t")], CorpusConfig(documents="line"), tmp_path / "ids")

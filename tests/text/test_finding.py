@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from charlm.config import CorpusConfig
-from charlm.errors import TextError
+from charlm.errors import TextError, UsageError
 from charlm.text.finding import find_files
 
 LEFT_OUT = {
@@ -84,6 +84,20 @@ def test_several_patterns_find_what_any_finds(globs):
         write(name)
     config = CorpusConfig(glob=globs[0], more_globs=globs[1:])
     assert find_files(["in"], config) == ["in/a.md", "in/b.rst", "in/d/a.rst"]
+
+
+@pytest.mark.parametrize(
+    ("config", "says"),
+    [
+        (CorpusConfig(glob="**/*.txt"), "--glob .*has \\*\\*"),
+        (CorpusConfig(glob="*", more_globs=("**/" * 9 + "*",)), "--glob .*has \\*\\*"),
+        (CorpusConfig(more_globs=("*",) * 100), "--glob was given 101 times"),
+    ],
+)
+def test_patterns_that_take_long_are_refused(config, says, folder):
+    """They may come from a stranger's model; a folder is searched with all below it in any case."""
+    with pytest.raises(UsageError, match=says):
+        find_files([folder], config)
 
 
 AGAIN = [

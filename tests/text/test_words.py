@@ -217,3 +217,13 @@ def test_the_largest_vocabulary_fits_a_file():
     assert len(stored.encode()) < MOST_HEADER - 100_000
     assert len(stored) < MOST_CHARACTERS - 100_000
     assert stored.count(",") < 100
+
+
+def test_of_too_many_words_the_rarest_are_forgotten_at_once(monkeypatch):
+    """No more than half of what there is room for is left, so that it is not soon done again; the common ones stay."""
+    monkeypatch.setattr(words, "MOST_COUNTED", 40)
+    counts = WordCounts()
+    for word in ["often"] * 3 + [f"twice{number // 2}" for number in range(50)] + [f"once{number}" for number in range(15)]:
+        assert len(counts.counts) < 41
+        counts.add(points := code_points(word), token_ends(points))
+    assert counts.counts == {"often": 3}
