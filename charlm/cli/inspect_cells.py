@@ -42,7 +42,9 @@ def inspect_cells(
     save_activations: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write every unit's c, h and gates as safetensors.")
     ] = None,
-    max_characters: Annotated[int, typer.Option(help="Characters to read at most; 0 reads all.")] = DEFAULT.max_characters,
+    max_characters: Annotated[
+        int, typer.Option(help="Characters, or symbols of another kind, to read at most; 0 reads all.")
+    ] = DEFAULT.max_characters,
     theme: Annotated[
         str, typer.Option(help="Colours for a dark or a light screen: dark, light or auto.", callback=lower)
     ] = DEFAULT.theme,

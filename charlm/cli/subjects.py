@@ -126,7 +126,7 @@ def subject_of(
         ids, _ = options.read_texts([text], card.vocab, reading, skip_unknown=unknown == "skip")
         source = _named(text)
     most = config.max_characters or len(ids)
-    _say_how_many(most, len(ids))
+    _say_how_many(most, len(ids), card.vocab)
     if not len(ids):
         raise TextError(f"{source} has no characters to look at", "give a text that has some")
     return Subject(model=model, vocab=card.vocab, ids=ids[:most], source=source, config=config, workers=workers)
@@ -152,7 +152,7 @@ def _documents(
         ids, source = documents.ids, _named(text)
     examples = as_texts(ids, card.vocab)
     most = config.max_characters or examples.num_characters
-    _say_how_many(most, examples.num_characters)
+    _say_how_many(most, examples.num_characters, card.vocab)
     print("each document is read by itself; no unit is clamped, so none is found to be used", file=sys.stderr)
     examples = first_texts(examples, most)
     return DocumentSubject(
@@ -186,7 +186,7 @@ def _labelled(
         examples, source = _read_examples(text, model, card, reading), _named(text)
     examples = as_read(type(model), examples, card.training.seq_len)
     most = config.max_characters or examples.num_characters
-    _say_how_many(most, examples.num_characters)
+    _say_how_many(most, examples.num_characters, card.vocab)
     if not len(examples):
         raise TextError(f"{source} has no characters to look at", "give texts that have some")
     examples = first_texts(examples, most)
@@ -224,6 +224,7 @@ def _named(text: str) -> str:
     return "standard input" if text == "-" else visible_line(text)
 
 
-def _say_how_many(most: int, number: int) -> None:
+def _say_how_many(most: int, number: int, vocab: Vocab) -> None:
     if most < number:
-        print(f"only the first {most:,} of {counted(number, 'character')}: --max-characters 0 reads all", file=sys.stderr)
+        size = counted(number, "symbol" if vocab.is_spelt else "character")
+        print(f"only the first {most:,} of {size}: --max-characters 0 reads all", file=sys.stderr)

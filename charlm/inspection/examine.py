@@ -55,18 +55,17 @@ def examine(
 
     `workers` threads compute at a time; the numbers do not depend on how many. `tell` hears each stage, and how far it is.
     """
-    check_length(len(ids))
+    check_length(len(ids), vocab)
     halves = (0, len(ids) // 2), (len(ids) // 2, len(ids))
     return argue(model, Labels(ids, vocab, features), halves, _clamp, seed, workers, tell)
 
 
-def check_length(number: int) -> None:
-    """Raise `TextError` for a text of too few characters."""
+def check_length(number: int, vocab: Vocab) -> None:
+    """Raise `TextError` for a text of too few characters, or symbols of another kind."""
     if number < LEAST_CHARACTERS:
-        raise TextError(
-            f"{counted(number, 'character')}: too few to find units in one half and test them in the other",
-            f"read {LEAST_CHARACTERS:,} characters or more",
-        )
+        unit = "symbol" if vocab.is_spelt else "character"
+        what = f"{counted(number, unit)}: too few to find units in one half and test them in the other"
+        raise TextError(what, f"read {counted(LEAST_CHARACTERS, unit)} or more")
 
 
 def argue(

@@ -55,7 +55,7 @@ def examine_labels(
     if len(examples) < LEAST_TEXTS:
         what = f"{counted(len(examples), 'text')}: too few to find units in one half and test them in the other"
         raise TextError(what, f"read {LEAST_TEXTS} texts or more")
-    check_length(examples.num_characters)
+    check_length(examples.num_characters, vocab)
     shuffled = some(examples, np.random.default_rng([seed, 0]).permutation(len(examples)))
     middle = len(shuffled) // 2
     border, end = int(shuffled.bounds[middle]), shuffled.num_characters

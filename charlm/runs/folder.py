@@ -205,7 +205,7 @@ def _note_changes(run: Run) -> None:
             f"{'there are few texts' if has_texts else 'the text is short'}: --batch-size {wanted} shrinks to {lanes}"
         )
     if run.text.validation_fraction > 0 and run.task.look_size < (1 if has_texts else 2):
-        what = "there are too few texts" if has_texts else "the text is too short"
+        what = "there are too few different texts" if has_texts else "the text is too short"
         run.notices.append(f"{what} for a validation part, so there will be no score")
     if not any((run.folder / name).is_file() for name in (LAST, PREVIOUS)):
         return

@@ -18,7 +18,7 @@ from charlm.errors import TextError, brief, counted
 from charlm.text.corpus import Corpus, Tell, changed, open_ids, what
 from charlm.text.documents import Documents
 from charlm.text.finding import find_files
-from charlm.text.gathering import PARTS, TEST, TRAIN, VALIDATION, part_of
+from charlm.text.gathering import PARTS, TEST, TRAIN, part_of
 from charlm.text.normalising import normalised
 from charlm.text.parts import Parts
 from charlm.text.source import read_symbols, remove_spooled, spool
@@ -107,7 +107,8 @@ def encode_documents(
             words.add(points := code_points(text), token_ends(points))
     if first.number < 2:
         has = f"{counted(first.number, 'document')}, cut {in_words(config)}"
-        raise TextError(f"{what(files)} has {has}", "give more of them, another --documents, or leave it out")
+        returns = ", such as '\\r'," if counts[ord("\r")] else ""
+        raise TextError(f"{what(files)} has {has}", f"give more of them, another --documents{returns}, or leave it out")
     vocab = Vocab.from_counts(counts, config.symbols, config.min_count, words.common(config.min_count), has_documents=True)
     sizes = dict.fromkeys(PARTS, 0)
     with contextlib.closing(Parts(target, vocab, "", is_always=False)) as parts:
@@ -164,9 +165,8 @@ def _notices(cutter: Cutter, sizes: dict[int, int]) -> Iterator[str]:
         yield f"{counted(cutter.empty, 'empty document')} left out"
     if config.documents != BY_FILE and not cutter.cuts:
         yield f"there is no separator in the text, cut {in_words(config)}: each file is one document"
-    for part, fraction in ((VALIDATION, config.validation_fraction), (TEST, config.test_fraction)):
-        if fraction and not sizes[part]:
-            yield f"no document fell into the {PARTS[part]} part: there are too few"
+    if config.test_fraction and not sizes[TEST]:
+        yield "no document fell into the test part: there are too few different ones"
 
 
 def in_words(config: CorpusConfig) -> str:
@@ -218,7 +218,7 @@ def read_documents(files: Sequence[str], config: CorpusConfig, vocab: Vocab, *, 
             try:
                 pieces.append(encoded(vocab, [text]))
             except TextError as error:
-                unseen = unseen or TextError(f"document {cutter.number:,}: {error.message}", error.hint)
+                unseen = unseen or TextError(f"{called}: in document {cutter.number:,} {error.message}", error.hint)
                 known = vocab.encode(text, skip_unknown=True)
                 skipped += int(vocab.lacks(vocab.symbols_of(text)).sum())
                 start, end = encoded(vocab, [""])

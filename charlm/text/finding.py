@@ -64,7 +64,7 @@ def _texts_in(folder: str, config: CorpusConfig, notices: list[str]) -> list[str
         if "**" in pattern:  # several of them take time without bound
             raise UsageError(f"--glob {brief(pattern)} has **, and a folder is searched with all below it", "leave ** out")
         try:
-            found.update(path for path in root.rglob(pattern) if path.is_file())
+            found.update(path for path in root.rglob(pattern) if not path.is_dir())
         except (ValueError, NotImplementedError) as error:
             raise UsageError(f"--glob {pattern!r} is not a pattern for names in a folder", "try one such as '*.py'") from error
     environments = {path.parent for path in root.rglob("pyvenv.cfg")}
@@ -78,9 +78,9 @@ def _texts_in(folder: str, config: CorpusConfig, notices: list[str]) -> list[str
         patterns = " or ".join(map(repr, config.globs))
         but = f" but what is left out ({which})" if left_out else ""
         raise TextError(f"no file under {folder} matches {patterns}{but}", "name a pattern, such as --glob '*.py'")
-    if len(texts) > 1:
-        size = sum(Path(text).stat().st_size for text in texts)
-        notices.append(f"{folder}: {counted(len(texts), 'file')}, {_in_words(size)}")
+    sizes = {_identity(text): Path(text).stat().st_size for text in texts}
+    if len(sizes) > 1:
+        notices.append(f"{folder}: {counted(len(sizes), 'file')}, {_in_words(sum(sizes.values()))}")
     return texts
 
 
@@ -91,6 +91,8 @@ def _why_not(path: Path, root: Path, environments: set[Path], config: CorpusConf
         return "hidden"
     if KEPT_BY_PROGRAMS.intersection(folders) or (environments - {root}).intersection(path.parents):
         return "of programs"
+    if not path.is_file():
+        return "that are no files"
     is_text = config.symbols == "byte" or config.encoding.lower().startswith(WIDE) or _looks_like_text(path)
     return "" if is_text else "binary"
 

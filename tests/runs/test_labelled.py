@@ -265,7 +265,7 @@ def test_too_few_texts_are_said_to_be(charlm, tmp_path):
     result = charlm("train", "t.tsv", "--task", "classify", *last_of_each(*TINY, "--max-steps", "2", "--batch-size", "64"))
     assert result.status == 0
     assert "there are few texts: --batch-size 64 shrinks to 4" in result.err
-    assert "there are too few texts for a validation part, so there will be no score" in result.err
+    assert "there are too few different texts for a validation part, so there will be no score" in result.err
 
 
 def test_texts_shorter_than_a_window_need_no_room_for_it(charlm, tmp_path):

@@ -140,9 +140,9 @@ def test_files_are_not_glued_together(kind, tmp_path):
     corpus, notices = encoded(texts, CorpusConfig(validation_fraction=0), tmp_path)
     assert corpus.vocab.decode(corpus.ids) == expected
     added = len(expected) - len("".join(texts))
-    ends = f"{added} piece" + "s" * (added > 1)
+    places = f"{added} place" + "s" * (added > 1)
     assert [notice for notice in notices if "newline" in notice] == [
-        f"a newline was put after {ends} of files that did not end in one; --separator names something else"
+        f"a newline was put in {places} where a file follows another that does not end in one; --separator names something else"
     ] * bool(added)
     glued, _ = encoded(texts, CorpusConfig(validation_fraction=0, separator=""), tmp_path)
     assert glued.vocab.decode(glued.ids) == "".join(texts)
