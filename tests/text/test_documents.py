@@ -215,6 +215,19 @@ def test_one_long_document_costs_the_others_nothing():
     assert read <= 1.5 * batches.documents.num_predicted
 
 
+@settings(deadline=None, max_examples=50)
+@given(lengths, st.integers(1, 25))
+def test_a_beginning_is_as_many_predictions_as_are_wanted(sizes, most):
+    """Of each document what is before, of a shorter one all, its end among them; the documents themselves stay whole."""
+    documents = documents_of(sizes)
+    whole = texts_in(documents, VOCAB)
+    begun = documents.beginnings(most)
+    assert begun.lengths.tolist() == [min(most, size + 1) for size in sizes]
+    assert texts_in(begun, VOCAB) == [text[:most] for text in whole]
+    assert [int(documents.ids[end - 1]) == VOCAB.marks[1] for end in begun.ends] == [size < most for size in sizes]
+    assert texts_in(documents, VOCAB) == whole
+
+
 def test_a_vocabulary_of_documents_knows_its_marks(tmp_path):
     """START and END are told in words, add nothing to a text, and are stored strictly; other vocabularies are as they were."""
     assert VOCAB.marks == (13, 14)
