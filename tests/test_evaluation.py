@@ -138,6 +138,19 @@ def test_the_approximation_counts_what_it_says():
         assert score.nats == pytest.approx(score.num_characters * math.log(V), rel=1e-6)
 
 
+@pytest.mark.parametrize("num_symbols", [2, 255, 513, 2049])
+def test_the_approximation_counts_the_characters_that_symbols_stand_for(num_symbols):
+    """Its loss is shared among them, and not among the symbols: all that are predicted, and not the first, which is read."""
+    model = new_model("gru", 1)
+    text = np.random.default_rng(6).integers(0, V, num_symbols).astype(np.uint8)
+    widths = np.arange(V) // 2
+    about = approximate_score(model, text, widths)
+    assert about.nats == approximate_score(model, text).nats
+    lanes = max(1, num_symbols // 256)
+    assert (num_symbols - 1) % lanes == 0  # so that lanes leave nothing out
+    assert about.num_characters == max(1, int(widths[text[1:]].sum())) != num_symbols - 1
+
+
 def test_lanes_know_what_came_before_them():
     """For a model that remembers seven characters, lanes that share out all predictions add up to the exact score."""
     model = new_model("rnn", 1)

@@ -1,5 +1,6 @@
 """A model file made by a hand that knows the hash: what it may say, and that nothing but a CheckpointError comes of it."""
 
+import contextlib
 import hashlib
 import json
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 
+from charlm.checkpoint.card import read_card
 from charlm.checkpoint.model import load_model, save_model
 from charlm.errors import CheckpointError
 from charlm.model.language_model import LanguageModel
@@ -139,6 +141,25 @@ def test_a_forged_field_is_refused(path, field, value):
     forge(path, json.dumps(head | {"sha256": NO_DIGEST, field: value}), header, data)
     with pytest.raises(CheckpointError):
         load_model(path, CPU)
+
+
+@pytest.mark.parametrize(
+    ("task", "normalize", "restore", "labels", "is_sound"),
+    [
+        ("tag", "NFC", "", ["a", "b"], False),
+        ("tag", "", "", ["a", "b"], True),
+        ("classify", "NFC", "", ["a", "b"], True),
+        ("tag", "NFC", "spaces", ["none", "1 space"], True),
+    ],
+)
+def test_labels_of_characters_go_with_no_normal_form(path, task, normalize, restore, labels, is_sound):
+    """In another form a character would have no place for its label; what is restored is labelled after it has its form."""
+    head, header, data = parts(path)
+    text = head["text"] | {"normalize": normalize, "restore": restore}
+    changed = {"training": head["training"] | {"task": task}, "text": text, "labels": labels, "sha256": NO_DIGEST}
+    forge(path, json.dumps(head | changed), header, data)
+    with contextlib.nullcontext() if is_sound else pytest.raises(CheckpointError, match="normalize"):
+        assert read_card(path)[0].text.normalize == normalize
 
 
 @pytest.mark.parametrize("more", [b"\0", b"PK\x03\x04", bytes(24)])

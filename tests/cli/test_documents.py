@@ -150,7 +150,7 @@ def test_eval_of_a_stream_has_no_dynamic_evaluation(charlm, model):
     """And an unknown character is named with its document, or left out."""
     Path("e.txt").write_text("Ann\nB?n\n")
     is_error(charlm("eval", "e.txt", "-c", model, "--dynamic"), 2, "each from a fresh state")
-    is_error(charlm("eval", "e.txt", "-c", model), 1, "document 2: the model has never seen '?'")
+    is_error(charlm("eval", "e.txt", "-c", model), 1, "e.txt: in document 2 the model has never seen '?'")
     assert json.loads(charlm("eval", "e.txt", "-c", model, "--unknown", "skip", "--json").text)["skipped"] == 1
 
 

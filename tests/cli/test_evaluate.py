@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 import torch
 
-from charlm.checkpoint.model import load_model
+from charlm.checkpoint.model import load_model, save_model
 from charlm.display.terminal import BLOCKS
 from charlm.errors import counted
 from charlm.model.stepper import Stepper
+from charlm.text.spelling import BYTE0
 from tests.commands import TEXT, is_error, on_terminal, trained
 
 LINE = "the mat sat on the cat.\nthat\n"
@@ -104,6 +105,18 @@ def test_an_empty_file_is_joined_with_nothing(charlm, model, tmp_path: Path):
     assert json.loads(only)["characters"] == len("the cat\nthe mat") - 1
 
 
+@pytest.mark.parametrize(("separator", "joint"), [("--", "--"), (r"\n", "\n"), ("", "")])
+def test_files_are_joined_as_the_model_s_own_were(charlm, tmp_path: Path, separator, joint):
+    """What was named to stand between files stands between any two, whether or not the first ends in a newline."""
+    folder = str(trained(tmp_path, TEXT.replace(".", "-"), "--separator", separator))
+    for first in ("the mat", "the mat\n"):
+        (tmp_path / "1.txt").write_text(first)
+        (tmp_path / "2.txt").write_text("sat on\n")
+        several = charlm("eval", "1.txt", "2.txt", "-c", folder, "--json")
+        assert several.status == 0, several.err
+        assert several.out == charlm("eval", "-", "-c", folder, "--json", stdin=f"{first}{joint}sat on\n".encode()).out
+
+
 def test_an_unseen_character_is_named_with_its_place(charlm, model):
     """A character that the model does not know is an error with its code point and position."""
     is_error(charlm("eval", "-", "-c", model, stdin="the zoo é".encode()), 1, "'z'", "U+007A", "position 4")
@@ -191,6 +204,27 @@ def test_bytes_are_scored_as_bytes(charlm, tmp_path: Path):
     shown = charlm("eval", "-", "-c", str(folder), "--per-character", stdin="né\n".encode())
     assert shown.status == 0
     assert "né" in shown.text
+
+
+def test_a_character_that_is_spelt_costs_all_its_bytes(charlm, tmp_path: Path):
+    """Over its block it has their sum; the characters of a word share what the word costs."""
+    folder = trained(tmp_path, "one two\n" * 60, "--symbols", "word")
+    network, card = load_model(folder / "model.safetensors", torch.device("cpu"))
+    costs = {0xC3: 3.0, 0xA9: 2.0, 0xB6: 1.0, "two": 6.0, " ": 4.0}  # nats, whatever came before
+    numbers = [
+        card.vocab.numbers[BYTE0 + each if isinstance(each, int) else ord(each) if each == " " else each] for each in costs
+    ]
+    network.head.weight.data.zero_()
+    network.head.bias.data.fill_(-30.0)
+    network.head.bias.data[numbers] = -torch.tensor(list(costs.values()))
+    network.head.bias.data[card.vocab.start] = math.log(1 - sum(math.exp(-cost) for cost in costs.values()))
+    save_model(folder / "model.safetensors", network, card)
+    shown = charlm("eval", "-", "-c", str(folder), "--per-character", stdin="two é two ö".encode())
+    assert shown.status == 0, shown.err
+    text, blocks = shown.text.splitlines()
+    assert text == "two é two ö"
+    assert [BLOCKS.index(block) for block in blocks.ljust(len(text))] == [0, 0, 0, 4, 5, 4, 2, 2, 2, 4, 4]
+    assert f"{(3 * 4 + 6 + 5 + 4) / 8:.4f} nats/char" in shown.err
 
 
 def test_unseen_characters_are_counted_in_the_error(charlm, model):

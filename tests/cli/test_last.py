@@ -120,3 +120,16 @@ def test_a_model_that_gives_labels_has_a_newest_state_too(charlm, tmp_path_facto
     infos = [json.loads(charlm("info", "-c", str(run), "--json", *more).text) for more in ((), ("--last",))]
     assert infos[0]["one_label_a_word"] == infos[1]["one_label_a_word"]
     assert infos[0]["labels"] == infos[1]["labels"]
+
+
+@pytest.mark.parametrize("is_one", [True, False])
+def test_the_newest_state_knows_whether_a_word_has_one_label(charlm, tmp_path, is_one):
+    """As its run's texts have it: all letters of a word alike, or not; the best model says the same."""
+    words = [word for number in range(40) for word in ("cat" if number % 3 else "rose", "ran")]
+    rows = "".join(
+        "".join(f"{letter}\t{'noun' if word != 'ran' and (is_one or letter != 't') else 'other'}\n" for letter in word) + "\n"
+        for word in words
+    )
+    run = trained(tmp_path, rows, "--task", "tag", name="t.tsv")
+    infos = [json.loads(charlm("info", "-c", str(run), "--json", *more).text) for more in ((), ("--last",))]
+    assert [info["one_label_a_word"] for info in infos] == [is_one, is_one]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from charlm.display.terminal import visible_line
 from charlm.errors import Interrupted
-from tests.commands import TEXT, TINY, is_error
+from tests.commands import TEXT, TINY, is_error, trained
 from tests.runs.reference import go_on, set_record, signal_at_step
 
 SINCE: dict[str, Callable[[Path], object]] = {
@@ -34,6 +35,27 @@ def test_the_corpus_file_is_not_needed_any_more(charlm, tmp_path: Path, notice):
     assert len(said) == bool(notice)
     assert notice in "".join(said)
     assert (tmp_path / "a/model.safetensors").read_bytes() == (tmp_path / "b/model.safetensors").read_bytes()
+
+
+LESS_THAN_ITS_FILE: dict[str, tuple[str, tuple[str, ...]]] = {
+    "each letter in three": (unicodedata.normalize("NFD", "각난닫랄맘밥삿앙잦찿칵탙팦핳\n" * 30), ("--normalize", "NFC")),
+    "far apart": ("".join(f"{word}{'=' * 70}" for word in ["cat", "mat", "rat sat"] * 30), ("--documents", "=" * 70)),
+}
+
+
+@pytest.mark.parametrize("is_changed", [False, True])
+@pytest.mark.parametrize("how", LESS_THAN_ITS_FILE)
+def test_a_file_of_which_little_is_learned_has_not_changed_for_that(charlm, tmp_path: Path, how, is_changed):
+    """Where a normal form makes one character of several, or much stands between documents, only a change is one."""
+    text, options = LESS_THAN_ITS_FILE[how]
+    run = trained(tmp_path, text, *options)
+    raw = (tmp_path / "t.txt").read_bytes()
+    assert len(raw) > 8 * (run / "corpus.bin").stat().st_size
+    (tmp_path / "t.txt").write_bytes(raw[:-1] if is_changed else raw)
+    result = charlm("train", "--resume", run, "--max-steps", "7")
+    assert result.status == 0, result.err
+    assert ("t.txt has changed since the run began" in result.err) == is_changed
+    assert ("own copy" in result.err) == is_changed
 
 
 def test_a_text_from_a_pipe_is_not_looked_for(charlm):

@@ -106,6 +106,22 @@ def test_the_file_is_read_as_it_was_in_training(tmp_path: Path, options):
     assert whole.endswith(own)
 
 
+@pytest.mark.parametrize("more", [1, 4, 6])
+def test_a_word_that_is_cut_in_two_is_held_out_as_it_was_in_training(tmp_path: Path, more):
+    """Wherever in a word the parts meet, the corpus's file gives the ids of the run's own copy: its end, from the cut on."""
+    text = "mat.\n" * more + "somewhere " * 70
+    run = trained(tmp_path, text, "--symbols", "word", "--validation-fraction", "0.2", "--test-fraction", "0.1")
+    _, card = load_model(run / "model.safetensors", torch.device("cpu"))
+    own, _ = held_out(run / "model.safetensors", card)
+    lost(run, "gone")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "x").write_text(text)
+    ids, place = held_out(run / "model.safetensors", card)
+    assert place == Path("data/x")
+    assert ids.tolist() == own.tolist()
+    assert card.vocab.decode(ids) == text[int(len(text) * (1 - 0.1 - 0.2)) :]
+
+
 @pytest.mark.parametrize("how", WAYS)
 def test_a_corpus_that_is_nowhere_is_an_error(tmp_path: Path, how):
     """With data/ or without, the error says to name a text."""

@@ -93,7 +93,7 @@ def test_files_each_give_their_own_end_to_each_part(tmp_path):
     assert found.sha256 == hashlib.sha256(b"one, andthe two\n").hexdigest()
     assert found.ids_sha256 == hashlib.sha256((tmp_path / "ids").read_bytes()).hexdigest()
     assert "3 files, 16 bytes" in notices[0]
-    assert "3 pieces" in "".join(said)
+    assert "a newline was put in 3 places" in "".join(said)
 
 
 @pytest.mark.parametrize(("separator", "whole"), [("", "abcdabcdef"), ("\n", "abcd\nabcdef\n"), ("--", "abcd--abcdef--")])

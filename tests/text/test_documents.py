@@ -144,7 +144,7 @@ def test_documents_for_a_model_come_in_their_order(tmp_path):
     """All of them, and where one has a symbol that the model lacks it is named, or left out and counted."""
     (tmp_path / "a.txt").write_text("abc\n\ndXeY\nX\n")
     with pytest.raises(
-        TextError, match=r"document 2: .*'X' \(U\+0058\), at position 1 of the document; 3 such characters in all"
+        TextError, match=r"a\.txt: in document 2 .*'X' \(U\+0058\), at position 1 of the document; 3 such characters in all"
     ):
         read_documents(["a.txt"], LINES, VOCAB, skip_unknown=False)
     found = read_documents(["a.txt"], LINES, VOCAB, skip_unknown=True)
@@ -214,6 +214,19 @@ def test_one_long_document_costs_the_others_nothing():
     batches = DocumentBatches(documents=documents_of([1000, *[7] * 63]), batch_size=16, seq_len=20, seed=3)
     read = sum(window.inputs.numel() for window in batches.windows(0, 0, CPU))
     assert read <= 1.5 * batches.documents.num_predicted
+
+
+@settings(deadline=None, max_examples=50)
+@given(lengths, st.integers(1, 25))
+def test_a_beginning_is_as_many_predictions_as_are_wanted(sizes, most):
+    """Of each document what is before, of a shorter one all, its end among them; the documents themselves stay whole."""
+    documents = documents_of(sizes)
+    whole = texts_in(documents, VOCAB)
+    begun = documents.beginnings(most)
+    assert begun.lengths.tolist() == [min(most, size + 1) for size in sizes]
+    assert texts_in(begun, VOCAB) == [text[:most] for text in whole]
+    assert [int(documents.ids[end - 1]) == VOCAB.marks[1] for end in begun.ends] == [size < most for size in sizes]
+    assert texts_in(documents, VOCAB) == whole
 
 
 def test_a_vocabulary_of_documents_knows_its_marks(tmp_path):

@@ -1,5 +1,6 @@
 """Which files arguments and folders stand for: what people wrote, each once, and what is left out is said."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -128,7 +129,18 @@ def test_of_many_names_that_come_again_one_line_is_said():
         Path(f"in/b{number}.txt").hardlink_to("in/a.txt")
     notices: list[str] = []
     assert find_files(["in"], CorpusConfig(), notices) == ["in/a.txt"]
-    assert notices[1:] == ["in/b0.txt is the file in/a.txt, and read once; so are 8 other names"]
+    assert notices == ["in/b0.txt is the file in/a.txt, and read once; so are 8 other names"]
+
+
+def test_what_is_no_file_is_counted_too():
+    """A link to nothing, and a pipe, which would never end; a link to a folder is not followed."""
+    write("in/a.txt")
+    Path("in/dead.txt").symlink_to("nothing")
+    Path("in/loop").symlink_to("..")
+    os.mkfifo("in/pipe.txt")
+    notices: list[str] = []
+    assert find_files(["in"], CorpusConfig(), notices) == ["in/a.txt"]
+    assert notices == ["in: left out 2 that are no files; name a file itself to read it"]
 
 
 @pytest.mark.parametrize(("size", "words"), [(1, "2 files, 2 bytes"), (1500, "3.0 kB"), (8000, "16 kB"), (600_000, "1.2 MB")])

@@ -146,3 +146,19 @@ def test_files_are_not_glued_together(kind, tmp_path):
     ] * bool(added)
     glued, _ = encoded(texts, CorpusConfig(validation_fraction=0, separator=""), tmp_path)
     assert glued.vocab.decode(glued.ids) == "".join(texts)
+
+
+def test_of_each_newline_that_was_put_in_it_is_said(tmp_path):
+    """In any of the three parts; of a separator that was asked for nothing is said, nor of files that end in a newline."""
+    texts = ["abcdefg hi\n", "abcdefg\nab", "abcd efghi", "aaaaaaaaa\n"]
+    config = CorpusConfig(validation_fraction=0.2, test_fraction=0.2)
+    corpus, notices = encoded(texts, config, tmp_path)
+    added = "".join(parts_of(corpus)).count("\n") - "".join(texts).count("\n")
+    assert parts_of(corpus) == joined(texts, config)
+    assert [notice.partition(" of ")[0] for notice in notices if "newline" in notice] == [
+        f"a newline was put after {added} pieces"
+    ]
+    assert added == 3 + 3 + 1
+    for files, separator in ((texts, "--"), ([f"{text}\n\n" for text in texts], None)):
+        _, said = encoded(files, CorpusConfig(validation_fraction=0, separator=separator), tmp_path)
+        assert not [notice for notice in said if "newline" in notice or "--separator" in notice]

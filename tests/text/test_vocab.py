@@ -51,10 +51,11 @@ def test_an_unknown_symbol_is_named():
         vocab.encode("\ud800")
 
 
+@pytest.mark.parametrize("kind", ["char", "byte"])
 @pytest.mark.parametrize(("text", "start"), [("ab\nb", "\n"), ("abbb", "b")])
-def test_a_text_starts_after_a_newline_or_the_commonest_symbol(text, start):
-    """With no prompt, the model first reads what most likely came before a beginning."""
-    vocab = vocab_of(text)
+def test_a_text_starts_after_a_newline_or_the_commonest_symbol(text, start, kind):
+    """With no prompt, the model first reads what most likely came before a beginning: no byte that its text has not."""
+    vocab = vocab_of(text, kind)
     assert vocab.decode(with_start(vocab, vocab.encode(""))) == start
     assert vocab.decode(with_start(vocab, vocab.encode("a"))) == "a"
 

@@ -116,6 +116,18 @@ def test_tokens_are_held_back_no_further_than_needed(text: str):
     assert given_back + text_of(tokens.feed(code_points(""), final=True)[0]) == text
 
 
+@pytest.mark.parametrize("letters", range(LONGEST - 3, LONGEST + 2))
+@pytest.mark.parametrize("following", ["'y", "'", "'' y", "yy"])
+def test_a_token_about_as_long_as_any_is_the_same_in_pieces(letters: int, following: str):
+    """Wherever a text is cut in two, also between an apostrophe and what decides whether it is inside a word."""
+    text = "x" * letters + following + " z"
+    for place in range(len(text) + 1):
+        tokens = Tokens()
+        first, last = tokens.feed(code_points(text[:place])), tokens.feed(code_points(text[place:]), final=True)
+        ends = [*first[1].tolist(), *(len(first[0]) + last[1]).tolist()]
+        assert ends == token_ends(code_points(text)).tolist(), place
+
+
 def test_rare_characters_are_bytes_and_rare_words_characters():
     """A word below the count is spelt in its characters, and a character in its bytes; others have ids of their own."""
     vocab = vocab_of("one two one two one é é four", "word", 2)

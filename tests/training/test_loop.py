@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -150,6 +151,20 @@ def test_every_event_comes_when_it_is_due():
     order = [StepsDone, EvalDone, SampleDue, CheckpointDue]
     for before, after in pairwise(events):
         assert before.step < after.step or order.index(type(before)) < order.index(type(after))
+
+
+def test_a_report_is_of_characters_and_not_of_symbols():
+    """Where a symbol stands for 2.5 characters on average, each costs so much less, and so many more are read a second."""
+    plain, wide = (
+        list(run(Trainer.fresh(new_model("lstm", 1, V), task, CONFIG, End("steps", 9), "fp32")))
+        for task in (TASK, replace(TASK, characters_per_symbol=2.5))
+    )
+    reports = [[event for event in events if isinstance(event, StepsDone)] for events in (plain, wide)]
+    assert len(reports[0]) > 1
+    for one, other in zip(*reports, strict=True):
+        assert one.loss_nats == pytest.approx(2.5 * other.loss_nats, rel=1e-12)
+        assert other.chars_per_second == pytest.approx(2.5 * one.chars_per_second, rel=1e-12)
+        assert one.grad_norm == other.grad_norm
 
 
 def test_a_stopped_run_ends_with_a_checkpoint_and_no_evaluation():
