@@ -121,8 +121,8 @@ class Parts:
             each = f"each of {num_files:,} files gives its own end to the parts that are held back"
             said.append(f"{each}; --documents file would hold back whole ones")
         if self.num_joints and not self.is_always:
-            places = counted(self.num_joints, "place")
-            what = f"a newline was put in {places} where a file follows another that does not end in one"
+            number = counted(self.num_joints, "place")
+            what = f"a newline was put in {number} where a file follows another that does not end in one"
             said.append(f"{what}; --separator names something else")
         train, validation, _ = self.counts
         only = np.flatnonzero((validation > 0) & (train == 0))
