@@ -319,7 +319,7 @@ def test_a_texts_kind_is_told_from_its_marks(text, kind):
 
 
 @each_feature
-@settings(max_examples=100, deadline=None)  # and a busy machine is no fault
+@settings(max_examples=40, deadline=None)  # and a busy machine is no fault
 @given(text=texts, where=st.integers(0, 60), language=st.sampled_from(list(LANGUAGES)))
 def test_labels_fit_the_text_and_read_from_left_to_right(feature, text, where, language):
     """Any text has one label a character, of the feature's type; unless a feature says so, what follows changes none, once

@@ -155,8 +155,8 @@ def test_of_each_newline_that_was_put_in_it_is_said(tmp_path):
     corpus, notices = encoded(texts, config, tmp_path)
     added = "".join(parts_of(corpus)).count("\n") - "".join(texts).count("\n")
     assert parts_of(corpus) == joined(texts, config)
-    assert [notice.partition(" of ")[0] for notice in notices if "newline" in notice] == [
-        f"a newline was put after {added} pieces"
+    assert [notice.partition(" where ")[0] for notice in notices if "newline" in notice] == [
+        f"a newline was put in {added} places"
     ]
     assert added == 3 + 3 + 1
     for files, separator in ((texts, "--"), ([f"{text}\n\n" for text in texts], None)):
