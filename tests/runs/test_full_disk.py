@@ -73,7 +73,7 @@ class Full:
 
 
 @pytest.mark.parametrize("first", range(2, 10))
-@pytest.mark.parametrize("times", [1, 2, 3])
+@pytest.mark.parametrize("times", [1, pytest.param(2, marks=pytest.mark.slow), 3])
 def test_a_disk_that_is_full_for_a_while_costs_nothing(new_run, whole, monkeypatch, first, times):
     """A save that fails is said, training goes on, the next save makes up for it, and the run ends as if nothing had been."""
     folder = new_run()

@@ -51,7 +51,8 @@ def test_a_run_interrupted_again_and_again_ends_the_same(new_run, whole, name):
 
 
 EVENTS = [("lstm", number) for number in (1, 5, 11, 12, 13, 24, 36, 48, 49)]
-EVENTS += [(name, number) for name in (*LABELLED, "documents") for number in (13, 36)]
+EVENTS += [(name, number) for name in ("classify", "documents") for number in (13, 36)]
+EVENTS += [pytest.param(name, number, marks=pytest.mark.slow) for name in ("tag", "restore") for number in (13, 36)]
 
 
 @pytest.mark.parametrize(("name", "number"), EVENTS)
